@@ -1,1 +1,12 @@
-export {};
+export * from './agentApi';
+export * from './bus';
+export * from './clock';
+export * from './config';
+export * from './errors';
+export * from './exec';
+export * from './ids';
+export * from './log';
+export * from './memoryBus';
+export * from './messages/commands';
+export * from './messages/network';
+export * from './schema';

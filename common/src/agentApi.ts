@@ -1,0 +1,80 @@
+// What agents ask of the controller, and what the controller asks of an agent directly. In one process these are plain calls.
+import type { Readable } from 'node:stream';
+import type { AgentRole } from './messages/commands';
+import type { NetworkChanges } from './messages/network';
+
+export interface Registration {
+  readonly host: string;
+  readonly role: AgentRole;
+  /** What the host has, by role; see each agent's inventory. */
+  readonly inventory: Readonly<Record<string, unknown>>;
+}
+
+/** One resource that should be on the host, with the generation that holds. */
+export interface Expected {
+  readonly id: string;
+  readonly generation: number;
+}
+
+export interface Registered {
+  /** This agent's session number: commands of another session are dropped. */
+  readonly session: number;
+  /** Everything of this role that should be on the host; the agent removes the rest of what carries our mark. */
+  readonly expected: readonly Expected[];
+}
+
+/** A server as its agent sees it now. */
+export interface ObservedServer {
+  readonly id: string;
+  readonly power: 'running' | 'paused' | 'shutdown' | 'crashed' | 'suspended';
+}
+
+/** One answer of the metadata service. */
+export interface MetadataAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface MetadataRequest {
+  readonly host: string;
+  readonly networkId: string;
+  /** The caller's source address on that network; identity comes from here and never from a header. */
+  readonly address: string;
+  readonly method: string;
+  /** Path without query: "/openstack/latest/meta_data.json". */
+  readonly path: string;
+  readonly body?: string;
+}
+
+export interface AgentApi {
+  register(registration: Registration): Promise<Registered>;
+  heartbeat(host: string, role: AgentRole, session: number): Promise<void>;
+  networkChanges(host: string, since: number): Promise<NetworkChanges>;
+  /** The host's ports as the agent found them, so that their status can follow. */
+  reportPorts(
+    host: string,
+    ports: readonly { readonly id: string; readonly wired: boolean; readonly fault?: string }[],
+  ): Promise<void>;
+  reportServers(host: string, servers: readonly ObservedServer[]): Promise<void>;
+  /** The bytes of an image by SHA-512. @throws CumuletError image_not_found */
+  openImage(host: string, digest: string): Promise<{ readonly size: number; readonly stream: Readable }>;
+  metadata(request: MetadataRequest): Promise<MetadataAnswer>;
+}
+
+/** What a controller asks of a host's agents outside tasks. */
+export interface HostApi {
+  /** The tail of a server's serial console log, at most `maxBytes`. Empty when there is none yet. */
+  consoleLog(serverId: string, maxBytes: number): Promise<Buffer>;
+  /** Everything on the host that carries our mark, for the audit. */
+  inventoryOfResources(): Promise<readonly HostResource[]>;
+}
+
+export interface HostResource {
+  /** What it is on the host: "domain", "disk", "tap", "bridge", "namespace", ... */
+  readonly kind: string;
+  /** The resource it says it belongs to. */
+  readonly id: string;
+  /** Its name on the host. */
+  readonly name: string;
+}

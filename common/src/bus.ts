@@ -1,0 +1,19 @@
+// The message bus: commands to agents, replies to controllers. Hints, never truth: any message may be lost, doubled or late.
+import type { AgentRole, Command, Reply } from './messages/commands';
+
+export interface Subscription {
+  close(): Promise<void>;
+}
+
+export interface Bus {
+  /** Puts a command in the queue of its host's agent. Resolves when it was handed over, which proves nothing about its fate. */
+  sendCommand(command: Command): Promise<void>;
+  /** Takes one agent's commands. A message counts as taken when the handler is called. */
+  onCommand(host: string, role: AgentRole, handler: (command: Command) => void): Promise<Subscription>;
+  sendReply(reply: Reply): Promise<void>;
+  /** Takes replies; one that the handler rejects is delivered again. */
+  onReply(handler: (reply: Reply) => Promise<void>): Promise<Subscription>;
+  /** Tells all network agents that the change feed has news. */
+  hintChanges(sequence: number): Promise<void>;
+  onChanges(host: string, handler: (sequence: number) => void): Promise<Subscription>;
+}

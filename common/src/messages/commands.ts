@@ -1,0 +1,133 @@
+// Commands from the controller to a host's agents, and what the agents answer.
+import { Type, type Static } from '@sinclair/typebox';
+
+const Id = Type.String({ minLength: 1, maxLength: 64 });
+
+/** A server's root disk: an overlay on a cached image. */
+export const DiskEnsure = Type.Object({
+  server_id: Id,
+  /** The image's bytes by SHA-512, so a cached copy can never be another image's. */
+  image: Type.Object({
+    id: Id,
+    digest: Type.String(),
+    format: Type.Union([Type.Literal('qcow2'), Type.Literal('raw')]),
+    size: Type.Integer(),
+  }),
+  /** Bytes of the virtual disk. */
+  size: Type.Integer(),
+  /** Changes when the disk must be made anew (rebuild): the old overlay is replaced. */
+  revision: Type.Integer(),
+});
+export type DiskEnsure = Static<typeof DiskEnsure>;
+
+export const DiskRemove = Type.Object({ server_id: Id });
+export type DiskRemove = Static<typeof DiskRemove>;
+
+/** The port's tap, rules and bridge follow the change feed; this asks to have applied it at least up to `sequence`. */
+export const PortsEnsure = Type.Object({ port_ids: Type.Array(Id), sequence: Type.Integer() });
+export type PortsEnsure = Static<typeof PortsEnsure>;
+
+export const PortsRemove = PortsEnsure;
+export type PortsRemove = Static<typeof PortsRemove>;
+
+export const PowerTarget = Type.Union([
+  Type.Literal('running'),
+  Type.Literal('shutdown'),
+  Type.Literal('paused'),
+  Type.Literal('suspended'),
+]);
+export type PowerTarget = Static<typeof PowerTarget>;
+
+/** The whole desired state of one domain. */
+export const ServerEnsure = Type.Object({
+  server_id: Id,
+  name: Type.String(),
+  project_id: Id,
+  vcpus: Type.Integer(),
+  memory_mib: Type.Integer(),
+  disk: Type.Object({ path: Type.String(), format: Type.Literal('qcow2') }),
+  interfaces: Type.Array(Type.Object({ port_id: Id, mac: Type.String(), mtu: Type.Integer() })),
+  /** Files of the config drive by path, base64; null for none. */
+  config_drive: Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()]),
+  power: PowerTarget,
+  /** A new value makes a running guest restart once: `soft` asks the guest, `hard` cuts the power. */
+  reboot: Type.Union([
+    Type.Object({ nonce: Type.String(), type: Type.Union([Type.Literal('soft'), Type.Literal('hard')]) }),
+    Type.Null(),
+  ]),
+  /** Define the domain anew from this state even if one exists (rebuild, hard reboot). */
+  redefine: Type.Boolean(),
+});
+export type ServerEnsure = Static<typeof ServerEnsure>;
+
+export const ServerRemove = Type.Object({ server_id: Id });
+export type ServerRemove = Static<typeof ServerRemove>;
+
+/** Which body each kind of command carries. */
+export const commandBodies = {
+  'disk.ensure': DiskEnsure,
+  'disk.remove': DiskRemove,
+  'ports.ensure': PortsEnsure,
+  'ports.remove': PortsRemove,
+  'server.ensure': ServerEnsure,
+  'server.remove': ServerRemove,
+} as const;
+export type CommandKind = keyof typeof commandBodies;
+export type CommandBody<K extends CommandKind> = Static<(typeof commandBodies)[K]>;
+
+export type AgentRole = 'compute' | 'network' | 'storage';
+
+/** Which agent carries out which kind. */
+export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
+  'disk.ensure': 'storage',
+  'disk.remove': 'storage',
+  'ports.ensure': 'network',
+  'ports.remove': 'network',
+  'server.ensure': 'compute',
+  'server.remove': 'compute',
+};
+
+export interface Command<K extends CommandKind = CommandKind> {
+  readonly task: string;
+  readonly step: string;
+  /** How often this step has sent; a reply names it. */
+  readonly send: number;
+  readonly host: string;
+  /** The agent session that the command is meant for; another session drops it. */
+  readonly session: number;
+  /** The resource's generation on that host; older ones than the newest seen are dropped. */
+  readonly generation: number;
+  /** The resource that generation belongs to. */
+  readonly resource: string;
+  readonly kind: K;
+  readonly body: CommandBody<K>;
+}
+
+export const CommandSchema = Type.Object({
+  task: Id,
+  step: Type.String(),
+  send: Type.Integer(),
+  host: Type.String(),
+  session: Type.Integer(),
+  generation: Type.Integer(),
+  resource: Id,
+  kind: Type.String(),
+  body: Type.Unknown(),
+});
+
+/** What a host said about a command. `retryable` tells a fault that another try or host could avoid. */
+export const Reply = Type.Object({
+  task: Id,
+  step: Type.String(),
+  send: Type.Integer(),
+  host: Type.String(),
+  kind: Type.String(),
+  outcome: Type.Union([Type.Literal('done'), Type.Literal('progress'), Type.Literal('failed')]),
+  /** What the agent observed after the work: facts for the task. */
+  observed: Type.Record(Type.String(), Type.Unknown()),
+  fault: Type.Union([
+    Type.Object({ code: Type.String(), message: Type.String(), retryable: Type.Boolean() }),
+    Type.Null(),
+  ]),
+});
+export type Reply = Static<typeof Reply>;
