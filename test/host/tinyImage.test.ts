@@ -32,21 +32,60 @@ async function freePort(): Promise<number> {
 }
 
 function makeKey(name: string): string {
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', `${name} of a test`, '-f', path.join(directory, name)]);
+  execFileSync('ssh-keygen', [
+    '-q',
+    '-t',
+    'ed25519',
+    '-N',
+    '',
+    '-C',
+    `${name} of a test`,
+    '-f',
+    path.join(directory, name),
+  ]);
   return readFileSync(path.join(directory, `${name}.pub`), 'utf8');
 }
 
-const sshOptions = ['-F', 'none', '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=20'];
+const sshOptions = [
+  '-F',
+  'none',
+  '-o',
+  'StrictHostKeyChecking=no',
+  '-o',
+  'UserKnownHostsFile=/dev/null',
+  '-o',
+  'LogLevel=ERROR',
+  '-o',
+  'ConnectTimeout=20',
+];
 
 function sshWithKey(port: number, key: string, command: string): string {
-  const options = [...sshOptions, '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes', '-i', path.join(directory, key), '-p', String(port)];
+  const options = [
+    ...sshOptions,
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    'IdentitiesOnly=yes',
+    '-i',
+    path.join(directory, key),
+    '-p',
+    String(port),
+  ];
   return execFileSync('ssh', [...options, 'root@127.0.0.1', command], { encoding: 'utf8', timeout: 30_000 });
 }
 
 function sshWithPassword(port: number, command: string): { stdout: string; stderr: string } {
   const askpass = path.join(directory, 'askpass');
   writeFileSync(askpass, '#!/bin/sh\necho tiny\n', { mode: 0o700 });
-  const options = [...sshOptions, '-o', 'PubkeyAuthentication=no', '-o', 'NumberOfPasswordPrompts=1', '-p', String(port)];
+  const options = [
+    ...sshOptions,
+    '-o',
+    'PubkeyAuthentication=no',
+    '-o',
+    'NumberOfPasswordPrompts=1',
+    '-p',
+    String(port),
+  ];
   const env = { ...process.env, SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'force', DISPLAY: 'none' };
   return spawnSync('ssh', [...options, 'root@127.0.0.1', command], { encoding: 'utf8', env, timeout: 30_000 });
 }
@@ -101,7 +140,9 @@ test('a config drive gives name, all keys and user data; passwords are off over 
   guest = await startGuest(image, network, ['-drive', `file=${drive},if=virtio,format=raw,readonly=on`]);
   const log = await guest.seen('TINY-READY');
   expect(log).toMatch(/TINY-DHCP if=eth0 ip=10\.0\.2\.15\/24/);
-  expect(log).toMatch(/TINY-CONFIGDRIVE dev=\/dev\/vdb uuid=b4e4d3d6-0000-4000-8000-000000000001 host=from-drive keys=2/);
+  expect(log).toMatch(
+    /TINY-CONFIGDRIVE dev=\/dev\/vdb uuid=b4e4d3d6-0000-4000-8000-000000000001 host=from-drive keys=2/,
+  );
   expect(log).toMatch(/TINY-USERDATA rc=0 it ran on from-drive/);
   expect(sshWithKey(ssh, 'first', 'hostname')).toBe('from-drive\n');
   expect(sshWithKey(ssh, 'second', 'id -u')).toBe('0\n');
@@ -116,7 +157,11 @@ test('a config drive gives name, all keys and user data; passwords are off over 
 
 test('the metadata service gives name and user data; without a key the password works; a reboot keeps the instance as it is', async () => {
   const ssh = await freePort();
-  const { server, forward } = await metadataService({ uuid: 'b4e4d3d6-0000-4000-8000-000000000002', hostname: 'from-service', public_keys: {} });
+  const { server, forward } = await metadataService({
+    uuid: 'b4e4d3d6-0000-4000-8000-000000000002',
+    hostname: 'from-service',
+    public_keys: {},
+  });
   try {
     guest = await startGuest(image, `${forward},hostfwd=tcp:127.0.0.1:${ssh}-:22`);
     const log = await guest.seen('TINY-READY');

@@ -46,7 +46,14 @@ export async function startGuest(image: string, netdev: string, extra: readonly 
     'qemu-system-x86_64',
     [
       ...['-machine', 'pc,accel=tcg', '-cpu', 'qemu64', '-m', '128', '-nodefaults', '-display', 'none'],
-      ...['-device', 'virtio-rng-pci', '-serial', `unix:${serialPath},server=on`, '-qmp', `unix:${qmpPath},server=on,wait=off`],
+      ...[
+        '-device',
+        'virtio-rng-pci',
+        '-serial',
+        `unix:${serialPath},server=on`,
+        '-qmp',
+        `unix:${qmpPath},server=on,wait=off`,
+      ],
       ...['-drive', `file=${image},if=virtio,format=qcow2,snapshot=on`, '-nic', `user,model=virtio-net-pci,${netdev}`],
       ...extra,
     ],

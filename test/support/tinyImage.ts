@@ -14,7 +14,10 @@ export const tinyCache = path.join(root, '.tmp/tiny');
  * @param env - variables added to the environment of the build
  * @throws Error with the build's messages when it fails */
 export function buildTinyImage(out: string, env: NodeJS.ProcessEnv = {}): void {
-  execFileSync(path.join(recipe, 'build.sh'), [out, path.join(tinyCache, 'work')], { env: { ...process.env, ...env }, stdio: 'pipe' });
+  execFileSync(path.join(recipe, 'build.sh'), [out, path.join(tinyCache, 'work')], {
+    env: { ...process.env, ...env },
+    stdio: 'pipe',
+  });
 }
 
 /** Path of an up-to-date image of the demo guest; builds it (some seconds) when the recipe changed. */
