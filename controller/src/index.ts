@@ -1,1 +1,6 @@
-export {};
+export * from './cloud';
+export * from './config';
+export * from './controller';
+export * from './db';
+export * from './errors';
+export * from './services/caller';

@@ -1,0 +1,22 @@
+// What all error renderers share: which status and which words an error gets. The unknown says nothing but its request id.
+import { ApiError } from '../errors';
+
+export interface PublicError {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** The part of an error that a caller may see. */
+export function publicError(error: unknown, requestId: string): PublicError {
+  if (error instanceof ApiError) {
+    return { status: error.status, code: error.code, message: error.message, facts: error.facts };
+  }
+  return {
+    status: 500,
+    code: 'InternalServerError',
+    message: `An unexpected error prevented the server from fulfilling your request. (Request-ID: ${requestId})`,
+    facts: {},
+  };
+}

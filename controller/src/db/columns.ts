@@ -1,0 +1,83 @@
+// How tables are described: columns that mean the same on SQLite and MariaDB, and the row type that follows from them.
+import type { EntitySchemaColumnOptions } from 'typeorm';
+
+export type Engine = 'sqlite' | 'mariadb';
+
+/** One column: its definition per engine, and as a phantom the type of its values. */
+export interface Column<T> {
+  readonly options: (engine: Engine) => EntitySchemaColumnOptions;
+  readonly value?: T;
+}
+
+const column = <T>(options: EntitySchemaColumnOptions): Column<T> => ({ options: () => options });
+const number = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Number(value)) };
+const boolean = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Boolean(value)) };
+const jsonText = {
+  to: (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value)),
+  from: (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : value),
+};
+
+/** A UUID or another id of at most 64 characters. */
+export const id = (): Column<string> => column({ type: 'varchar', length: 64 });
+/** Text of at most `length` characters (so that it can be indexed). */
+export const text = (length = 255): Column<string> => column({ type: 'varchar', length });
+/** Text up to 16 MB. */
+export const longText = (): Column<string> => ({
+  options: (engine) => ({ type: engine === 'sqlite' ? 'text' : 'mediumtext' }),
+});
+/** Any JSON value. */
+export const json = <T>(): Column<T> => ({
+  options: (engine) => ({ type: engine === 'sqlite' ? 'text' : 'mediumtext', transformer: jsonText }),
+});
+/** A whole number up to 2^53: counts, bytes, generations. */
+export const integer = (): Column<number> => column({ type: 'bigint', transformer: number });
+/** Milliseconds since the epoch, UTC. */
+export const time = (): Column<number> => column({ type: 'bigint', transformer: number });
+export const real = (): Column<number> => column({ type: 'double' });
+export const flag = (): Column<boolean> => column({ type: 'boolean', transformer: boolean });
+/** A number that the database counts up itself. Such a column is the primary key. */
+export const sequence = (): Column<number> => ({
+  options: (engine) => ({
+    type: engine === 'sqlite' ? 'integer' : 'bigint',
+    generated: 'increment',
+    transformer: number,
+  }),
+});
+
+/** The same column, also allowed to be null. */
+export const nullable = <T>(inner: Column<T>): Column<T | null> => ({
+  options: (engine) => ({ ...inner.options(engine), nullable: true }),
+});
+
+export type Columns = Record<string, Column<unknown>>;
+type ValueOf<C> = C extends Column<infer T> ? T : never;
+
+export interface Table<C extends Columns = Columns> {
+  readonly name: string;
+  readonly columns: C;
+  readonly primary: readonly string[];
+  readonly unique: readonly (readonly string[])[];
+  readonly indices: readonly (readonly string[])[];
+}
+
+/** The row type of a table. */
+export type Row<T extends Table> = { [K in keyof T['columns']]: ValueOf<T['columns'][K]> };
+
+/** Describes a table. `unique` and `indices` are lists of column lists. */
+export function table<C extends Columns>(
+  name: string,
+  columns: C,
+  options: {
+    readonly primary?: readonly (keyof C & string)[];
+    readonly unique?: readonly (readonly (keyof C & string)[])[];
+    readonly indices?: readonly (readonly (keyof C & string)[])[];
+  } = {},
+): Table<C> {
+  return {
+    name,
+    columns,
+    primary: options.primary ?? ['id'],
+    unique: options.unique ?? [],
+    indices: options.indices ?? [],
+  };
+}

@@ -1,0 +1,138 @@
+// One way to list: filters, any sort with the id as tie-break, and paging after a marker row. Every list of every API uses it.
+import { Brackets, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm';
+import type { Row, Table } from './columns';
+import { managerOf, type ReadSession } from './session';
+
+type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>=' | 'like' | 'in' | 'not in' | 'is null' | 'is not null';
+
+/** One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards. */
+export interface Condition<T extends Table> {
+  readonly column: keyof Row<T> & string;
+  readonly op: Comparison;
+  readonly value?: unknown;
+}
+
+export interface Sort<T extends Table> {
+  readonly column: keyof Row<T> & string;
+  readonly direction: 'asc' | 'desc';
+}
+
+export interface ListOptions<T extends Table> {
+  /** All of these. Inner arrays are alternatives: at least one of them. */
+  readonly conditions?: readonly (Condition<T> | readonly Condition<T>[])[];
+  readonly sort?: readonly Sort<T>[];
+  readonly limit?: number;
+  /** The page begins after this row (before it when `reverse`). */
+  readonly marker?: Row<T>;
+  /** Walks backwards from the marker; rows still come in the order of `sort`. */
+  readonly reverse?: boolean;
+}
+
+type Builder = SelectQueryBuilder<ObjectLiteral>;
+type Parameters = Record<string, unknown>;
+
+function conditionSql<T extends Table>(condition: Condition<T>, key: string): [string, Parameters] {
+  const left = `t.${condition.column}`;
+  switch (condition.op) {
+    case 'is null':
+      return [`${left} IS NULL`, {}];
+    case 'is not null':
+      return [`${left} IS NOT NULL`, {}];
+    case 'in':
+    case 'not in': {
+      const values = condition.value as readonly unknown[];
+      if (values.length === 0) return [condition.op === 'in' ? '1 = 0' : '1 = 1', {}];
+      return [`${left} ${condition.op.toUpperCase()} (:...${key})`, { [key]: values }];
+    }
+    case 'like':
+      return [`${left} LIKE :${key}`, { [key]: condition.value }];
+    default:
+      return [`${left} ${condition.op} :${key}`, { [key]: condition.value }];
+  }
+}
+
+function applyConditions<T extends Table>(builder: Builder, options: ListOptions<T>): void {
+  let count = 0;
+  for (const entry of options.conditions ?? []) {
+    const alternatives = (Array.isArray(entry) ? entry : [entry]) as readonly Condition<T>[];
+    builder.andWhere(
+      new Brackets((inner) => {
+        if (alternatives.length === 0) inner.where('1 = 0');
+        for (const condition of alternatives) inner.orWhere(...conditionSql(condition, `c${count++}`));
+      }),
+    );
+  }
+}
+
+/** The sort with the primary key added, so that the order is total. */
+function totalSort<T extends Table>(table: T, sort: readonly Sort<T>[]): Sort<T>[] {
+  const named = new Set(sort.map((one) => one.column));
+  const rest = (table.primary as readonly (keyof Row<T> & string)[]).filter((column) => !named.has(column));
+  const direction = sort.at(-1)?.direction ?? 'asc';
+  return [...sort, ...rest.map((column) => ({ column, direction }))];
+}
+
+/** Rows after the marker in a total order: for each sort column, equal before it and beyond in it. NULL sorts first. */
+function applyMarker<T extends Table>(builder: Builder, sort: readonly Sort<T>[], marker: Row<T>): void {
+  builder.andWhere(
+    new Brackets((any) => {
+      sort.forEach((last, index) => {
+        any.orWhere(
+          new Brackets((all) => {
+            const parameters: Parameters = {};
+            const clauses = sort.slice(0, index).map((one, at) => {
+              const value = marker[one.column];
+              if (value === null) return `t.${one.column} IS NULL`;
+              parameters[`m${index}_${at}`] = value;
+              return `t.${one.column} = :m${index}_${at}`;
+            });
+            const value = marker[last.column];
+            const key = `m${index}_${index}`;
+            if (value !== null) parameters[key] = value;
+            const up = last.direction === 'asc';
+            if (value === null) clauses.push(up ? `t.${last.column} IS NOT NULL` : '1 = 0');
+            else
+              clauses.push(
+                up ? `t.${last.column} > :${key}` : `(t.${last.column} < :${key} OR t.${last.column} IS NULL)`,
+              );
+            all.where(clauses.join(' AND '), parameters);
+          }),
+        );
+      });
+    }),
+  );
+}
+
+const flip = <T extends Table>(sort: Sort<T>): Sort<T> => ({
+  ...sort,
+  direction: sort.direction === 'asc' ? 'desc' : 'asc',
+});
+
+/** Lists rows of a table. Sort columns must be chosen by the caller's allow-list; they are names of columns, not user text. */
+export async function list<T extends Table>(
+  session: ReadSession,
+  table: T,
+  options: ListOptions<T> = {},
+): Promise<Row<T>[]> {
+  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't');
+  builder.where('1 = 1');
+  applyConditions(builder, options);
+  const wanted = totalSort(table, options.sort ?? []);
+  const sort = options.reverse ? wanted.map(flip) : wanted;
+  if (options.marker) applyMarker(builder, sort, options.marker);
+  for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
+  if (options.limit !== undefined) builder.limit(options.limit);
+  const rows = (await builder.getMany()) as Row<T>[];
+  return options.reverse ? rows.reverse() : rows;
+}
+
+/** How many rows fit the conditions. */
+export async function countRows<T extends Table>(
+  session: ReadSession,
+  table: T,
+  conditions: ListOptions<T>['conditions'] = [],
+): Promise<number> {
+  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't').where('1 = 1');
+  applyConditions(builder, { conditions });
+  return builder.getCount();
+}

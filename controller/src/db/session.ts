@@ -1,0 +1,93 @@
+// What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
+import type { EntityManager, FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import type { Row, Table } from './columns';
+
+export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
+
+export interface FindOptions<T extends Table> {
+  readonly where?: Where<T>;
+  readonly order?: Partial<Record<keyof Row<T> & string, 'ASC' | 'DESC'>>;
+  readonly limit?: number;
+}
+
+export interface ReadSession {
+  find<T extends Table>(table: T, options?: FindOptions<T>): Promise<Row<T>[]>;
+  findOne<T extends Table>(table: T, where: Where<T>): Promise<Row<T> | undefined>;
+  count<T extends Table>(table: T, where?: Where<T>): Promise<number>;
+}
+
+export interface WriteSession extends ReadSession {
+  /** Inserts one row or many in one statement. Generated columns may be left out; the generated key of a single row is returned. */
+  insert<T extends Table>(table: T, rows: InsertRow<T> | readonly InsertRow<T>[]): Promise<number>;
+  /** Sets columns of the rows that fit; returns how many. Conditional writes look at this number. */
+  update<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>, set: Partial<Row<T>>): Promise<number>;
+  /** Deletes the rows that fit; returns how many. */
+  delete<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>): Promise<number>;
+  /** Runs once the transaction has been committed; never when it was rolled back. */
+  afterCommit(action: () => void): void;
+}
+
+/** A row to insert; a `sequence` column may be absent. */
+export type InsertRow<T extends Table> = { [K in keyof Row<T> as K extends 'sequence' ? never : K]: Row<T>[K] } & {
+  sequence?: number;
+};
+
+const managers = new WeakMap<object, EntityManager>();
+
+/** The entity manager of a session, for repositories in db/ only. */
+export function managerOf(session: ReadSession): EntityManager {
+  const manager = managers.get(session);
+  if (!manager) throw new Error('this session has ended or was not made by the database');
+  return manager;
+}
+
+/** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
+const INSERT_CHUNK = 400;
+
+/** Wraps a manager; used by database.ts only. */
+export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
+  const session: WriteSession = {
+    async find(table, options = {}) {
+      return (await manager.find<ObjectLiteral>(table.name, {
+        ...(options.where === undefined ? {} : { where: options.where as FindOptionsWhere<ObjectLiteral> }),
+        ...(options.order === undefined ? {} : { order: options.order }),
+        ...(options.limit === undefined ? {} : { take: options.limit }),
+      })) as Row<typeof table>[];
+    },
+    async findOne(table, where) {
+      const rows = await session.find(table, { where, limit: 1 });
+      return rows[0];
+    },
+    count: (table, where) =>
+      manager.count<ObjectLiteral>(
+        table.name,
+        where === undefined ? {} : { where: where as FindOptionsWhere<ObjectLiteral> },
+      ),
+    async insert(table, rows) {
+      if (!Array.isArray(rows)) {
+        const result = await manager.insert<ObjectLiteral>(table.name, rows);
+        return Number((result.identifiers[0] as Record<string, unknown> | undefined)?.['sequence'] ?? 0);
+      }
+      for (let start = 0; start < rows.length; start += INSERT_CHUNK) {
+        await manager.insert<ObjectLiteral>(table.name, rows.slice(start, start + INSERT_CHUNK) as ObjectLiteral[]);
+      }
+      return 0;
+    },
+    async update(table, where, set) {
+      const result = await manager
+        .createQueryBuilder()
+        .update<ObjectLiteral>(table.name)
+        .set(set)
+        .where(where)
+        .execute();
+      return result.affected ?? 0;
+    },
+    async delete(table, where) {
+      const result = await manager.createQueryBuilder().delete().from<ObjectLiteral>(table.name).where(where).execute();
+      return result.affected ?? 0;
+    },
+    afterCommit,
+  };
+  managers.set(session, manager);
+  return session;
+}
