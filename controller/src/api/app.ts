@@ -63,6 +63,10 @@ async function send(
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
+function schemaOf(schema: NonNullable<Route['schema']>, version: Microversion): object {
+  return typeof schema === 'function' ? (schema as (version: Microversion) => object)(version) : schema;
+}
+
 async function answerOf(route: Route, cloud: Cloud, exchange: Exchange, request: Request): Promise<ApiResponse> {
   const { service } = exchange;
   const caller = route.open ? undefined : await callerOf(request, cloud);
@@ -76,7 +80,7 @@ async function answerOf(route: Route, cloud: Cloud, exchange: Exchange, request:
   const body = route.rawBody
     ? undefined
     : await readJson(request, service.bodyLimit ?? DEFAULT_BODY_LIMIT, service.jsonTypes ?? []);
-  if (route.schema) checkBody(typeof route.schema === 'function' ? route.schema(exchange.version) : route.schema, body);
+  if (route.schema) checkBody(schemaOf(route.schema, exchange.version), body);
   const url = new URL(request.originalUrl, 'http://any');
   const full: ApiRequest = {
     id: exchange.id,
