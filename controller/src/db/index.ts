@@ -1,6 +1,7 @@
 // The database as the rest of the controller sees it.
 export * from './columns';
 export * from './database';
+export * from './duplicate';
 export * from './list';
 export * from './operators';
 export { type FindOptions, type InsertRow, type ReadSession, type Where, type WriteSession } from './session';

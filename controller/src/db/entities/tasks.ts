@@ -29,8 +29,10 @@ export const tasks = table(
     state: json<Record<string, unknown>>(),
     /** Failures of the current step. */
     attempt: integer(),
-    /** How often the current step has sent commands. */
+    /** Which round of commands of the current step this is, from 1; replies to another round are late. */
     send: integer(),
+    /** Replies recorded so far: tells a step's result that news arrived while it ran. */
+    replied: integer(),
     run_at: time(),
     lease_owner: nullable(id()),
     lease_until: nullable(time()),
@@ -59,6 +61,25 @@ export const taskResources = table(
   { task_id: id(), resource_type: text(32), resource_id: id(), active: nullable(integer()) },
   { primary: ['task_id', 'resource_type', 'resource_id'], unique: [['resource_type', 'resource_id', 'active']] },
 );
+
+/** What hosts answered to the current step of a task. */
+export const taskReplies = table(
+  'task_reply',
+  {
+    sequence: sequence(),
+    task_id: id(),
+    step: text(64),
+    send: integer(),
+    host: text(255),
+    kind: text(64),
+    outcome: text(16),
+    observed: json<Record<string, unknown>>(),
+    fault: json<{ code: string; message: string; retryable: boolean } | null>(),
+    created_at: time(),
+  },
+  { primary: ['sequence'], indices: [['task_id']] },
+);
+export type TaskReply = Row<typeof taskReplies>;
 
 /** The timeline of a task: one row a step's run. */
 export const taskEvents = table(
@@ -160,6 +181,7 @@ export type Change = Row<typeof changes>;
 export const taskTables: readonly Table[] = [
   tasks,
   taskResources,
+  taskReplies,
   taskEvents,
   hosts,
   agents,
