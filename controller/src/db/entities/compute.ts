@@ -1,4 +1,241 @@
-// Tables of the compute service.
-import type { Table } from '../columns';
+// Tables of the compute service: flavors, keypairs, quotas and servers.
+import {
+  flag,
+  id,
+  integer,
+  json,
+  longText,
+  nullable,
+  real,
+  sequence,
+  table,
+  text,
+  time,
+  type Column,
+  type Row,
+  type Table,
+} from '../columns';
 
-export const computeTables: readonly Table[] = [];
+/** A size of servers. Memory and swap in MiB, disks in GiB. */
+export const flavors = table(
+  'flavor',
+  {
+    flavorid: text(255),
+    name: text(255),
+    vcpus: integer(),
+    ram: integer(),
+    disk: integer(),
+    ephemeral: integer(),
+    swap: integer(),
+    rxtx_factor: real(),
+    is_public: flag(),
+    disabled: flag(),
+    description: nullable(longText()),
+    created_at: time(),
+    updated_at: time(),
+  },
+  { primary: ['flavorid'], unique: [['name']] },
+);
+export type Flavor = Row<typeof flavors>;
+
+export const flavorExtraSpecs = table(
+  'flavor_extra_spec',
+  { flavorid: text(255), key: text(255), value: text(255) },
+  { primary: ['flavorid', 'key'] },
+);
+export type FlavorExtraSpec = Row<typeof flavorExtraSpecs>;
+
+/** Projects that may use a flavor that is not public. */
+export const flavorAccess = table(
+  'flavor_access',
+  { flavorid: text(255), project_id: text(255) },
+  { primary: ['flavorid', 'project_id'], indices: [['project_id']] },
+);
+export type FlavorAccess = Row<typeof flavorAccess>;
+
+/** A public key of a user. The private part of a generated one is given out once and never stored. */
+export const keypairs = table(
+  'keypair',
+  {
+    sequence: sequence(),
+    user_id: id(),
+    name: text(255),
+    type: text(16),
+    fingerprint: text(255),
+    public_key: longText(),
+    created_at: time(),
+  },
+  { primary: ['sequence'], unique: [['user_id', 'name']] },
+);
+export type Keypair = Row<typeof keypairs>;
+
+/** A project's own limit (or the class "default"'s, as project "class:default"); -1 is unlimited. */
+export const computeQuotas = table(
+  'compute_quota',
+  { project_id: id(), resource: text(64), hard_limit: integer() },
+  { primary: ['project_id', 'resource'] },
+);
+export type ComputeQuota = Row<typeof computeQuotas>;
+
+/** What a project uses now of a counted resource: instances, cores, ram (MiB). Changed by conditional statements only. */
+export const computeUsages = table(
+  'compute_usage',
+  { project_id: id(), resource: text(64), used: integer() },
+  { primary: ['project_id', 'resource'] },
+);
+export type ComputeUsage = Row<typeof computeUsages>;
+
+/** The flavor as it was when the server was made. */
+export interface ServerFlavor {
+  readonly id: string;
+  readonly name: string;
+  readonly vcpus: number;
+  /** MiB. */
+  readonly ram: number;
+  /** GiB; 0 means as large as the image. */
+  readonly disk: number;
+  /** GiB. */
+  readonly ephemeral: number;
+  /** MiB. */
+  readonly swap: number;
+  readonly rxtx_factor: number;
+  readonly extra_specs: Readonly<Record<string, string>>;
+}
+
+/** The image as it was when the server was made or rebuilt: what its root disk is an overlay of. */
+export interface ServerImage {
+  readonly id: string;
+  readonly name: string | null;
+  /** SHA-512 of the bytes. */
+  readonly digest: string;
+  readonly format: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Bytes. */
+  readonly virtual_size: number;
+  /** GiB. */
+  readonly min_disk: number;
+  /** MiB. */
+  readonly min_ram: number;
+  /** Further properties of the image, such as os_distro. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+export interface ServerKey {
+  readonly name: string;
+  readonly type: string;
+  readonly public_key: string;
+  readonly fingerprint: string;
+}
+
+/** Why a server is in ERROR, for its owner: without details of hosts that a tenant must not see. */
+export interface ServerFault {
+  readonly code: number;
+  readonly message: string;
+  /** For administrators only. */
+  readonly details: string;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+}
+
+export type VmState = 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleted';
+export type TaskState =
+  | 'scheduling'
+  | 'networking'
+  | 'spawning'
+  | 'powering-off'
+  | 'powering-on'
+  | 'rebooting'
+  | 'rebooting_hard'
+  | 'pausing'
+  | 'unpausing'
+  | 'suspending'
+  | 'resuming'
+  | 'rebuilding'
+  | 'deleting';
+
+/** The API's numbers of what a domain does. */
+export const PowerState = { nostate: 0, running: 1, paused: 3, shutdown: 4, crashed: 6, suspended: 7 } as const;
+
+/** A file that the caller put into the server (personality), contents in base64. */
+export interface ServerFile {
+  readonly path: string;
+  readonly contents: string;
+}
+
+export const servers = table(
+  'server',
+  {
+    id: id(),
+    project_id: id(),
+    user_id: id(),
+    name: text(255),
+    description: nullable(text(255)),
+    hostname: text(255),
+    /** Null until a host was claimed. */
+    host: nullable(text(255)),
+    /** The zone that was asked for; null: any. */
+    availability_zone: nullable(text(255)),
+    /** The only host the server may be placed on; null: the scheduler chooses. */
+    requested_host: nullable(text(255)),
+    flavor: json<ServerFlavor>(),
+    image_id: nullable(id()),
+    image: nullable(json<ServerImage>()),
+    key_name: nullable(text(255)),
+    key: nullable(json<ServerKey>()),
+    /** Base64, as the caller sent it. */
+    user_data: nullable(longText()),
+    config_drive: flag(),
+    personality: json<readonly ServerFile[]>(),
+    metadata: json<Record<string, string>>(),
+    /** Names or ids as requested at creation. */
+    security_groups: json<readonly string[]>(),
+    scheduler_hints: json<Record<string, unknown>>(),
+    access_ip_v4: text(64),
+    access_ip_v6: text(64),
+    disk_config: text(16),
+    root_device_name: text(64),
+    vm_state: text(16) as Column<VmState>,
+    task_state: nullable(text(32) as Column<TaskState>),
+    power_state: integer(),
+    /** Plus one whenever what a host must make changes. */
+    generation: integer(),
+    /** Plus one whenever the root disk must be made anew. */
+    disk_revision: integer(),
+    locked: flag(),
+    /** "owner" or "admin" while locked. */
+    locked_by: nullable(text(16)),
+    locked_reason: nullable(text(255)),
+    fault: nullable(json<ServerFault>()),
+    reservation_id: text(64),
+    launch_index: integer(),
+    launched_at: nullable(time()),
+    terminated_at: nullable(time()),
+    created_at: time(),
+    updated_at: time(),
+    /** Null while the server exists; administrators may list deleted rows. */
+    deleted_at: nullable(time()),
+  },
+  {
+    indices: [['project_id', 'deleted_at', 'created_at'], ['host'], ['deleted_at', 'created_at'], ['reservation_id']],
+  },
+);
+export type Server = Row<typeof servers>;
+
+export const serverTags = table(
+  'server_tag',
+  { server_id: id(), tag: text(64) },
+  { primary: ['server_id', 'tag'], indices: [['tag']] },
+);
+export type ServerTag = Row<typeof serverTags>;
+
+export const computeTables: readonly Table[] = [
+  flavors,
+  flavorExtraSpecs,
+  flavorAccess,
+  keypairs,
+  computeQuotas,
+  computeUsages,
+  servers,
+  serverTags,
+];
