@@ -49,6 +49,7 @@ export interface MetadataRequest {
 
 export interface AgentApi {
   register(registration: Registration): Promise<Registered>;
+  /** Says that the agent lives. @throws CumuletError stale_session when the agent must register again */
   heartbeat(host: string, role: AgentRole, session: number): Promise<void>;
   networkChanges(host: string, since: number): Promise<NetworkChanges>;
   /** The host's ports as the agent found them, so that their status can follow. */

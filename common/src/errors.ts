@@ -35,6 +35,23 @@ export class CommandError extends CumuletError {
   }
 }
 
+/**
+ * A failure on a host. The owner of the resource reads the message, so it names no path, address or process of the host;
+ * those belong in `facts`. `retryable`: another try or another host could avoid it.
+ */
+export class HostError extends CumuletError {
+  readonly retryable: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    options: { retryable: boolean; facts?: Readonly<Record<string, unknown>>; cause?: unknown },
+  ) {
+    super(code, message, options.facts, options.cause);
+    this.retryable = options.retryable;
+  }
+}
+
 /** A configuration file that can't be used; the message names the file, the key and what is wrong with it. */
 export class ConfigError extends CumuletError {
   constructor(message: string, facts: Readonly<Record<string, unknown>> = {}) {

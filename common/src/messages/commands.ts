@@ -90,7 +90,7 @@ export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
 export interface Command<K extends CommandKind = CommandKind> {
   readonly task: string;
   readonly step: string;
-  /** How often this step has sent; a reply names it. */
+  /** How often this step has sent, never less than before within a generation; a reply names it. */
   readonly send: number;
   readonly host: string;
   /** The agent session that the command is meant for; another session drops it. */
