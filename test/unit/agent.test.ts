@@ -322,7 +322,8 @@ test('a reply that the bus refuses does not hurt the next command', async () => 
     {
       bus: {
         ...bus,
-        sendReply: (reply: Reply) => (++refused === 1 ? Promise.reject(new Error('broker gone')) : bus.sendReply(reply)),
+        sendReply: (reply: Reply) =>
+          ++refused === 1 ? Promise.reject(new Error('broker gone')) : bus.sendReply(reply),
       },
     },
   );
