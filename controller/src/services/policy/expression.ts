@@ -1,4 +1,4 @@
-// The language of policy rules, as in oslo.policy: role:, rule:, key:%(attribute)s, and, or, not, parentheses, @ and !.
+// The language of policy rules, as in oslo.policy: role:, rule:, key:%(attribute)s, 'text':%(attribute)s, and, or, not, parentheses, @ and !.
 import { ConfigError } from '@cumulet/common';
 
 /** What a check looks at: the caller's credentials and the attributes of the thing that is acted on. */
@@ -11,8 +11,8 @@ export interface PolicyFacts {
 export type Check = (facts: PolicyFacts, rule: (name: string) => Check) => boolean;
 
 function tokens(text: string): string[] {
-  const found = text.match(/\(|\)|[^\s()]+(?:%\([^)]*\)s)?/g) ?? [];
-  return found;
+  // A word may contain %(attribute)s; every other parenthesis stands alone.
+  return text.match(/\(|\)|(?:%\([^)]*\)s|[^\s()])+/g) ?? [];
 }
 
 function attribute(template: string, facts: PolicyFacts): unknown {
@@ -30,8 +30,9 @@ function atom(token: string, source: string): Check {
   const value = token.slice(colon + 1);
   if (key === 'role') return (facts) => facts.roles.includes(value.toLowerCase());
   if (key === 'rule') return (facts, rule) => rule(value)(facts, rule);
+  const literal = /^'(.*)'$/.exec(key)?.[1];
   return (facts) => {
-    const left = facts.credentials[key] ?? null;
+    const left = literal ?? facts.credentials[key] ?? null;
     const right = attribute(value, facts);
     const comparable = typeof right === 'string' || typeof right === 'boolean' || typeof right === 'number';
     return left !== null && comparable && left === String(right);
