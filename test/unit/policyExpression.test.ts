@@ -37,7 +37,7 @@ test.each([
   ['(role:member', "missing ')'"],
   ['role:member)', "unexpected ')'"],
   [')', "unexpected ')'"],
-  ['member', "'member' in \"member\" is not a check"],
+  ['member', '\'member\' in "member" is not a check'],
 ])('"%s" is refused', (source, problem) => {
   expect(() => parseExpression(source)).toThrow(problem);
 });
