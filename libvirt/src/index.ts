@@ -1,1 +1,25 @@
-export {};
+// Node.js bindings for libvirt in pure TypeScript: the public API of the package.
+export { LibvirtClient } from './client';
+export { CallTimeoutError, ConnectionLostError, ErrorCode, LibvirtError, hasCode, isNotFound } from './errors';
+export type { DomainState, DomainStateName } from './domains';
+export { eventNames } from './events';
+export type { EventMap, EventName, LibvirtEvent } from './events';
+export * from './flags';
+export { HandshakeError } from './handshake';
+export type { CpuComparison, EmulatorChoice } from './host';
+export { ProtocolError } from './packet';
+export { procedures } from './procedures';
+export type { Procedure } from './procedures';
+export type { CallSettings, SessionEvents, SessionOptions } from './session';
+export type { DomainStats } from './statistics';
+export { parametersOf } from './types';
+export type {
+  DomainReference,
+  Parameters,
+  PoolReference,
+  SecretReference,
+  SnapshotReference,
+  TypedParameter,
+  VolumeReference,
+} from './types';
+export { XdrError } from './xdr';
