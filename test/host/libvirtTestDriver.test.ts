@@ -123,7 +123,11 @@ test('tells the lifecycle of domains as it happens', async () => {
 test('reports what libvirt said, with its code and domain', async () => {
   const failed = client.defineDomain('<domain');
   await expect(failed).rejects.toBeInstanceOf(LibvirtError);
-  await expect(failed).rejects.toMatchObject({ code: ErrorCode.XML_DETAIL, level: 2, procedure: 'DOMAIN_DEFINE_XML_FLAGS' });
+  await expect(failed).rejects.toMatchObject({
+    code: ErrorCode.XML_DETAIL,
+    level: 2,
+    procedure: 'DOMAIN_DEFINE_XML_FLAGS',
+  });
 });
 
 test('answers many calls at once', async () => {
