@@ -1,7 +1,9 @@
 // The database as the rest of the controller sees it.
 export * from './columns';
+export * from './counter';
 export * from './database';
 export * from './duplicate';
+export * from './groupBy';
 export * from './list';
 export * from './operators';
 export { type FindOptions, type InsertRow, type ReadSession, type Where, type WriteSession } from './session';

@@ -1,0 +1,60 @@
+// The change feed that network agents read: every write to a networking row adds a row here in the same transaction.
+import type { NetworkObjectKind } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import { LessThan, type WriteSession } from '../../db';
+import { changes } from '../../db/entities/tasks';
+
+export interface ChangedObject {
+  readonly kind: NetworkObjectKind;
+  readonly id: string;
+  /** The network the object belongs to: its DHCP entries change with its ports. */
+  readonly networkId?: string;
+}
+
+/** An agent that was silent for longer asks for everything. */
+const KEEP_MILLISECONDS = 3_600_000;
+/** Old rows are removed every so many changes. */
+const PRUNE_EVERY = 1_000;
+
+/** Networks, ports and groups that changed, as the feed wants them. */
+export const changedNetwork = (id: string): ChangedObject => ({ kind: 'network', id, networkId: id });
+export const changedPort = (port: { id: string; network_id: string }): ChangedObject => ({
+  kind: 'port',
+  id: port.id,
+  networkId: port.network_id,
+});
+export const changedRouter = (id: string): ChangedObject => ({ kind: 'router', id });
+export const changedGroups = (ids: readonly string[]): ChangedObject[] =>
+  ids.map((id) => ({ kind: 'security_group', id }));
+
+/**
+ * Adds rows to the feed and, once committed, hints the agents.
+ * @returns the number of the last row: an agent that has seen it has seen these changes.
+ */
+export async function recordChanges(
+  session: WriteSession,
+  cloud: Cloud,
+  objects: readonly ChangedObject[],
+): Promise<number> {
+  const now = cloud.clock.now();
+  const unique = new Map(objects.map((object) => [`${object.kind} ${object.id}`, object]));
+  let sequence = 0;
+  for (const object of unique.values()) {
+    sequence = await session.insert(changes, {
+      kind: object.kind,
+      object_id: object.id,
+      network_id: object.networkId ?? null,
+      created_at: now,
+    });
+    if (sequence % PRUNE_EVERY === 0)
+      await session.delete(changes, { created_at: LessThan(now - KEEP_MILLISECONDS), sequence: LessThan(sequence) });
+  }
+  if (sequence > 0) {
+    const last = sequence;
+    session.afterCommit(() => {
+      // A lost hint costs an agent's next poll, nothing else.
+      cloud.bus.hintChanges(last).catch((error: unknown) => cloud.log.warn({ error: String(error) }, 'hint not sent'));
+    });
+  }
+  return sequence;
+}

@@ -1,0 +1,212 @@
+// What a host's network agent must make so: the objects that belong on the host, read in a fixed number of queries.
+import type {
+  DhcpHostState,
+  NetworkObject,
+  NetworkState,
+  PortState,
+  RouterState,
+  SecurityGroupState,
+} from '@cumulet/common';
+import { groupBy, In, type ReadSession } from '../../db';
+import {
+  addressGroupAddresses,
+  floatingIps,
+  networks,
+  portAddresses,
+  portGroups,
+  ports,
+  routerInterfaces,
+  routers,
+  securityGroupRules,
+  securityGroups,
+  subnets,
+  type Network,
+  type Port,
+  type PortAddress,
+  type Subnet,
+} from '../../db/entities/network';
+import { hostnameOf } from './dnsNames';
+import { rulesForAgent } from './ruleStates';
+import { routerState } from './routerState';
+
+/** Everything of the network service that belongs on one host. */
+export interface HostState {
+  readonly networks: readonly NetworkState[];
+  readonly ports: readonly PortState[];
+  readonly groups: readonly SecurityGroupState[];
+  readonly routers: readonly RouterState[];
+}
+
+const byId = <T extends { id: string }>(rows: readonly T[]): Map<string, T> =>
+  new Map(rows.map((row) => [row.id, row]));
+const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
+const isServersPort = (port: Port): boolean => port.host !== '' && !port.device_owner.startsWith('network:');
+
+const addressState = (row: PortAddress) => ({ subnet_id: row.subnet_id, address: row.address });
+
+function dhcpHost(port: Port, addresses: readonly PortAddress[]): DhcpHostState {
+  return {
+    port_id: port.id,
+    mac: port.mac_address,
+    hostname: hostnameOf(port.dns_name, addresses[0]?.address ?? ''),
+    addresses: addresses.map(addressState),
+    extra_options: port.extra_dhcp_opts.map((option) => ({
+      name: option.opt_name,
+      value: option.opt_value,
+      ip_version: option.ip_version,
+    })),
+  };
+}
+
+interface NetworkParts {
+  readonly subnets: readonly Subnet[];
+  readonly ports: readonly Port[];
+  readonly addresses: ReadonlyMap<string, readonly PortAddress[]>;
+}
+
+function networkState(network: Network, parts: NetworkParts): NetworkState {
+  const dhcp = parts.ports.find((port) => port.device_owner === 'network:dhcp');
+  const hosts = parts.ports.filter(
+    (port) => !port.device_owner.startsWith('network:') && (parts.addresses.get(port.id) ?? []).length > 0,
+  );
+  return {
+    kind: 'network',
+    id: network.id,
+    mtu: network.mtu,
+    attachment:
+      network.physical_network === null
+        ? { type: 'tenant' }
+        : { type: 'physical', physical_network: network.physical_network },
+    dns_domain: network.dns_domain,
+    subnets: parts.subnets.map((subnet) => ({
+      id: subnet.id,
+      cidr: subnet.cidr,
+      ip_version: subnet.ip_version === 4 ? 4 : 6,
+      gateway_ip: subnet.gateway_ip,
+      enable_dhcp: subnet.enable_dhcp,
+      dns_nameservers: [...subnet.dns_nameservers],
+      host_routes: subnet.host_routes.map(({ destination, nexthop }) => ({ destination, nexthop })),
+      ipv6_ra_mode: subnet.ipv6_ra_mode,
+      ipv6_address_mode: subnet.ipv6_address_mode,
+    })),
+    dhcp: dhcp
+      ? {
+          port_id: dhcp.id,
+          mac: dhcp.mac_address,
+          addresses: (parts.addresses.get(dhcp.id) ?? []).map(addressState),
+        }
+      : null,
+    dhcp_hosts: hosts.map((port) => dhcpHost(port, parts.addresses.get(port.id) ?? [])),
+  };
+}
+
+function portState(port: Port, addresses: readonly PortAddress[], groupIds: readonly string[]): PortState {
+  return {
+    kind: 'port',
+    id: port.id,
+    network_id: port.network_id,
+    mac: port.mac_address,
+    fixed_ips: addresses.map(addressState),
+    admin_state_up: port.admin_state_up,
+    port_security_enabled: port.port_security_enabled,
+    allowed_address_pairs: port.allowed_address_pairs.map(({ ip_address, mac_address }) => ({
+      ip_address,
+      mac_address,
+    })),
+    security_group_ids: [...groupIds],
+  };
+}
+
+/** Groups of the host's ports and the groups that their rules name as remote. */
+async function groupStates(session: ReadSession, ownGroupIds: readonly string[]): Promise<SecurityGroupState[]> {
+  const ownRules = await session.find(securityGroupRules, { where: { security_group_id: In([...ownGroupIds]) } });
+  const remoteIds = ownRules.flatMap((rule) => (rule.remote_group_id === null ? [] : [rule.remote_group_id]));
+  const addressGroupIds = ownRules.flatMap((rule) =>
+    rule.remote_address_group_id === null ? [] : [rule.remote_address_group_id],
+  );
+  const ids = unique([...ownGroupIds, ...remoteIds]);
+  const rows = await session.find(securityGroups, { where: { id: In(ids) }, order: { id: 'ASC' } });
+  const remoteRules = await session.find(securityGroupRules, { where: { security_group_id: In(remoteIds) } });
+  const members = await session.find(portGroups, { where: { security_group_id: In(unique(remoteIds)) } });
+  const memberAddresses = await session.find(portAddresses, {
+    where: { port_id: In(unique(members.map((one) => one.port_id))) },
+  });
+  const prefixes = await session.find(addressGroupAddresses, {
+    where: { address_group_id: In(unique(addressGroupIds)) },
+  });
+  const rules = groupBy([...byId([...ownRules, ...remoteRules]).values()], (rule) => rule.security_group_id);
+  const addressesOf = groupBy(memberAddresses, (row) => row.port_id);
+  const portsOf = groupBy(members, (row) => row.security_group_id);
+  return rows.map((row) => ({
+    kind: 'security_group',
+    id: row.id,
+    stateful: row.stateful,
+    rules: rulesForAgent(rules.get(row.id) ?? [], prefixes),
+    members: (portsOf.get(row.id) ?? [])
+      .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
+      .sort(),
+  }));
+}
+
+/** Reads a host's whole state: the same number of queries whatever its size. */
+export async function hostState(session: ReadSession, host: string): Promise<HostState> {
+  const bound = (await session.find(ports, { where: { host } })).filter(isServersPort);
+  const routerRows = await session.find(routers, { where: { host }, order: { id: 'ASC' } });
+  const routerIds = routerRows.map((router) => router.id);
+  const interfaces = await session.find(routerInterfaces, { where: { router_id: In(routerIds) } });
+  const floating = await session.find(floatingIps, { where: { router_id: In(routerIds) }, order: { id: 'ASC' } });
+  const networkIds = unique([
+    ...bound.map((port) => port.network_id),
+    ...interfaces.map((one) => one.network_id),
+    ...routerRows.flatMap((router) => (router.gateway_network_id === null ? [] : [router.gateway_network_id])),
+  ]);
+  const networkRows = await session.find(networks, { where: { id: In(networkIds) }, order: { id: 'ASC' } });
+  const subnetRows = await session.find(subnets, { where: { network_id: In(networkIds) }, order: { id: 'ASC' } });
+  const portRows = await session.find(ports, { where: { network_id: In(networkIds) }, order: { id: 'ASC' } });
+  const addressRows = await session.find(portAddresses, {
+    where: { network_id: In(networkIds) },
+    order: { position: 'ASC' },
+  });
+  const links = await session.find(portGroups, {
+    where: { port_id: In(bound.map((port) => port.id)) },
+    order: { security_group_id: 'ASC' },
+  });
+
+  const addresses = groupBy(addressRows, (row) => row.port_id);
+  const groupIds = groupBy(links, (link) => link.port_id);
+  const portsOf = groupBy(portRows, (port) => port.network_id);
+  const subnetsOf = groupBy(subnetRows, (subnet) => subnet.network_id);
+  const parts = { ports: byId(portRows), addresses, subnets: byId(subnetRows), subnetsOf };
+  return {
+    networks: networkRows.map((network) =>
+      networkState(network, {
+        subnets: subnetsOf.get(network.id) ?? [],
+        ports: portsOf.get(network.id) ?? [],
+        addresses,
+      }),
+    ),
+    ports: bound.map((port) =>
+      portState(
+        port,
+        addresses.get(port.id) ?? [],
+        (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
+      ),
+    ),
+    groups: await groupStates(session, unique(links.map((link) => link.security_group_id))),
+    routers: routerRows.map((router) =>
+      routerState(
+        router,
+        interfaces.filter((one) => one.router_id === router.id).map((one) => one.port_id),
+        floating.filter((one) => one.router_id === router.id),
+        parts,
+      ),
+    ),
+  };
+}
+
+export const allObjects = (state: HostState): NetworkObject[] => [
+  ...state.networks,
+  ...state.groups,
+  ...state.ports,
+  ...state.routers,
+];

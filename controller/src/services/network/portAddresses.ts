@@ -1,0 +1,105 @@
+// Gives addresses to ports and takes them back. The unique (subnet, address) row is the claim.
+import { randomInt } from 'node:crypto';
+import { In, isDuplicate, type ReadSession, type WriteSession } from '../../db';
+import { portAddresses, subnets, type PortAddress, type Subnet } from '../../db/entities/network';
+import { residues } from '../../db/entities/tasks';
+import { freeAddresses, planAddresses, type AddressedPort, type AddressWish, type FixedIpRequest } from './addressPlan';
+import { addressesExhausted, addressInUse } from './errors';
+
+/** A free address is drawn from this many of the lowest, so that requests at the same time rarely want the same one. */
+const CHOICES = 16;
+const TRIES = 20;
+
+/** Addresses of ports that a host may still use although their rows are gone: rule 10 of the design. */
+async function heldAddresses(session: ReadSession): Promise<Set<string>> {
+  const rows = await session.find(residues, { where: { resource_type: 'port' } });
+  const held = new Set<string>();
+  for (const row of rows) {
+    const addresses = row.facts['addresses'];
+    if (!Array.isArray(addresses)) continue;
+    for (const one of addresses as Partial<PortAddress>[]) held.add(`${one.subnet_id ?? ''} ${one.address ?? ''}`);
+  }
+  return held;
+}
+
+type Claim = Omit<PortAddress, 'subnet_id' | 'address'>;
+
+async function claimAny(session: WriteSession, claim: Claim, subnet: Subnet): Promise<PortAddress | undefined> {
+  const held = await heldAddresses(session);
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const rows = await session.find(portAddresses, { where: { subnet_id: subnet.id } });
+    const used = new Set(rows.map((row) => row.address));
+    for (const entry of held) if (entry.startsWith(`${subnet.id} `)) used.add(entry.slice(subnet.id.length + 1));
+    const free = freeAddresses(subnet.ip_version === 4 ? 4 : 6, subnet.allocation_pools, used, CHOICES);
+    const address = free[free.length > 1 ? randomInt(free.length) : 0];
+    if (address === undefined) return undefined;
+    try {
+      const row = { ...claim, subnet_id: subnet.id, address };
+      await session.insert(portAddresses, row);
+      return row;
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function claimOne(session: WriteSession, claim: Claim, wish: AddressWish): Promise<PortAddress> {
+  const [first] = wish.candidates;
+  if (wish.address !== undefined && first) {
+    const row = { ...claim, subnet_id: first.id, address: wish.address };
+    if ((await heldAddresses(session)).has(`${first.id} ${wish.address}`))
+      throw addressInUse(claim.network_id, wish.address);
+    try {
+      await session.insert(portAddresses, row);
+      return row;
+    } catch (error) {
+      if (isDuplicate(error)) throw addressInUse(claim.network_id, wish.address);
+      throw error;
+    }
+  }
+  for (const subnet of wish.candidates) {
+    const row = await claimAny(session, claim, subnet);
+    if (row) return row;
+  }
+  throw addressesExhausted(claim.network_id);
+}
+
+/**
+ * Claims the addresses of a new port. Named ones are claimed first, so that a free choice never takes one of them.
+ * @throws ApiError InvalidInput, IpAddressInUse, IpAddressGenerationFailure
+ */
+export async function claimAddresses(
+  session: WriteSession,
+  portId: string,
+  port: AddressedPort,
+  requests: readonly FixedIpRequest[] | undefined,
+  startPosition = 0,
+): Promise<PortAddress[]> {
+  const own = await session.find(subnets, {
+    where: { network_id: port.networkId },
+    order: { created_at: 'ASC', id: 'ASC' },
+  });
+  const wishes = planAddresses(port, own, requests).map((wish, position) => ({ wish, position }));
+  const ordered = [...wishes].sort(
+    (a, b) => Number(b.wish.address !== undefined) - Number(a.wish.address !== undefined),
+  );
+  const rows: PortAddress[] = [];
+  for (const { wish, position } of ordered) {
+    const claim = { port_id: portId, network_id: port.networkId, position: startPosition + position };
+    rows.push(await claimOne(session, claim, wish));
+  }
+  return rows.sort((a, b) => a.position - b.position);
+}
+
+/** Addresses of ports in the order they were given, by port. */
+export async function addressesByPort(
+  session: ReadSession,
+  portIds: readonly string[],
+): Promise<Map<string, PortAddress[]>> {
+  const byPort = new Map<string, PortAddress[]>(portIds.map((id) => [id, []]));
+  if (portIds.length === 0) return byPort;
+  const rows = await session.find(portAddresses, { where: { port_id: In([...portIds]) } });
+  for (const row of rows.sort((a, b) => a.position - b.position)) byPort.get(row.port_id)?.push(row);
+  return byPort;
+}

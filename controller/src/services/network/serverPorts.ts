@@ -1,0 +1,236 @@
+// Ports of servers, for the compute service: made in its transaction, bound to a host by its tasks, released at its end.
+import type { Cloud } from '../../cloud';
+import { In, type WriteSession } from '../../db';
+import { networks, portAddresses, ports, type Network, type Port } from '../../db/entities/network';
+import { ConflictError, InvalidError } from '../../errors';
+import type { FixedIpRequest } from './addressPlan';
+import { recordChanges } from './changes';
+import { ensureDefaultGroup } from './defaultGroup';
+import { notFound } from './errors';
+import { resolveGroups } from './groupLookup';
+import { changesOfPorts, insertPort, removePorts } from './portRows';
+import { networksOfProject } from './visibility';
+
+export interface ServerOwner {
+  readonly projectId: string;
+  readonly userId: string;
+  /** May use networks of other projects and external ones. Default false. */
+  readonly isAdmin?: boolean;
+}
+
+export interface ServerOfPorts {
+  readonly id: string;
+  readonly availabilityZone: string;
+  /** Becomes the DNS name of the server's ports. */
+  readonly hostname?: string;
+}
+
+export interface ServerPortRequest {
+  readonly networkId?: string;
+  readonly portId?: string;
+  readonly fixedIp?: string;
+  readonly tag?: string;
+}
+
+/** What the compute service waits for: these ports as of this number of the change feed. */
+export interface PortChange {
+  readonly portIds: string[];
+  readonly sequence: number;
+}
+
+async function networkFor(session: WriteSession, owner: ServerOwner, id: string): Promise<Network> {
+  const own = owner.isAdmin
+    ? await session.find(networks, { where: { id } })
+    : (await networksOfProject(session, owner.projectId)).filter((network) => network.id === id);
+  const [network] = own;
+  if (!network) throw notFound('network', id);
+  return network;
+}
+
+/** Takes a user's own port for a server. @throws ApiError PortNotFound, PortInUse, FixedIpNotOnPort */
+async function adoptPort(
+  session: WriteSession,
+  cloud: Cloud,
+  owner: ServerOwner,
+  server: ServerOfPorts,
+  request: ServerPortRequest,
+  portId: string,
+): Promise<Port> {
+  const port = await session.findOne(ports, { id: portId });
+  if (!port || (port.project_id !== owner.projectId && !owner.isAdmin)) throw notFound('port', portId);
+  const busy = new ConflictError(`Port ${portId} is still in use.`, 'PortInUse');
+  if (port.device_id !== '') throw busy;
+  if (request.fixedIp !== undefined) {
+    const has = await session.count(portAddresses, { port_id: portId, address: request.fixedIp });
+    if (has === 0)
+      throw new InvalidError(`Fixed IP ${request.fixedIp} is not an address of port ${portId}.`, 'FixedIpNotFound');
+  }
+  const set = {
+    device_id: server.id,
+    device_owner: `compute:${server.availabilityZone}`,
+    made_for_server: false,
+    device_tag: request.tag ?? null,
+    dns_name: port.dns_name || (server.hostname ?? ''),
+    updated_at: cloud.clock.now(),
+    revision: port.revision + 1,
+  };
+  // Conditional, so that of two servers that want the port one gets it.
+  if ((await session.update(ports, { id: portId, device_id: '' }, set)) === 0) throw busy;
+  await recordChanges(session, cloud, await changesOfPorts(session, [port]));
+  return { ...port, ...set };
+}
+
+async function makePort(
+  session: WriteSession,
+  cloud: Cloud,
+  owner: ServerOwner,
+  server: ServerOfPorts,
+  request: ServerPortRequest,
+  groupIds: readonly string[],
+): Promise<Port> {
+  const network = await networkFor(session, owner, request.networkId ?? '');
+  const fixedIps: FixedIpRequest[] | undefined =
+    request.fixedIp === undefined ? undefined : [{ ip_address: request.fixedIp }];
+  const made = await insertPort(session, cloud, {
+    projectId: owner.projectId,
+    network,
+    ...(fixedIps ? { fixedIps } : {}),
+    groupIds: network.port_security_enabled ? groupIds : [],
+    values: {
+      device_id: server.id,
+      device_owner: `compute:${server.availabilityZone}`,
+      made_for_server: true,
+      device_tag: request.tag ?? null,
+      dns_name: server.hostname ?? '',
+    },
+  });
+  return made.port;
+}
+
+/**
+ * Makes or takes the ports of a new server, in the order of the requests. Ids, MAC and addresses are final when it returns.
+ * `securityGroups` are names or ids; none means the project's default group, made on first use.
+ * @throws ApiError with the network service's codes: NetworkNotFound, PortNotFound, PortInUse, IpAddressInUse,
+ * IpAddressGenerationFailure, InvalidInput, OverQuota, SecurityGroupNotFound, NoUniqueMatch
+ */
+export async function createServerPorts(
+  session: WriteSession,
+  cloud: Cloud,
+  owner: ServerOwner,
+  server: ServerOfPorts,
+  requests: readonly ServerPortRequest[],
+  securityGroups: readonly string[],
+): Promise<Port[]> {
+  const rows: Port[] = [];
+  if (requests.length === 0) return rows;
+  const groupIds =
+    securityGroups.length > 0
+      ? await resolveGroups(session, cloud, owner.projectId, securityGroups)
+      : [await ensureDefaultGroup(session, cloud, owner.projectId)];
+  for (const request of requests) {
+    rows.push(
+      request.portId === undefined
+        ? await makePort(session, cloud, owner, server, request, groupIds)
+        : await adoptPort(session, cloud, owner, server, request, request.portId),
+    );
+  }
+  return rows;
+}
+
+/** Says which host has the server's ports. Repeating it for the same host changes nothing but the feed. */
+export async function bindServerPorts(
+  session: WriteSession,
+  cloud: Cloud,
+  serverId: string,
+  host: string,
+): Promise<PortChange> {
+  const rows = await session.find(ports, { where: { device_id: serverId }, order: { created_at: 'ASC', id: 'ASC' } });
+  for (const row of rows.filter((one) => one.host !== host)) {
+    await session.update(
+      ports,
+      { id: row.id },
+      {
+        host,
+        generation: row.generation + 1,
+        status: 'DOWN',
+        fault: null,
+        revision: row.revision + 1,
+        updated_at: cloud.clock.now(),
+      },
+    );
+  }
+  const sequence = await recordChanges(session, cloud, await changesOfPorts(session, rows));
+  return { portIds: rows.map((row) => row.id), sequence };
+}
+
+/** Takes ports off a server: those made for it are deleted, the user's own are free again. */
+async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[]): Promise<PortChange> {
+  const own = rows.filter((row) => !row.made_for_server);
+  const freed = await changesOfPorts(session, own);
+  for (const row of own) {
+    await session.update(
+      ports,
+      { id: row.id },
+      {
+        device_id: '',
+        device_owner: '',
+        host: '',
+        generation: row.generation + 1,
+        status: 'DOWN',
+        fault: null,
+        device_tag: null,
+        revision: row.revision + 1,
+        updated_at: cloud.clock.now(),
+      },
+    );
+  }
+  const kept = await recordChanges(session, cloud, freed);
+  const removed = await removePorts(
+    session,
+    cloud,
+    rows.filter((row) => row.made_for_server),
+  );
+  return { portIds: rows.map((row) => row.id), sequence: Math.max(kept, removed) };
+}
+
+/**
+ * Ends what a server has of the network: its own ports are deleted with their addresses and floating associations, the
+ * user's are unbound. May run twice: then it finds nothing.
+ */
+export async function releaseServerPorts(session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> {
+  return release(session, cloud, await session.find(ports, { where: { device_id: serverId } }));
+}
+
+/** The same for one port of a server (detaching an interface). @throws ApiError PortNotFound */
+export async function releaseServerPort(
+  session: WriteSession,
+  cloud: Cloud,
+  serverId: string,
+  portId: string,
+): Promise<PortChange> {
+  const rows = await session.find(ports, { where: { id: In([portId]), device_id: serverId } });
+  if (rows.length === 0) throw notFound('port', portId);
+  return release(session, cloud, rows);
+}
+
+/** What hosts say of their ports; a word about a port that is bound elsewhere by now is ignored. */
+export async function markPorts(
+  session: WriteSession,
+  cloud: Cloud,
+  host: string,
+  reports: readonly { readonly id: string; readonly wired: boolean; readonly fault?: string }[],
+): Promise<void> {
+  if (reports.length === 0) return;
+  const rows = await session.find(ports, { where: { id: In(reports.map((report) => report.id)), host } });
+  for (const row of rows) {
+    const report = reports.find((one) => one.id === row.id);
+    const status = report?.wired && row.admin_state_up ? 'ACTIVE' : 'DOWN';
+    const fault = report?.fault ?? null;
+    if (row.status === status && row.fault === fault) continue;
+    await session.update(
+      ports,
+      { id: row.id, host },
+      { status, fault, revision: row.revision + 1, updated_at: cloud.clock.now() },
+    );
+  }
+}
