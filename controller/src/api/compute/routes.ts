@@ -1,10 +1,27 @@
-// The route table of the compute API.
-import type { ApiService } from '../route';
+// The route table of the compute API: every noun's routes below /v2.1, and the version documents.
+import type { ApiService, Route } from '../route';
 import { renderComputeError } from './errors';
+import { flavorExtraRoutes } from './flavorExtras';
+import { flavorRoutes } from './flavors';
+import { keypairRoutes } from './keypairs';
+import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
+import { versionRoutes } from './versions';
+
+const resources: readonly Route[] = [...flavorRoutes, ...flavorExtraRoutes, ...keypairRoutes];
+
+/** The same resources answer under /v2, which had no microversions of its own. */
+const under = (prefix: string): Route[] => resources.map((route) => ({ ...route, path: prefix + route.path }));
 
 export const computeService: ApiService = {
   name: 'compute',
   prefixes: ['/compute'],
-  routes: [],
+  routes: [...versionRoutes, ...under('/v2.1'), ...under('/v2')],
   renderError: renderComputeError,
+  microversions: {
+    minimum: minimumVersion,
+    maximum: maximumVersion,
+    parse: parseMicroversion,
+    headers: microversionHeaders,
+  },
+  headers: (requestId) => ({ 'x-compute-request-id': requestId }),
 };
