@@ -30,7 +30,10 @@ function texts(specs: Readonly<Record<string, string | number>>): Record<string,
 const listSpecs: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
     const flavor = await findFlavor(session, request.caller, idOf(request));
-    return { status: 200, body: { extra_specs: (await extraSpecsOf(session, [flavor.flavorid])).get(flavor.flavorid) } };
+    return {
+      status: 200,
+      body: { extra_specs: (await extraSpecsOf(session, [flavor.flavorid])).get(flavor.flavorid) },
+    };
   });
 
 const showSpec: Handler = (request, cloud) =>

@@ -5,9 +5,10 @@ import { flavorExtraRoutes } from './flavorExtras';
 import { flavorRoutes } from './flavors';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
+import { quotaRoutes } from './quotas';
 import { versionRoutes } from './versions';
 
-const resources: readonly Route[] = [...flavorRoutes, ...flavorExtraRoutes, ...keypairRoutes];
+const resources: readonly Route[] = [...flavorRoutes, ...flavorExtraRoutes, ...keypairRoutes, ...quotaRoutes];
 
 /** The same resources answer under /v2, which had no microversions of its own. */
 const under = (prefix: string): Route[] => resources.map((route) => ({ ...route, path: prefix + route.path }));

@@ -43,7 +43,12 @@ export async function listFlavors(session: ReadSession, caller: Caller, filters:
     filters.marker === undefined ? undefined : await session.findOne(flavors, { flavorid: filters.marker });
   if (filters.marker !== undefined && !marker) throw new InvalidError(`marker [${filters.marker}] not found`);
   if (filters.limit === 0) return [];
-  return list(session, flavors, { conditions, sort: [filters.sort], limit: filters.limit, ...(marker ? { marker } : {}) });
+  return list(session, flavors, {
+    conditions,
+    sort: [filters.sort],
+    limit: filters.limit,
+    ...(marker ? { marker } : {}),
+  });
 }
 
 /** A flavor that the caller may use. @throws NotFoundError */

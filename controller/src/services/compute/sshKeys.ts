@@ -5,7 +5,10 @@ import { InvalidError } from '../../errors';
 
 /** MD5 over the key's bytes, as OpenSSH wrote fingerprints when this API was made. */
 export function fingerprint(bytes: Buffer): string {
-  return createHash('md5').update(bytes).digest('hex').replaceAll(/(..)(?!$)/g, '$1:');
+  return createHash('md5')
+    .update(bytes)
+    .digest('hex')
+    .replaceAll(/(..)(?!$)/g, '$1:');
 }
 
 /** Reads the length-prefixed text at the beginning of an OpenSSH key. */

@@ -1,0 +1,126 @@
+// Who may do what in compute by default, under the names that its policy files use.
+import type { PolicyRules } from '../policy/policy';
+
+const PREFIX = 'os_compute_api:';
+
+/** Any caller with a role in the project may read. */
+const readers = [
+  'servers:index',
+  'servers:detail',
+  'servers:show',
+  'servers:show:flavor-extra-specs',
+  'server-metadata:index',
+  'server-metadata:show',
+  'os-server-tags:index',
+  'os-server-tags:show',
+  'ips:index',
+  'ips:show',
+  'os-attach-interfaces:list',
+  'os-attach-interfaces:show',
+  'os-instance-actions:list',
+  'os-instance-actions:show',
+  'os-security-groups:list',
+  'os-security-groups:get',
+  'os-security-groups:show',
+  'os-flavor-extra-specs:index',
+  'os-flavor-extra-specs:show',
+  'os-quota-sets:show',
+  'os-quota-sets:detail',
+  'os-simple-tenant-usage:show',
+];
+
+/** Members of the project change its resources. */
+const members = [
+  'servers:create',
+  'servers:create:attach_network',
+  'servers:create:attach_volume',
+  'servers:update',
+  'servers:delete',
+  'servers:start',
+  'servers:stop',
+  'servers:reboot',
+  'servers:rebuild',
+  'servers:create_image',
+  'servers:resize',
+  'os-pause-server:pause',
+  'os-pause-server:unpause',
+  'os-suspend-server:suspend',
+  'os-suspend-server:resume',
+  'os-lock-server:lock',
+  'os-lock-server:unlock',
+  'os-deferred-delete:force',
+  'os-console-output',
+  'os-admin-password',
+  'os-security-groups:add',
+  'os-security-groups:remove',
+  'os-security-groups:create',
+  'os-security-groups:update',
+  'os-security-groups:delete',
+  'os-security-groups:rule:create',
+  'os-security-groups:rule:delete',
+  'server-metadata:create',
+  'server-metadata:update',
+  'server-metadata:update_all',
+  'server-metadata:delete',
+  'os-server-tags:update',
+  'os-server-tags:update_all',
+  'os-server-tags:delete',
+  'os-server-tags:delete_all',
+  'os-attach-interfaces:create',
+  'os-attach-interfaces:delete',
+];
+
+const administrators = [
+  'servers:index:get_all_tenants',
+  'servers:detail:get_all_tenants',
+  'servers:allow_all_filters',
+  'servers:show:host_status',
+  'servers:create:forced_host',
+  'servers:create:zero_disk_flavor',
+  'os-extended-server-attributes',
+  'os-lock-server:unlock:unlock_override',
+  'os-admin-actions:reset_state',
+  'os-instance-actions:events',
+  'os-flavor-manage:create',
+  'os-flavor-manage:update',
+  'os-flavor-manage:delete',
+  'os-flavor-extra-specs:create',
+  'os-flavor-extra-specs:update',
+  'os-flavor-extra-specs:delete',
+  'os-flavor-access',
+  'os-flavor-access:add_tenant_access',
+  'os-flavor-access:remove_tenant_access',
+  'os-quota-sets:update',
+  'os-quota-sets:delete',
+  'os-quota-class-sets:show',
+  'os-quota-class-sets:update',
+  'os-services:list',
+  'os-services:update',
+  'os-services:delete',
+  'os-hypervisors:list',
+  'os-hypervisors:list-detail',
+  'os-hypervisors:statistics',
+  'os-hypervisors:show',
+  'os-hypervisors:uptime',
+  'os-hypervisors:search',
+  'os-hypervisors:servers',
+  'os-aggregates:index',
+  'os-availability-zone:detail',
+  'os-simple-tenant-usage:list',
+  'limits:other_project',
+];
+
+const everyone = ['os-availability-zone:list', 'limits', 'os-quota-sets:defaults'];
+const keypairOwners = ['index', 'create', 'show', 'delete'].map((operation) => `os-keypairs:${operation}`);
+
+const all = (names: readonly string[], rule: string): PolicyRules =>
+  Object.fromEntries(names.map((name) => [PREFIX + name, rule]));
+
+export const computePolicyRules: PolicyRules = {
+  ...all(readers, 'rule:admin_or_reader'),
+  ...all(members, 'rule:admin_or_member'),
+  ...all(administrators, 'rule:admin'),
+  ...all(everyone, '@'),
+  ...all(keypairOwners, 'rule:admin or user_id:%(user_id)s'),
+  'compute:servers:create:requested_destination': 'rule:admin',
+};
