@@ -1,0 +1,103 @@
+# Node modules and the build, as the user the checkout belongs to; and the demo image. Sourced.
+# shellcheck shell=sh disable=SC2154 # root, node, state are set by the callers
+
+cache_dir=/var/cache/cumulet
+
+# builder: who makes node_modules and dist: the caller of sudo when the checkout is theirs, else the checkout's owner.
+builder() {
+  user=$(calling_user)
+  if [ "$user" != root ] && runuser -u "$user" -- test -w "$root"; then
+    echo "$user"
+  else
+    stat -c %U "$root" | sed 's/^UNKNOWN$/root/'
+  fi
+}
+
+# as_builder COMMAND...: in the checkout, with the builder's home for npm's cache.
+as_builder() {
+  user=$(builder)
+  cd "$root" || exit 1
+  if [ "$user" = "$(id -un)" ]; then "$@"; else
+    runuser -u "$user" -- env HOME="$(home_of "$user")" PATH="$PATH" "$@"
+  fi
+}
+
+# own_output: what an earlier run as somebody else left behind.
+own_output() {
+  user=$(builder)
+  find "$root" -maxdepth 2 \( -name node_modules -o -name dist \) ! -user "$user" -exec chown -Rh "$user:" {} +
+}
+
+# modules_ready: node_modules is what package-lock.json says, and its compiled part loads with this Node.js.
+modules_ready() {
+  lock=$root/node_modules/.package-lock.json
+  [ -e "$lock" ] && [ -z "$(find "$root/package-lock.json" -newer "$lock")" ] &&
+    (cd "$root" && "$node" -e 'new (require("better-sqlite3"))(":memory:")' 2> /dev/null)
+}
+
+# find_npm: beside node or on the PATH.
+find_npm() {
+  npm=$(dirname "$node")/npm
+  [ -x "$npm" ] || npm=$(command -v npm) || fail "npm is not there beside $node: install it (Debian: apt install npm), or Node.js from https://nodejs.org/en/download"
+}
+
+# run_npm ARGUMENT...: nothing is asked, nothing is fetched but packages.
+run_npm() {
+  as_builder "$npm" --no-audit --no-fund --no-update-notifier --loglevel=error --fetch-timeout=60000 "$@"
+}
+
+task_modules() {
+  after machine
+  own_output
+  if modules_ready; then
+    detail "up to date"
+    : > "$state/modules_ready"
+    return 0
+  fi
+  find_npm
+  progress "npm ci"
+  run_npm ci --ignore-scripts || fail "npm ci failed: $(npm_error)"
+}
+
+npm_error() { grep -E '^npm (error|ERR!)' "$log_dir/install.log" | tail -n 3 | tr '\n' ' '; }
+
+# compiles better-sqlite3. With Node's headers at hand it is built from source, so that nothing is fetched from elsewhere.
+task_compile() {
+  after modules compiler
+  if [ -e "$state/modules_ready" ]; then
+    detail "up to date"
+    return 0
+  fi
+  find_npm
+  prefix=$(dirname "$(dirname "$(readlink -f "$node")")")
+  if [ -e "$prefix/include/node/node_api.h" ]; then
+    export npm_config_nodedir="$prefix" npm_config_build_from_source=true
+  fi
+  JOBS=$(nproc)
+  export JOBS
+  progress "compiling better-sqlite3"
+  run_npm rebuild better-sqlite3 || fail "better-sqlite3 could not be compiled: $(npm_error)"
+  modules_ready || fail "better-sqlite3 was built but does not load with $node: $(cd "$root" && "$node" -e 'new (require("better-sqlite3"))(":memory:")' 2>&1 | grep -m 1 Error)"
+}
+
+task_build() {
+  after modules
+  progress "compiling TypeScript"
+  # shellcheck disable=SC2086 # a list of directories
+  as_builder "$node" node_modules/typescript/bin/tsc -b $build_targets || fail "the build failed: $(tail -n 3 "$log_dir/install.log" | tr '\n' ' ')"
+}
+
+# The demo image; made again only when its recipe changed.
+task_image() {
+  after packages
+  recipe=$(cat "$root"/images/tiny/* | sha256sum | cut -d ' ' -f 1)
+  if [ -e "$cache_dir/tiny.qcow2" ] && [ "$(cat "$cache_dir/tiny.recipe" 2> /dev/null)" = "$recipe" ]; then
+    detail "up to date"
+    return 0
+  fi
+  mkdir -p "$cache_dir"
+  "$root/images/tiny/build.sh" "$cache_dir/tiny.qcow2" "$cache_dir/tiny" 2> "$state/image.messages" ||
+    fail "the demo image could not be built: $(tail -n 1 "$state/image.messages")"
+  echo "$recipe" > "$cache_dir/tiny.recipe"
+  detail "$(du -m "$cache_dir/tiny.qcow2" | cut -f 1) MB"
+}

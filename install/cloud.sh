@@ -1,0 +1,118 @@
+# The running cloud: libvirt, the configuration, the process and its end. Sourced.
+# shellcheck shell=sh disable=SC2154 # root, node, state, log_dir are set by the callers
+
+config_dir=/etc/cumulet
+data_dir=/var/lib/cumulet
+run_dir=/run/cumulet
+API_URL=http://127.0.0.1:$API_PORT
+
+# cloud_pid: the process id of our cloud; fails when it does not run. A recycled id is not taken for it.
+cloud_pid() {
+  pid=$(cat "$run_dir/cumulet.pid" 2> /dev/null) && [ -n "$pid" ] &&
+    tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q 'standalone/dist/main.js' && echo "$pid"
+}
+
+# libvirt_answers: somebody listens on its socket.
+libvirt_answers() {
+  "$node" -e 'require("net").connect("/run/libvirt/libvirt-sock").on("connect", () => process.exit(0)).on("error", () => process.exit(1))'
+}
+
+# start_libvirt: by systemd where that runs the machine, else the daemons themselves.
+start_libvirt() {
+  if libvirt_answers; then return 0; fi
+  progress "starting libvirt"
+  if [ -d /run/systemd/system ]; then
+    systemctl start libvirtd || fail "libvirtd does not start: $(systemctl status libvirtd 2>&1 | tail -n 1) (journalctl -u libvirtd)"
+  else
+    virtlogd -d 9>&- || :
+    libvirtd -d 9>&- || fail "libvirtd does not start: $(tail -n 1 "$log_dir/install.log")"
+  fi
+  tries=0
+  until libvirt_answers; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail "libvirtd was started but does not answer on /run/libvirt/libvirt-sock"
+    sleep 0.2
+  done
+}
+
+# write_config: once; an existing configuration is the administrator's.
+write_config() {
+  mkdir -p "$config_dir" "$run_dir"
+  chmod 755 "$config_dir" "$run_dir"
+  if [ ! -e "$config_dir/bootstrap.json" ]; then
+    (umask 077 && printf '{"admin_password": "%s"}\n' "$(od -An -tx1 -N 18 /dev/urandom | tr -d ' \n')" > "$config_dir/bootstrap.json")
+  fi
+  if [ -e "$config_dir/cumulet.yaml" ]; then return 0; fi
+  cat > "$config_dir/cumulet.yaml.new" << TEXT
+# Configuration of the cloud on this machine; docs/operations.md explains every key.
+listen: 127.0.0.1:$API_PORT
+data_dir: $data_dir
+bootstrap_file: $config_dir/bootstrap.json
+TEXT
+  mv "$config_dir/cumulet.yaml.new" "$config_dir/cumulet.yaml"
+}
+
+# start_process: the cloud as a daemon; its log is kept small by one older copy.
+start_process() {
+  log=$log_dir/cumulet.log
+  if [ "$(stat -c %s "$log" 2> /dev/null || echo 0)" -gt 50000000 ]; then mv "$log" "$log.1"; fi
+  cd /
+  setsid "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" >> "$log" 2>&1 < /dev/null 9>&- &
+  echo $! > "$run_dir/cumulet.pid"
+}
+
+# wait_ready: until the API answers, as long as the process lives; 60 s at most.
+wait_ready() {
+  "$node" -e '
+    const [url, pid] = process.argv.slice(1);
+    const until = Date.now() + 60_000;
+    (async () => {
+      while (Date.now() < until) {
+        try { process.kill(+pid, 0); } catch { process.exit(2); }
+        const answer = await fetch(url + "/healthz").catch(() => undefined);
+        if (answer?.status === 200) process.exit(0);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      process.exit(3);
+    })();' "$API_URL" "$1"
+}
+
+# stop_process: asks it to end, insists after 20 s.
+stop_process() {
+  pid=$(cloud_pid) || return 0
+  kill -TERM "$pid" 2> /dev/null || :
+  tries=0
+  while cloud_pid > /dev/null; do
+    tries=$((tries + 1))
+    if [ $tries = 200 ]; then kill -KILL "$pid" 2> /dev/null || :; fi
+    sleep 0.1
+  done
+  rm -f "$run_dir/cumulet.pid"
+}
+
+# outdated: the build is younger than the running process.
+outdated() {
+  [ -n "$(find "$root" -path '*/node_modules' -prune -o -path '*/dist/*' -newer "$run_dir/cumulet.pid" -type f -name '*.js' -print | head -n 1)" ]
+}
+
+task_cloud() {
+  after packages compile build
+  fresh=
+  [ -e "$data_dir" ] || fresh=yes
+  start_libvirt
+  write_config
+  mkdir -p "$data_dir"
+  if cloud_pid > /dev/null && ! outdated; then
+    wait_ready "$(cloud_pid)" || fail "the cloud runs (process $(cloud_pid)) but its API does not answer: see $log_dir/cumulet.log; sudo $self down stops it"
+    detail "runs already"
+    return 0
+  fi
+  progress "starting"
+  stop_process
+  start_process
+  if wait_ready "$(cat "$run_dir/cumulet.pid")"; then return 0; fi
+  stop_process
+  why=$(tail -n 1 "$log_dir/cumulet.log")
+  if [ -n "$fresh" ]; then rm -rf "$data_dir" "$config_dir" "$run_dir"; fi
+  fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why"
+}

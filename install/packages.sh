@@ -1,0 +1,69 @@
+# Debian packages: only the missing ones are installed, the compiler first because npm waits for it. Sourced.
+# shellcheck shell=sh disable=SC2154 # state, task are set by the callers
+
+# What compiling better-sqlite3 takes, what the cloud runs, and what only the tests need.
+COMPILER="python3-minimal make g++"
+RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables iptables ipset conntrack iproute2 procps
+  kmod openssh-client iputils-ping"
+# shellcheck disable=SC2034 # used by test.sh
+TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck"
+
+# missing PACKAGE...: those that are not installed.
+missing() {
+  # shellcheck disable=SC2016 # dpkg's own format
+  dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null | awk '$2 == "installed" {print $1}' > "$state/$task.installed"
+  for package in "$@"; do
+    grep -qxF "$package" "$state/$task.installed" || echo "$package"
+  done
+}
+
+# apt_get ARGUMENT...: never asks, waits for another apt, survives Ctrl-C, reports its percentage.
+apt_get() {
+  : > "$state/$task.uninterruptible"
+  code_file=$state/$task.apt
+  { DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o APT::Status-Fd=3 "$@" 3>&1 >> "$log_dir/install.log" 2>&1 \
+    || echo $? > "$code_file"; } | while IFS=: read -r kind _ percent what; do
+      case $kind in dlstatus | pmstatus) progress "${percent%.*} % $what" ;; esac
+    done
+  rm -f "$state/$task.uninterruptible"
+  [ ! -e "$code_file" ]
+}
+
+# install_packages PACKAGE...
+install_packages() {
+  # shellcheck disable=SC2046 # a list of names
+  set -- $(missing "$@")
+  if [ $# = 0 ]; then return 0; fi
+  echo "$# $*" >> "$state/packages"
+  if [ -n "$(dpkg --audit 2> /dev/null)" ]; then
+    DEBIAN_FRONTEND=noninteractive dpkg --configure -a < /dev/null || :
+  fi
+  if ! apt_lists_known "$@"; then
+    apt_get update || fail "apt-get update failed (network? see $log_dir/install.log): $(apt_error)"
+  fi
+  apt_get install --no-install-recommends "$@" || fail "apt could not install $*: $(apt_error)"
+}
+
+# apt_lists_known PACKAGE...: the lists are there, less than a day old, and name all of them.
+apt_lists_known() {
+  [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -1 2> /dev/null | head -n 1)" ] &&
+    LC_ALL=C apt-get -q -s --no-install-recommends install "$@" > /dev/null 2>&1
+}
+
+# apt_error: apt's last complaint.
+apt_error() { grep '^E:' "$log_dir/install.log" | tail -n 1; }
+
+task_compiler() {
+  after machine
+  # shellcheck disable=SC2086 # a list of names
+  if ! modules_ready; then install_packages $COMPILER; fi
+}
+
+task_packages() {
+  after compiler
+  # shellcheck disable=SC2086 # lists of names
+  install_packages $RUNTIME ${extra_packages-}
+  command -v qemu-system-x86_64 > /dev/null || fail "qemu-system-x86_64 is not there: without QEMU no server can run"
+  detail "$(awk '{n += $1} END {print n ? n " installed" : "all there"}' "$state/packages" 2> /dev/null || echo "all there")"
+}

@@ -1,0 +1,24 @@
+# cumulet test: installs what the tests need and runs all of them. Sourced.
+# shellcheck shell=sh disable=SC2154 # root, node, self are set by cumulet
+
+run_test() {
+  begin test
+  export build_targets="" extra_packages="$TEST_TOOLS"
+  echo "Preparing the tests (log: $log_dir/install.log)"
+  for each in machine compiler modules packages compile build image libvirt; do start_task "$each"; done
+  await_task machine "Machine"
+  await_task compiler "Compiler"
+  await_task modules "Node modules"
+  await_task packages "Packages"
+  await_task build "Build"
+  await_task compile "Database library"
+  await_task libvirt "libvirt"
+  find_npm
+  cd "$root" || exit 1
+  "$node" test/run.js "$@"
+}
+
+task_libvirt() {
+  after packages
+  start_libvirt
+}
