@@ -1,6 +1,9 @@
 // The controller's configuration: every key, its meaning and its default.
 import { Type, type Static } from '@sinclair/typebox';
 
+const limit = (value: number, description: string) =>
+  Type.Integer({ default: value, minimum: -1, description: `${description} -1: no limit.` });
+
 export const ControllerConfig = Type.Object(
   {
     /** Address and port of the API. */
@@ -28,6 +31,24 @@ export const ControllerConfig = Type.Object(
         vcpus: Type.Number({ default: 8, description: 'Virtual CPUs given out per CPU of a host.' }),
         memory: Type.Number({ default: 1, description: 'Memory given out per memory of a host.' }),
         disk: Type.Number({ default: 1, description: 'Disk given out per disk of a host.' }),
+      },
+      { default: {}, additionalProperties: false },
+    ),
+    image: Type.Object(
+      {
+        max_images: limit(200, 'Images a project may have.'),
+        max_total_mib: limit(204_800, 'MiB that the images of a project may have together.'),
+        max_staged_mib: limit(51_200, 'MiB that a project may have staged for import.'),
+        max_uploads: limit(16, 'Uploads and imports that a project may have under way.'),
+        max_image_mib: Type.Integer({ default: 1_048_576, minimum: 1, description: 'MiB of the largest image.' }),
+        max_properties: limit(128, 'Custom properties of an image.'),
+        max_tags: limit(128, 'Tags of an image.'),
+        max_members: limit(128, 'Projects an image may be shared with.'),
+        keep_free_mib: Type.Integer({
+          default: 512,
+          minimum: 0,
+          description: 'MiB that uploads leave free on the disk, because the database is there too.',
+        }),
       },
       { default: {}, additionalProperties: false },
     ),

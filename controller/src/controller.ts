@@ -12,6 +12,7 @@ import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
 import { openDatabase, type DatabaseOptions } from './db';
 import { computePolicyRules } from './services/compute/policyRules';
+import { imageRules } from './services/image/policyRules';
 import { baseRules, createPolicy, loadPolicyFile } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
 
@@ -43,7 +44,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
-  const policy = createPolicy(baseRules, computePolicyRules, ...rules);
+  const policy = createPolicy(baseRules, imageRules, computePolicyRules, ...rules);
   const noIdentity: TokenAuthority = { authenticate: () => Promise.reject(new Error('identity is not there yet')) };
   const cloud: Cloud = { ...parts, db, policy, tokens: parts.tokens ?? noIdentity, wake: () => undefined };
   const app = createApp([identityService, imageService, networkService, computeService, identityRootService], cloud);

@@ -3,7 +3,27 @@ import { Brackets, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm';
 import type { Row, Table } from './columns';
 import { managerOf, type ReadSession } from './session';
 
-type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>=' | 'like' | 'in' | 'not in' | 'is null' | 'is not null';
+type Comparison =
+  | '='
+  | '!='
+  | '<'
+  | '<='
+  | '>'
+  | '>='
+  | 'like'
+  | 'in'
+  | 'not in'
+  | 'is null'
+  | 'is not null'
+  | 'in rows'
+  | 'not in rows';
+
+/** The value of `in rows`: the values of a column in the rows of another table that have all these values. */
+export interface RowsOf {
+  readonly table: Table;
+  readonly column: string;
+  readonly where: Readonly<Record<string, string | number | boolean>>;
+}
 
 /** One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards. */
 export interface Condition<T extends Table> {
@@ -43,6 +63,15 @@ function conditionSql<T extends Table>(condition: Condition<T>, key: string): [s
       const values = condition.value as readonly unknown[];
       if (values.length === 0) return [condition.op === 'in' ? '1 = 0' : '1 = 1', {}];
       return [`${left} ${condition.op.toUpperCase()} (:...${key})`, { [key]: values }];
+    }
+    case 'in rows':
+    case 'not in rows': {
+      const rows = condition.value as RowsOf;
+      const entries = Object.entries(rows.where);
+      const clauses = entries.map(([column], at) => `r.${column} = :${key}_${at}`);
+      const select = `SELECT r.${rows.column} FROM ${rows.table.name} r WHERE ${clauses.join(' AND ') || '1 = 1'}`;
+      const parameters = Object.fromEntries(entries.map(([, value], at) => [`${key}_${at}`, value]));
+      return [`${left} ${condition.op === 'in rows' ? 'IN' : 'NOT IN'} (${select})`, parameters];
     }
     case 'like':
       return [`${left} LIKE :${key}`, { [key]: condition.value }];
@@ -135,4 +164,17 @@ export async function countRows<T extends Table>(
   const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't').where('1 = 1');
   applyConditions(builder, { conditions });
   return builder.getCount();
+}
+
+/** The sum of a numeric column over the rows that fit the conditions; 0 when none does. */
+export async function sumRows<T extends Table>(
+  session: ReadSession,
+  table: T,
+  column: keyof Row<T> & string,
+  conditions: ListOptions<T>['conditions'] = [],
+): Promise<number> {
+  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't').where('1 = 1');
+  applyConditions(builder, { conditions });
+  const row = await builder.select(`SUM(t.${column})`, 'total').getRawOne<{ total: unknown }>();
+  return Number(row?.total ?? 0);
 }

@@ -1,0 +1,144 @@
+// Takes the bytes of an upload into a file: constant memory, both digests on the way, nothing left when it fails.
+import { createHash, randomUUID } from 'node:crypto';
+import { open, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { messageOf } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import { ApiError, InvalidError, TooLargeError } from '../../errors';
+import { MIB } from './quota';
+import { ensureImageDirectory, PART_SUFFIX } from './store';
+
+export interface ReceivedBytes {
+  /** The complete file under its temporary name, already on the disk. */
+  readonly path: string;
+  readonly size: number;
+  /** MD5 and SHA-512, hexadecimal. */
+  readonly checksum: string;
+  readonly digest: string;
+}
+
+export interface ReceiveOptions {
+  /** What the caller announced, in bytes; undefined when it did not. */
+  readonly declared: number | undefined;
+  /** Throws when that many bytes are not allowed; called with the announced size and as the bytes come. */
+  readonly check: (size: number) => void;
+}
+
+/** Bytes gathered before a write: uploads come in pieces of at most 64 KiB. */
+const WRITE_SIZE = MIB;
+/** How often the free space is looked at, in bytes received. */
+const SPACE_INTERVAL = 64 * MIB;
+const FULL = 'Image storage media is full: There is not enough disk space on the image storage media.';
+
+async function writeAll(file: FileHandle, chunks: Buffer[]): Promise<void> {
+  let rest = chunks;
+  while (rest.length > 0) {
+    const length = rest.reduce((sum, chunk) => sum + chunk.length, 0);
+    const { bytesWritten } = await file.writev(rest);
+    if (bytesWritten === length) return;
+    rest = [Buffer.concat(rest).subarray(bytesWritten)];
+  }
+}
+
+/** Looks whether `more` bytes fit and leave free what must stay free. @throws TooLargeError (413) */
+async function requireSpace(directory: string, more: number, keepFree: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  if (bavail * bsize - more < keepFree) throw new TooLargeError(FULL);
+}
+
+/** Says in words why the bytes could not be taken. */
+function storageError(error: unknown, size: number): unknown {
+  if (error instanceof ApiError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return new TooLargeError(FULL);
+  if (['EACCES', 'EPERM', 'EROFS'].includes(code)) {
+    return new ApiError(
+      503,
+      'StorageWriteDenied',
+      `Insufficient permissions on image storage media: ${messageOf(error)}`,
+    );
+  }
+  if (['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'EPIPE'].includes(code)) {
+    return new InvalidError(`The upload was cut off: the connection ended after ${size} bytes.`, 'UploadAborted');
+  }
+  return error;
+}
+
+/** Writes and hashes at the same time: one write is under way while the next pieces are hashed. */
+async function pump(
+  file: FileHandle,
+  stream: Readable,
+  onSize: (size: number) => Promise<void>,
+): Promise<Omit<ReceivedBytes, 'path'>> {
+  const md5 = createHash('md5');
+  const sha512 = createHash('sha512');
+  let batch: Buffer[] = [];
+  let batched = 0;
+  let size = 0;
+  let writing = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    const full = batch;
+    batch = [];
+    batched = 0;
+    await writing;
+    writing = writeAll(file, full);
+    // Its failure is thrown by the next `await writing`; until then it must not count as unhandled.
+    writing.catch(() => undefined);
+  };
+  try {
+    // A refused stream is not destroyed: the caller still has to hear why.
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      const bytes = chunk as Buffer;
+      size += bytes.length;
+      await onSize(size);
+      md5.update(bytes);
+      sha512.update(bytes);
+      batch.push(bytes);
+      batched += bytes.length;
+      if (batched >= WRITE_SIZE) await flush();
+    }
+    await flush();
+    await writing;
+  } catch (error) {
+    await writing.catch(() => undefined);
+    throw storageError(error, size);
+  }
+  return { size, checksum: md5.digest('hex'), digest: sha512.digest('hex') };
+}
+
+/**
+ * Receives a stream into a new file of the image store and syncs it. Remove or place the file afterwards.
+ * @throws ApiError: 413 over a limit or the disk full, 400 cut off, 503 not writable; the file is gone then.
+ */
+export async function receiveBytes(
+  cloud: Pick<Cloud, 'config'>,
+  imageId: string,
+  stream: Readable,
+  options: ReceiveOptions,
+): Promise<ReceivedBytes> {
+  const keepFree = cloud.config.image.keep_free_mib * MIB;
+  let path: string | undefined;
+  let file: FileHandle | undefined;
+  try {
+    const directory = await ensureImageDirectory(cloud);
+    options.check(options.declared ?? 0);
+    await requireSpace(directory, options.declared ?? 0, keepFree);
+    path = join(directory, `${imageId}.${randomUUID()}${PART_SUFFIX}`);
+    file = await open(path, 'wx', 0o600);
+    let nextLook = SPACE_INTERVAL;
+    const received = await pump(file, stream, async (size) => {
+      options.check(size);
+      if (size < nextLook) return;
+      nextLook = size + SPACE_INTERVAL;
+      await requireSpace(directory, 0, keepFree);
+    });
+    await file.sync();
+    await file.close();
+    return { path, ...received };
+  } catch (error) {
+    await file?.close();
+    if (path !== undefined) await rm(path, { force: true });
+    throw storageError(error, 0);
+  }
+}

@@ -1,0 +1,99 @@
+// The file store: where the bytes of images are. A file has its final name only when it is complete and on the disk.
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Cloud } from '../../cloud';
+import { In } from '../../db';
+import { images } from '../../db/entities/image';
+import { NotFoundError } from '../../errors';
+import { DATA_STATUSES } from './record';
+
+/** The one store, as clients see it. */
+export const STORE_ID = 'file';
+/** The end of the name of bytes that wait for an import, and of those that are just coming in. */
+export const STAGED_SUFFIX = '.staged';
+export const PART_SUFFIX = '.part';
+/** Large reads: fewer turns through the thread pool per MiB. */
+const READ_CHUNK = 1024 * 1024;
+
+type Place = Pick<Cloud, 'config'>;
+
+/** The directory of all image files. */
+export function imageDirectory(cloud: Place): string {
+  return join(cloud.config.data_dir, 'images');
+}
+
+/** The file of an image's bytes. */
+export function imagePath(cloud: Place, imageId: string): string {
+  return join(imageDirectory(cloud), imageId);
+}
+
+/** The file of bytes that were staged for an image. */
+export function stagedPath(cloud: Place, imageId: string): string {
+  return imagePath(cloud, imageId) + STAGED_SUFFIX;
+}
+
+/** Makes the directory; only we read it. */
+export async function ensureImageDirectory(cloud: Place): Promise<string> {
+  const directory = imageDirectory(cloud);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Gives a complete file its final name, durably: after this returns a power failure does not lose it. */
+export async function placeFile(cloud: Place, from: string, to: string): Promise<void> {
+  await rename(from, to);
+  const directory = await open(imageDirectory(cloud), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Removes every file of an image; nothing happens when there is none. */
+export async function removeImageFiles(cloud: Place, imageId: string): Promise<void> {
+  await rm(imagePath(cloud, imageId), { force: true });
+  await rm(stagedPath(cloud, imageId), { force: true });
+}
+
+export interface ImageBytes {
+  /** Bytes of the whole image. */
+  readonly size: number;
+  readonly stream: Readable;
+  readonly path: string;
+}
+
+/**
+ * Opens an image's file for reading, from `start` to `end` (both inclusive). The stream goes on when the image is deleted meanwhile.
+ * @throws the system's error when the file is not there.
+ */
+export async function openImageFile(path: string, range?: { start: number; end: number }): Promise<ImageBytes> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    // The stream owns the handle and closes it at its end, or when it is destroyed.
+    const stream = createReadStream(path, { fd: file, highWaterMark: READ_CHUNK, ...range });
+    return { size, stream, path };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The bytes of an image by the SHA-512 of its content, for hosts that boot it. @throws NotFoundError */
+export async function openImageBytes(cloud: Pick<Cloud, 'config' | 'db'>, digest: string): Promise<ImageBytes> {
+  const rows = await cloud.db.read((session) =>
+    session.find(images, { where: { os_hash_value: digest, status: In([...DATA_STATUSES]) } }),
+  );
+  for (const row of rows) {
+    try {
+      return await openImageFile(imagePath(cloud, row.id));
+    } catch (error) {
+      // Deleted since it was looked up: another image with the same content may still be there.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  throw new NotFoundError(`No image has the content ${digest.slice(0, 16)}... any more.`, 'ImageNotFound', { digest });
+}

@@ -1,0 +1,101 @@
+// Uploads: a queued image takes its bytes and becomes active, or goes back to queued with nothing left.
+import { rm } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import type { Cloud } from '../../cloud';
+import { ApiError, TooLargeError } from '../../errors';
+import type { Caller } from '../caller';
+import { authorizedImage } from './access';
+import { imageUsage, MIB, requireBytes, requireWithin, takeQuotaTurn, toBytes } from './quota';
+import { receiveBytes, type ReceivedBytes } from './receive';
+import type { ImageRecord } from './record';
+import { imagePath, placeFile } from './store';
+import { moveStatus, requireFormats, requireTransition } from './transition';
+import { verifyFormat } from './verifyFormat';
+
+export interface Upload {
+  readonly stream: Readable;
+  /** Announced bytes; undefined when the caller does not know them. */
+  readonly declared: number | undefined;
+}
+
+/** Checks sizes against the limits of one image and of the project. */
+export function sizeCheck(cloud: Cloud, limit: number, used: number, what: string): (size: number) => void {
+  const largest = cloud.config.image.max_image_mib * MIB;
+  return (size) => {
+    if (size > largest) {
+      throw new TooLargeError(`The incoming image is too large: at most ${largest} bytes are allowed.`);
+    }
+    requireWithin(limit, used, size, what);
+  };
+}
+
+async function begin(cloud: Cloud, caller: Caller, id: string): Promise<{ image: ImageRecord; used: number }> {
+  return cloud.db.write(async (session) => {
+    const image = await authorizedImage(session, cloud, caller, id, 'image:upload_image');
+    requireTransition(image.status, 'saving');
+    requireFormats(image);
+    let used = 0;
+    if (image.owner !== null) {
+      await takeQuotaTurn(session, image.owner);
+      const usage = await imageUsage(session, image.owner);
+      requireWithin(cloud.config.image.max_uploads, usage.uploads, 1, 'image_count_uploading');
+      used = usage.bytes;
+    }
+    await moveStatus(session, id, 'queued', { status: 'saving' }, cloud.clock.now());
+    return { image, used };
+  });
+}
+
+function gone(id: string): ApiError {
+  return new ApiError(
+    410,
+    'ImageGone',
+    `Image ${id} could not be found after upload. It was deleted during the upload; the uploaded bytes were removed.`,
+  );
+}
+
+async function finish(
+  cloud: Cloud,
+  image: ImageRecord,
+  received: ReceivedBytes,
+  virtualSize: number | null,
+): Promise<void> {
+  await placeFile(cloud, received.path, imagePath(cloud, image.id));
+  await cloud.db.write(async (session) => {
+    if (image.owner !== null) {
+      await takeQuotaTurn(session, image.owner);
+      requireBytes(cloud.config.image, await imageUsage(session, image.owner), received.size);
+    }
+    const set = {
+      status: 'active' as const,
+      size: received.size,
+      virtual_size: virtualSize,
+      checksum: received.checksum,
+      os_hash_algo: 'sha512',
+      os_hash_value: received.digest,
+    };
+    if (!(await moveStatus(session, image.id, 'saving', set, cloud.clock.now()))) throw gone(image.id);
+  });
+}
+
+/**
+ * Takes the bytes of a queued image.
+ * @throws NotFoundError, ForbiddenError, ConflictError 409 (not queued), TooLargeError 413 (quota, size, disk full),
+ * InvalidError 400 (formats not set, cut off), ApiError 415 (bytes are not what the image says), 410 (deleted meanwhile)
+ */
+export async function uploadImage(cloud: Cloud, caller: Caller, id: string, upload: Upload): Promise<void> {
+  const { image, used } = await begin(cloud, caller, id);
+  let received: ReceivedBytes | undefined;
+  try {
+    const limit = image.owner === null ? -1 : toBytes(cloud.config.image.max_total_mib);
+    const check = sizeCheck(cloud, limit, used, 'image_size_total in bytes');
+    received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check });
+    const virtualSize = await verifyFormat(image, received.path, received.size);
+    await finish(cloud, image, received, virtualSize);
+  } catch (error) {
+    if (received) await rm(received.path, { force: true });
+    await rm(imagePath(cloud, id), { force: true });
+    await cloud.db.write((session) => moveStatus(session, id, 'saving', { status: 'queued' }, cloud.clock.now()));
+    throw error;
+  }
+}
