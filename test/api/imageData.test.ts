@@ -1,7 +1,5 @@
 // Image bytes over HTTP: upload, download, ranges, and what is left when something fails.
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { createImage, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
 
@@ -10,9 +8,6 @@ beforeAll(async () => {
   cloud = await startImageCloud();
 });
 afterAll(() => cloud.stop());
-
-const files = (): string[] => readdirSync(join(cloud.directory, 'images'));
-const octets = { 'content-type': 'application/octet-stream' };
 
 test('uploaded bytes come back with both digests and the size', async () => {
   const bytes = randomBytes(300_000);
