@@ -25,7 +25,9 @@ test('uploaded bytes come back with both digests and the size', async () => {
     os_hash_value: createHash('sha512').update(bytes).digest('hex'),
     stores: 'file',
   });
-  const response = await fetch(`${cloud.url}/image/v2/images/${image.id}/file`, { headers: { 'x-auth-token': 'demo' } });
+  const response = await fetch(`${cloud.url}/image/v2/images/${image.id}/file`, {
+    headers: { 'x-auth-token': 'demo' },
+  });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-md5')).toBe(checksum);
   expect(response.headers.get('content-length')).toBe('300000');

@@ -6,7 +6,10 @@ import { startTestCloud, type Answer, type TestCloud } from './testCloud';
 type Limits = ControllerConfig['image'];
 
 /** A cloud whose image limits differ from the defaults; nothing is kept free on the disk. */
-export function startImageCloud(limits: Partial<Limits> = {}, config: Partial<ControllerConfig> = {}): Promise<TestCloud> {
+export function startImageCloud(
+  limits: Partial<Limits> = {},
+  config: Partial<ControllerConfig> = {},
+): Promise<TestCloud> {
   const image = { ...parseConfig(ControllerConfig, '', 'defaults').image, keep_free_mib: 0, ...limits };
   return startTestCloud({ config: { ...config, image } });
 }
@@ -50,7 +53,13 @@ export async function activeImage(
 }
 
 /** Applies JSON patch operations. */
-export function patch(cloud: TestCloud, id: string, operations: unknown, token = 'demo', version = '2.1'): Promise<Answer> {
+export function patch(
+  cloud: TestCloud,
+  id: string,
+  operations: unknown,
+  token = 'demo',
+  version = '2.1',
+): Promise<Answer> {
   return cloud.call('PATCH', `/image/v2/images/${id}`, {
     token,
     body: JSON.stringify(operations),

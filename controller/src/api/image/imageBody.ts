@@ -46,7 +46,8 @@ export function requireIntegers(body: Readonly<Record<string, unknown>>): void {
   for (const name of ['min_disk', 'min_ram']) {
     const value = body[name];
     if (typeof value !== 'number') continue;
-    if (value < 0) throw new InvalidError(`Invalid value '${value}' for parameter '${name}': Cannot be a negative value`);
+    if (value < 0)
+      throw new InvalidError(`Invalid value '${value}' for parameter '${name}': Cannot be a negative value`);
     if (value > MAX_INTEGER)
       throw new InvalidError(`Invalid value '${value}' for parameter '${name}': at most ${MAX_INTEGER} is allowed.`);
   }

@@ -29,7 +29,10 @@ export function declaredSize(request: ApiRequest): number | undefined {
 }
 
 /** Runs work that reads the body; when it is refused, reads on for a while so that the caller sees the answer. */
-export async function withBody(request: ApiRequest, work: (declared: number | undefined) => Promise<void>): Promise<void> {
+export async function withBody(
+  request: ApiRequest,
+  work: (declared: number | undefined) => Promise<void>,
+): Promise<void> {
   try {
     requireOctets(request);
     await work(declaredSize(request));
@@ -42,7 +45,8 @@ export async function withBody(request: ApiRequest, work: (declared: number | un
 export const putFile: Handler = async (request, cloud) => {
   await withBody(request, async (declared) => {
     const store = request.headers['x-image-meta-store'];
-    if (store !== undefined && store !== STORE_ID) throw new InvalidError(`Unknown scheme '${String(store)}' found in URI`);
+    if (store !== undefined && store !== STORE_ID)
+      throw new InvalidError(`Unknown scheme '${String(store)}' found in URI`);
     await uploadImage(cloud, request.caller, request.params['id'] ?? '', { stream: request.stream, declared });
   });
   return { status: 204 };

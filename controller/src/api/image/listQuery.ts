@@ -5,7 +5,16 @@ import type { ImageListQuery, ImageSort, MemberStatus } from '../../services/ima
 import { queryValue } from '../query';
 import type { Query } from '../route';
 
-const SORT_KEYS = ['name', 'status', 'container_format', 'disk_format', 'size', 'id', 'created_at', 'updated_at'] as const;
+const SORT_KEYS = [
+  'name',
+  'status',
+  'container_format',
+  'disk_format',
+  'size',
+  'id',
+  'created_at',
+  'updated_at',
+] as const;
 const MEMBER_STATUSES: readonly string[] = ['pending', 'accepted', 'rejected', 'all'];
 const DEFAULT_LIMIT = 25;
 const MAX_LIMIT = 1000;

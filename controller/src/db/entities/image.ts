@@ -1,17 +1,5 @@
 // Tables of the image service.
-import {
-  flag,
-  id,
-  integer,
-  json,
-  longText,
-  nullable,
-  table,
-  text,
-  time,
-  type Row,
-  type Table,
-} from '../columns';
+import { flag, id, integer, json, longText, nullable, table, text, time, type Row, type Table } from '../columns';
 
 /** What is known of bytes that were staged and wait for their import. */
 export interface StagedData {

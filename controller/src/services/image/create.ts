@@ -65,7 +65,11 @@ export async function saveDetails(
 ): Promise<void> {
   const rows = Object.entries(properties).map(([name, value]) => ({ image_id, name, value }));
   if (rows.length > 0) await session.insert(imageProperties, rows);
-  if (tags.length > 0) await session.insert(imageTags, [...new Set(tags)].map((value) => ({ image_id, value })));
+  if (tags.length > 0)
+    await session.insert(
+      imageTags,
+      [...new Set(tags)].map((value) => ({ image_id, value })),
+    );
 }
 
 function fresh(wanted: NewImage, owner: string | null, now: number): ImageRecord {

@@ -1,11 +1,5 @@
 // An image as services and views see it: its row with its custom properties and tags, and whether the caller is a member.
-import {
-  imageMembers,
-  imageProperties,
-  images,
-  imageTags,
-  type Image,
-} from '../../db/entities/image';
+import { imageMembers, imageProperties, images, imageTags, type Image } from '../../db/entities/image';
 import { In, type ReadSession } from '../../db';
 import type { Caller } from '../caller';
 

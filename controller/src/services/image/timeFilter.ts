@@ -11,7 +11,12 @@ export function isoTime(text: string): number | undefined {
   const time = text.replace(/ (?=\d{2}:?\d{2}$)(?<=:\d{2} |\.\d+ )/, '+');
   if (!ISO.test(time)) return undefined;
   const zoned = /(Z|[+-]\d{2}:?\d{2})$/.test(time.slice(10)) ? time : time.length > 10 ? `${time}Z` : time;
-  const parsed = Date.parse(zoned.replace(' ', 'T').replace(',', '.').replace(/([+-]\d{2})(\d{2})$/, '$1:$2'));
+  const parsed = Date.parse(
+    zoned
+      .replace(' ', 'T')
+      .replace(',', '.')
+      .replace(/([+-]\d{2})(\d{2})$/, '$1:$2'),
+  );
   return Number.isNaN(parsed) ? undefined : Math.floor(parsed / SECOND) * SECOND;
 }
 
