@@ -36,7 +36,6 @@ function row(cloud: Cloud, request: TaskRequest): Row<typeof tasks> {
     state: {},
     attempt: 0,
     send: 1,
-    replied: 0,
     run_at: now,
     lease_owner: null,
     lease_until: null,

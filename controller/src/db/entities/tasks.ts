@@ -31,8 +31,6 @@ export const tasks = table(
     attempt: integer(),
     /** Which round of commands of the current step this is, from 1; replies to another round are late. */
     send: integer(),
-    /** Replies recorded so far: tells a step's result that news arrived while it ran. */
-    replied: integer(),
     run_at: time(),
     lease_owner: nullable(id()),
     lease_until: nullable(time()),

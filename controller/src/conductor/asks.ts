@@ -1,0 +1,95 @@
+// Questions to agents: a command goes out once per round, its answer is a row that the step finds when it runs again.
+import type { CommandKind } from '@cumulet/common';
+import { commandRole, messageOf, type Command, type Reply } from '@cumulet/common';
+import type { Cloud } from '../cloud';
+import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
+import { HostFault, type AskTarget, type Facts, type StepContext } from './task';
+
+/** Which commands of a task's current round have been sent by this process. */
+export type SentCommands = Set<string>;
+
+/** The answers to the current round of a task. */
+export async function repliesOf(cloud: Cloud, task: Task): Promise<TaskReply[]> {
+  return cloud.db.read((session) =>
+    session.find(taskReplies, {
+      where: { task_id: task.id, step: task.step, send: task.send },
+      order: { sequence: 'ASC' },
+    }),
+  );
+}
+
+async function sessionOf(cloud: Cloud, host: string, kind: CommandKind): Promise<number | undefined> {
+  const agent = await cloud.db.read((session) => session.findOne(agents, { host, role: commandRole[kind] }));
+  return agent?.session;
+}
+
+function answerOf(reply: TaskReply): Facts {
+  if (reply.outcome === 'done') return reply.observed;
+  const fault = reply.fault ?? { code: 'host_failed', message: 'The host failed without saying why.', retryable: true };
+  throw new HostFault({ code: fault.code, message: fault.message }, fault.retryable);
+}
+
+/** The `ask` of a step's context. */
+export function createAsk(
+  cloud: Cloud,
+  task: Task,
+  replies: readonly TaskReply[],
+  sent: SentCommands,
+): StepContext['ask'] {
+  return async (kind, target: AskTarget, body) => {
+    const reply = replies.find((one) => one.kind === kind && one.host === target.host);
+    if (reply) return answerOf(reply);
+    const key = `${task.step}/${task.send}/${kind}/${target.host}`;
+    if (sent.has(key)) return undefined;
+    const session = await sessionOf(cloud, target.host, kind);
+    // An agent that never registered can't be asked; the step waits and asks again, until its deadline.
+    if (session === undefined) return undefined;
+    sent.add(key);
+    const command: Command = { task: task.id, step: task.step, send: task.send, session, kind, body, ...target };
+    try {
+      await cloud.bus.sendCommand(command);
+    } catch (error) {
+      sent.delete(key);
+      cloud.log.warn(
+        { task: task.id, kind, host: target.host, error: messageOf(error) },
+        'command not sent; it will be sent again',
+      );
+    }
+    return undefined;
+  };
+}
+
+/** Records a reply in the transaction that makes its task due. One for another step or round only goes to the timeline. */
+export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
+  const now = cloud.clock.now();
+  await cloud.db.write(async (session) => {
+    const due = { id: reply.task, step: reply.step, send: reply.send, active: 1 };
+    const counted = (await session.update(tasks, due, { run_at: now })) === 1;
+    if (counted) {
+      const { task, step, send, host, kind, outcome, observed, fault } = reply;
+      await session.insert(taskReplies, {
+        task_id: task,
+        step,
+        send,
+        host,
+        kind,
+        outcome,
+        observed,
+        fault,
+        created_at: now,
+      });
+      return;
+    }
+    const task = await session.findOne(tasks, { id: reply.task });
+    if (!task) return;
+    await session.insert(taskEvents, {
+      task_id: task.id,
+      resource_id: task.resource_id,
+      step: reply.step,
+      started_at: now,
+      ended_at: now,
+      outcome: 'late',
+      message: `${reply.host} answered ${reply.kind} (${reply.outcome}) to round ${reply.send} of step ${reply.step} after the task had gone on`,
+    });
+  });
+}

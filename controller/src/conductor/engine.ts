@@ -1,0 +1,408 @@
+// The dispatcher: leases due tasks, runs their steps, commits results. Everything it keeps in memory may be lost at any moment.
+import { messageOf, newId, type Subscription } from '@cumulet/common';
+import type { Cloud } from '../cloud';
+import type { WriteSession } from '../db';
+import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
+import { NEW_STEP } from '../services/tasks';
+import { createAsk, recordReply, repliesOf, type SentCommands } from './asks';
+import { createLeases, LeaseLost, tasksById, type Leases } from './leases';
+import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
+
+export interface EngineOptions {
+  readonly kinds: readonly TaskKind[];
+  /** Lease length; default 10 s. It is renewed after 0.3 of it. */
+  readonly leaseMs?: number;
+  /** How often the database is asked for due tasks besides being woken; default 1 s. */
+  readonly pollMs?: number;
+  /** A step that takes longer is aborted; default 45 s. */
+  readonly stepMs?: number;
+  /** Longest pause between tries; default 300 s. */
+  readonly maxBackoffMs?: number;
+  /** Called before and after each step's run; a test kills the engine here. */
+  readonly observer?: EngineObserver;
+}
+
+export interface EngineObserver {
+  beforeStep?(task: Task): Promise<void> | void;
+  /** After the step ran and before its result is committed. */
+  afterStep?(task: Task, result: StepResult): Promise<void> | void;
+}
+
+export interface Engine {
+  start(): Promise<void>;
+  /** Looks for work now. */
+  wake(): void;
+  /** Lets running steps finish, then gives the leases back. */
+  stop(): Promise<void>;
+  /** Stops as a crash would: nothing more is written and leases stay until they run out. For tests. */
+  kill(): Promise<void>;
+}
+
+/** Tasks whose steps run at once in one dispatcher. */
+const CONCURRENCY = 512;
+
+/** What this process knows of a task that it holds. */
+interface Held {
+  readonly sent: SentCommands;
+  /** `run_at` as last seen: a newer one in the database means news. */
+  runAt: number;
+  stepStarted: number;
+  /** Ends the pause between two runs. */
+  rouse: () => void;
+  /** Aborts the running step. */
+  abort: (reason: Error) => void;
+  /** News came while the step ran. */
+  news: boolean;
+}
+
+/** Aborts a running step whose task turns into the teardown. */
+class DeletionAsked extends Error {}
+
+type Outcome =
+  | { readonly type: 'again' }
+  | { readonly type: 'pause'; readonly ms: number; readonly resend: boolean }
+  | { readonly type: 'ended' };
+
+export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
+  const { leaseMs = 10_000, pollMs = 1000, stepMs = 45_000, maxBackoffMs = 300_000, observer } = options;
+  const kinds = new Map(options.kinds.map((kind) => [kind.kind, kind]));
+  const leases: Leases = createLeases(cloud.db, { owner: newId(), leaseMs });
+  const held = new Map<string, Held>();
+  const drives = new Set<Promise<void>>();
+  const stopping = new AbortController();
+  let dead = false;
+  let rousePoll: () => void = () => undefined;
+  let subscription: Subscription | undefined;
+  let loops: Promise<unknown> = Promise.resolve();
+
+  const pause = async (ms: number, expose: (rouse: () => void) => void): Promise<void> => {
+    const early = new AbortController();
+    expose(() => early.abort());
+    await cloud.clock.sleep(ms, AbortSignal.any([early.signal, stopping.signal]));
+  };
+
+  /** One transaction for a result; a killed engine writes nothing. */
+  async function commit(work: (session: WriteSession) => Promise<void>): Promise<void> {
+    if (dead) throw new LeaseLost('of a dead engine');
+    await cloud.db.write(work);
+  }
+
+  async function note(
+    session: WriteSession,
+    task: Task,
+    started: number,
+    outcome: string,
+    message: string,
+  ): Promise<void> {
+    const { id: task_id, resource_id, step } = task;
+    await session.insert(taskEvents, {
+      task_id,
+      resource_id,
+      step,
+      started_at: started,
+      ended_at: cloud.clock.now(),
+      outcome,
+      message,
+    });
+  }
+
+  async function finish(session: WriteSession, task: Task, error: string | null): Promise<void> {
+    await leases.change(session, task, {
+      active: null,
+      finished_at: cloud.clock.now(),
+      error,
+      lease_owner: null,
+      lease_until: null,
+    });
+    await session.update(taskResources, { task_id: task.id }, { active: null });
+    await session.delete(taskReplies, { task_id: task.id });
+  }
+
+  /** The task goes on as another kind: a teardown. */
+  async function turnInto(
+    task: Task,
+    holder: Held,
+    kindName: string,
+    outcome: string,
+    message: string,
+    facts: object,
+  ): Promise<void> {
+    const state = { ...task.state, ...facts };
+    await commit(async (session) => {
+      await leases.change(session, task, {
+        kind: kindName,
+        step: kinds.get(kindName)?.first ?? NEW_STEP,
+        state,
+        attempt: 0,
+        send: 1,
+        deadline_at: null,
+        run_at: cloud.clock.now(),
+      });
+      await note(session, task, holder.stepStarted, outcome, message);
+    });
+  }
+
+  async function failTask(task: Task, kind: TaskKind, holder: Held, fault: Fault): Promise<Outcome> {
+    const { onFail } = kind;
+    if (onFail === 'never') return retry(task, holder, new Error(fault.message));
+    if ('teardown' in onFail) {
+      await turnInto(task, holder, onFail.teardown, 'fail', fault.message, { fault });
+      return { type: 'again' };
+    }
+    await commit(async (session) => {
+      await finish(session, task, fault.message);
+      await onFail.write(session, task, fault, cloud);
+      await note(session, task, holder.stepStarted, 'fail', fault.message);
+    });
+    return { type: 'ended' };
+  }
+
+  /** Tries the step again later: 2, 4, 8, ... seconds with up to a quarter of jitter. */
+  async function retry(task: Task, holder: Held, error: unknown): Promise<Outcome> {
+    const attempt = task.attempt + 1;
+    const ms = Math.min(2 ** attempt * 1000, maxBackoffMs) * (1 + Math.random() / 4);
+    const message = messageOf(error);
+    cloud.log.warn(
+      { task: task.id, kind: task.kind, step: task.step, attempt, error: message },
+      'step failed; it will be tried again',
+    );
+    await commit(async (session) => {
+      await leases.change(session, task, {
+        attempt,
+        send: task.send + 1,
+        error: message,
+        run_at: cloud.clock.now() + Math.round(ms),
+      });
+      await note(session, task, holder.stepStarted, 'retry', message);
+    });
+    return { type: 'pause', ms, resend: false };
+  }
+
+  async function settle(task: Task, kind: TaskKind, holder: Held, result: StepResult): Promise<Outcome> {
+    switch (result.type) {
+      case 'wait':
+        return { type: 'pause', ms: result.seconds * 1000, resend: true };
+      case 'fail':
+        return failTask(task, kind, holder, result.fault);
+      case 'done':
+        await commit(async (session) => {
+          await finish(session, task, null);
+          await result.write?.(session);
+          await note(session, task, holder.stepStarted, 'done', result.message ?? '');
+        });
+        return { type: 'ended' };
+      case 'next':
+        await commit(async (session) => {
+          const state = { ...task.state, ...result.facts };
+          await leases.change(session, task, {
+            step: result.step,
+            state,
+            attempt: 0,
+            send: 1,
+            error: null,
+            run_at: cloud.clock.now(),
+          });
+          await result.write?.(session);
+          await session.delete(taskReplies, { task_id: task.id });
+          await note(session, task, holder.stepStarted, 'next', result.message ?? '');
+        });
+        return { type: 'again' };
+    }
+  }
+
+  /** Runs the step with its time limit; the signal is also aborted by a deletion. */
+  async function runStep(task: Task, step: Step, holder: Held): Promise<StepResult> {
+    const aborter = new AbortController();
+    holder.abort = (reason) => aborter.abort(reason);
+    const timer = setTimeout(
+      () => aborter.abort(new Error(`step ${task.step} took longer than ${stepMs / 1000} s`)),
+      stepMs,
+    );
+    const aborted = new Promise<never>((_resolve, reject) => {
+      aborter.signal.addEventListener('abort', () => reject(aborter.signal.reason as Error));
+    });
+    aborted.catch(() => undefined);
+    try {
+      const ask = createAsk(cloud, task, await repliesOf(cloud, task), holder.sent);
+      await observer?.beforeStep?.(task);
+      const result = await Promise.race([step({ cloud, task, signal: aborter.signal, ask }), aborted]);
+      await observer?.afterStep?.(task, result);
+      return result;
+    } finally {
+      clearTimeout(timer);
+      holder.abort = () => undefined;
+    }
+  }
+
+  /** One run of the task's current step, or the change of kind that comes before it. */
+  async function advance(task: Task, kind: TaskKind, holder: Held): Promise<Outcome> {
+    if (task.delete_requested_at !== null && kind.onDelete !== undefined) {
+      await turnInto(task, holder, kind.onDelete, 'next', 'deletion was asked for', {});
+      return { type: 'again' };
+    }
+    const now = cloud.clock.now();
+    if (task.deadline_at !== null && task.deadline_at <= now) {
+      const why = task.error ? ` Last problem: ${task.error}` : '';
+      const seconds = Math.round((task.deadline_at - task.created_at) / 1000);
+      return failTask(task, kind, holder, {
+        code: 'deadline',
+        message: `Not finished within ${seconds} s, in step ${task.step}.${why}`,
+      });
+    }
+    const step = kind.steps[task.step];
+    if (!step)
+      return failTask(task, kind, holder, {
+        code: 'unknown_step',
+        message: `This version does not know step ${task.step} of ${task.kind}.`,
+      });
+    try {
+      return await settle(task, kind, holder, await runStep(task, step, holder));
+    } catch (error) {
+      if (error instanceof LeaseLost) throw error;
+      if (error instanceof DeletionAsked) return { type: 'again' };
+      if (error instanceof HostFault && !error.retryable && kind.onFail !== 'never')
+        return failTask(task, kind, holder, error.fault);
+      return retry(task, holder, error);
+    }
+  }
+
+  /** Nobody answered in time: the next run asks again, under a new number. */
+  async function resend(task: Task, holder: Held): Promise<void> {
+    await commit(async (session) => {
+      await leases.change(session, task, { send: task.send + 1, run_at: cloud.clock.now() });
+      await note(session, task, holder.stepStarted, 'wait', 'no answer in time; asking again');
+    });
+  }
+
+  async function rest(task: Task, holder: Held, outcome: Outcome & { type: 'pause' }): Promise<void> {
+    const untilDeadline = task.deadline_at === null ? Infinity : Math.max(0, task.deadline_at - cloud.clock.now());
+    const ms = Math.min(outcome.ms, untilDeadline);
+    let roused = holder.news;
+    if (!roused) {
+      await pause(ms, (rouse) => {
+        holder.rouse = () => {
+          roused = true;
+          rouse();
+        };
+      });
+      holder.rouse = () => undefined;
+    }
+    if (stopping.signal.aborted) return;
+    if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder);
+  }
+
+  /** Drives one task that we hold until it ends, its lease is lost or we stop. */
+  async function drive(id: string): Promise<void> {
+    const holder: Held = {
+      sent: new Set(),
+      runAt: 0,
+      stepStarted: cloud.clock.now(),
+      rouse: () => undefined,
+      abort: () => undefined,
+      news: false,
+    };
+    held.set(id, holder);
+    let step = '';
+    try {
+      while (!stopping.signal.aborted) {
+        holder.news = false;
+        const [task] = await tasksById(cloud.db, [id]);
+        const kind = task && kinds.get(task.kind);
+        if (!task || !kind || task.active !== 1 || task.lease_owner !== leases.owner) return;
+        holder.runAt = task.run_at;
+        if (task.step !== step) {
+          if (step !== '') holder.stepStarted = cloud.clock.now();
+          ({ step } = task);
+        }
+        const outcome = await advance(task, kind, holder);
+        if (outcome.type === 'ended') return;
+        if (outcome.type === 'pause') await rest(task, holder, outcome);
+      }
+    } catch (error) {
+      if (!(error instanceof LeaseLost))
+        cloud.log.error(
+          { task: id, error: messageOf(error) },
+          'task dropped; another dispatcher takes it when its lease ends',
+        );
+    } finally {
+      held.delete(id);
+    }
+  }
+
+  /** Tells a held task that something changed: a reply, or a deletion. */
+  function inform(holder: Held, deleted: boolean): void {
+    holder.news = true;
+    if (deleted) holder.abort(new DeletionAsked());
+    holder.rouse();
+  }
+
+  async function poll(): Promise<void> {
+    const now = cloud.clock.now();
+    const rows = await leases.candidates(now, 500);
+    const free: { id: string; step: string }[] = [];
+    for (const task of rows) {
+      const holder = held.get(task.id);
+      const kind = kinds.get(task.kind);
+      if (holder) {
+        if (task.run_at > holder.runAt && holder.runAt > 0)
+          inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
+      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < CONCURRENCY)
+        free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });
+    }
+    if (free.length === 0) return;
+    for (const id of await leases.take(free, now)) {
+      const driving: Promise<void> = drive(id).finally(() => {
+        drives.delete(driving);
+        rousePoll();
+      });
+      drives.add(driving);
+    }
+  }
+
+  async function repeat(ms: number, work: () => Promise<void>, expose: (rouse: () => void) => void): Promise<void> {
+    while (!stopping.signal.aborted) {
+      let roused = false;
+      let end: () => void = () => undefined;
+      // Roused while it works: works once more at once.
+      expose(() => {
+        roused = true;
+        end();
+      });
+      await work().catch((error: unknown) => cloud.log.error({ error: messageOf(error) }, 'dispatcher'));
+      if (!roused) await pause(ms, (rouse) => void (end = rouse));
+    }
+  }
+
+  return {
+    async start() {
+      subscription = await cloud.bus.onReply(async (reply) => {
+        if (dead) throw new Error('this engine is dead');
+        if (reply.outcome !== 'progress') await recordReply(cloud, reply);
+        const holder = held.get(reply.task);
+        if (holder) inform(holder, false);
+      });
+      const renewing = repeat(
+        leaseMs * 0.3,
+        () => leases.renew(cloud.clock.now()),
+        () => undefined,
+      );
+      loops = Promise.all([repeat(pollMs, poll, (rouse) => void (rousePoll = rouse)), renewing]);
+    },
+    wake: () => rousePoll(),
+    async stop() {
+      await subscription?.close();
+      stopping.abort();
+      await loops;
+      await Promise.all(drives);
+      await leases.release();
+    },
+    async kill() {
+      dead = true;
+      await subscription?.close();
+      stopping.abort();
+      for (const holder of held.values()) holder.abort(new LeaseLost('of a dead engine'));
+      await loops;
+      await Promise.all(drives);
+    },
+  };
+}

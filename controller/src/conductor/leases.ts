@@ -1,0 +1,82 @@
+// Who runs which task: leases in the database, each taken and kept by conditional writes.
+import { In, IsNull, LessThan, LessThanOrEqual, type Database, type WriteSession } from '../db';
+import { tasks, type Task } from '../db/entities/tasks';
+import { NEW_STEP } from '../services/tasks';
+
+export interface LeaseOptions {
+  /** This dispatcher, unique per start. */
+  readonly owner: string;
+  /** How long a lease lasts without renewal. */
+  readonly leaseMs: number;
+}
+
+/** Thrown inside a result's transaction when somebody else holds the lease by now: the result is thrown away. */
+export class LeaseLost extends Error {
+  constructor(taskId: string) {
+    super(`the lease of task ${taskId} was lost; its result is thrown away`);
+    this.name = 'LeaseLost';
+  }
+}
+
+export interface Leases {
+  readonly owner: string;
+  /** Active tasks that are due or ours, oldest first. */
+  candidates(now: number, limit: number): Promise<Task[]>;
+  /** Takes the free ones of these; returns the ids that are ours now. One that has not begun gets its first step. */
+  take(wanted: readonly { readonly id: string; readonly step: string }[], now: number): Promise<string[]>;
+  /** Prolongs all our leases by one statement. */
+  renew(now: number): Promise<void>;
+  /** Gives back all our leases, for a clean stop. */
+  release(): Promise<void>;
+  /** Changes a task that we hold, in a transaction of its own result. @throws LeaseLost */
+  change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
+}
+
+export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
+  async function takeOne(session: WriteSession, id: string, step: string, now: number): Promise<boolean> {
+    const due = { id, active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
+    const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
+    if ((await session.update(tasks, { ...due, lease_until: IsNull() }, lease)) === 1) return true;
+    return (await session.update(tasks, { ...due, lease_until: LessThan(now) }, lease)) === 1;
+  }
+
+  return {
+    owner,
+    candidates: (now, limit) =>
+      db.read((session) =>
+        session.find(tasks, {
+          where: [
+            { active: 1, run_at: LessThanOrEqual(now) },
+            { active: 1, lease_owner: owner },
+          ],
+          order: { run_at: 'ASC' },
+          limit,
+        }),
+      ),
+    take: (wanted, now) =>
+      db.write(async (session) => {
+        const taken: string[] = [];
+        for (const { id, step } of wanted) if (await takeOne(session, id, step, now)) taken.push(id);
+        return taken;
+      }),
+    async renew(now) {
+      await db.write((session) =>
+        session.update(tasks, { lease_owner: owner, active: 1 }, { lease_until: now + leaseMs }),
+      );
+    },
+    async release() {
+      await db.write((session) =>
+        session.update(tasks, { lease_owner: owner, active: 1 }, { lease_owner: null, lease_until: null }),
+      );
+    },
+    async change(session, task, set) {
+      const held = { id: task.id, lease_owner: owner, active: 1 };
+      if ((await session.update(tasks, held, set)) !== 1) throw new LeaseLost(task.id);
+    },
+  };
+}
+
+/** Tasks by id, for tests and views. */
+export async function tasksById(db: Database, ids: readonly string[]): Promise<Task[]> {
+  return db.read((session) => session.find(tasks, { where: { id: In([...ids]) } }));
+}
