@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import type { Bus, Clock, HostApi, Logger } from '@cumulet/common';
+import type { AgentApi, Bus, Clock, HostApi, Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
 import { identityRootService, identityService } from './api/identity/routes';
@@ -10,6 +10,9 @@ import { imageService } from './api/image/routes';
 import { networkService } from './api/network/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
+import { createAgentApi } from './agentApi/agentApi';
+import { createEngine, type Engine, type EngineOptions } from './conductor/engine';
+import { taskKinds } from './conductor/kinds';
 import { openDatabase, type DatabaseOptions } from './db';
 import { computePolicyRules } from './services/compute/policyRules';
 import { imageRules } from './services/image/policyRules';
@@ -25,10 +28,15 @@ export interface ControllerParts {
   /** Stands in for identity's own token check, in tests of other services. */
   readonly tokens?: TokenAuthority;
   readonly onStatement?: DatabaseOptions['onStatement'];
+  /** The dispatcher's task kinds and times; false: no task runs here, they only pile up. */
+  readonly engine?: EngineOptions | false;
 }
 
 export interface Controller {
   readonly cloud: Cloud;
+  /** What agents ask; standalone hands it to them directly. */
+  readonly agentApi: AgentApi;
+  readonly engine: Engine | undefined;
   /** Opens the API's port; returns the server so that a caller can learn the port. */
   start(): Promise<Server>;
   stop(): Promise<void>;
@@ -46,12 +54,16 @@ export async function createController(parts: ControllerParts): Promise<Controll
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
   const policy = createPolicy(baseRules, imageRules, computePolicyRules, ...rules);
   const noIdentity: TokenAuthority = { authenticate: () => Promise.reject(new Error('identity is not there yet')) };
-  const cloud: Cloud = { ...parts, db, policy, tokens: parts.tokens ?? noIdentity, wake: () => undefined };
+  const cloud: Cloud = { ...parts, db, policy, tokens: parts.tokens ?? noIdentity, wake: () => engine?.wake() };
+  const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const app = createApp([identityService, imageService, networkService, computeService, identityRootService], cloud);
   let server: Server | undefined;
   return {
     cloud,
+    agentApi: createAgentApi(cloud),
+    engine,
     async start() {
+      await engine?.start();
       server = await listen(app, config.listen, config.port);
       return server;
     },
@@ -63,6 +75,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
           open.closeAllConnections();
         });
       }
+      await engine?.stop();
       await db.close();
     },
   };

@@ -11,6 +11,7 @@ import {
   type Caller,
   type Cloud,
   type Controller,
+  type EngineOptions,
   type TokenAuthority,
 } from '@cumulet/controller';
 
@@ -79,6 +80,8 @@ export interface TestCloudOptions {
   readonly realIdentity?: boolean;
   readonly host?: (name: string) => HostApi | undefined;
   readonly config?: Partial<ControllerConfig>;
+  /** Default false: tasks pile up and nothing runs. */
+  readonly engine?: EngineOptions | false;
 }
 
 export async function startTestCloud(options: TestCloudOptions = {}): Promise<TestCloud> {
@@ -98,6 +101,7 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     clock: systemClock,
     log: silentLogger,
     host: options.host ?? (() => undefined),
+    engine: options.engine ?? false,
     onStatement: (sql) => void statements.push(sql),
     ...(options.realIdentity ? {} : { tokens: testTokens }),
   });

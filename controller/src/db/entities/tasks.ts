@@ -97,6 +97,13 @@ export const taskEvents = table(
 );
 export type TaskEvent = Row<typeof taskEvents>;
 
+/** What a server takes of a host: memory in MiB, disk in GiB. */
+export interface Resources {
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly diskGib: number;
+}
+
 /** A machine with agents: capacity and what is claimed of it. Liveness is in `agent`. */
 export const hosts = table(
   'host',

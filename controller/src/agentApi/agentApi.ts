@@ -1,0 +1,67 @@
+// What agents ask of the controller. Standalone calls it directly; the mTLS listener will route to the same functions.
+import { CumuletError, newId, type AgentApi, type Registered, type Registration } from '@cumulet/common';
+import type { Cloud } from '../cloud';
+import { IsNull, type WriteSession } from '../db';
+import { servers } from '../db/entities/compute';
+import { agents, hosts, residues } from '../db/entities/tasks';
+import { reportServers } from './serverReports';
+
+const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
+
+/** What the host can give out: its inventory times the configured ratios. */
+function capacity(cloud: Cloud, inventory: Registration['inventory']): { cap_vcpus: number; cap_memory_mib: number; cap_disk_gib: number } {
+  const { ratios } = cloud.config;
+  return {
+    cap_vcpus: number(inventory['vcpus']) * ratios.vcpus,
+    cap_memory_mib: number(inventory['memory_mib']) * ratios.memory,
+    cap_disk_gib: number(inventory['disk_gib']) * ratios.disk,
+  };
+}
+
+async function upsertHost(session: WriteSession, cloud: Cloud, { host, role, inventory }: Registration): Promise<void> {
+  const now = cloud.clock.now();
+  const known = await session.findOne(hosts, { name: host });
+  const facts = role === 'compute' ? { ...capacity(cloud, inventory), inventory } : {};
+  if (known) {
+    await session.update(hosts, { name: host }, { ...facts, updated_at: now });
+    return;
+  }
+  const empty = { cap_vcpus: 0, cap_memory_mib: 0, cap_disk_gib: 0, inventory: {} };
+  const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0 };
+  const settings = { enabled: true, disabled_reason: null, availability_zone: 'nova' };
+  await session.insert(hosts, { id: newId(), name: host, ...settings, ...unused, ...empty, ...facts, created_at: now, updated_at: now });
+}
+
+/** Registers an agent: a new session, and everything of its role that should be on its host. */
+async function register(cloud: Cloud, registration: Registration): Promise<Registered> {
+  const { host, role, inventory } = registration;
+  const now = cloud.clock.now();
+  return cloud.db.write(async (session) => {
+    await upsertHost(session, cloud, registration);
+    const agent = await session.findOne(agents, { host, role });
+    const number = (agent?.session ?? 0) + 1;
+    const seen = { session: number, started_at: now, heard_at: now, inventory };
+    if (agent) await session.update(agents, { host, role }, seen);
+    else await session.insert(agents, { id: newId(), host, role, ...seen });
+    const here = role === 'network' ? [] : await session.find(servers, { where: { host, deleted_at: IsNull() } });
+    // What is not expected any more is removed by the agent before it takes commands: its residue is settled with that.
+    await session.delete(residues, { host, resource_type: role });
+    return { session: number, expected: here.map(({ id, generation }) => ({ id, generation })) };
+  });
+}
+
+export function createAgentApi(cloud: Cloud): AgentApi {
+  return {
+    register: (registration) => register(cloud, registration),
+    async heartbeat(host, role, number) {
+      const heard = await cloud.db.write((session) => session.update(agents, { host, role, session: number }, { heard_at: cloud.clock.now() }));
+      if (heard !== 1) throw new CumuletError('session_over', `the ${role} agent of ${host} has registered anew; session ${number} is over`);
+    },
+    networkChanges: () => Promise.reject(new CumuletError('not_there', 'networks are not there yet')),
+    reportPorts: () => Promise.resolve(),
+    reportServers: (host, observed) => reportServers(cloud, host, observed),
+    openImage: () => Promise.reject(new CumuletError('not_there', 'images are not there yet')),
+    metadata: () => Promise.resolve({ status: 404, contentType: 'text/plain', body: '' }),
+  };
+}
+

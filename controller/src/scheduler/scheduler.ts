@@ -1,0 +1,74 @@
+// Chooses a host for a server: filters say no with a reason in words, weighers order what is left. Pure.
+import type { Resources } from '../db/entities/tasks';
+import { filters, type Filter } from './filters';
+import { weighers, type Weigher } from './weighers';
+
+/** A host as the scheduler sees it; memory in MiB, disk in GiB, capacities with their ratio applied. */
+export interface HostView {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly disabledReason: string | null;
+  /** Heard from its compute, network and storage agents lately. */
+  readonly alive: boolean;
+  readonly zone: string;
+  readonly capacity: Resources;
+  readonly used: Resources;
+}
+
+export interface PlacementRequest {
+  readonly need: Resources;
+  /** Null: any zone. */
+  readonly zone: string | null;
+  /** Null: any host. */
+  readonly host: string | null;
+  readonly excludedHosts: readonly string[];
+}
+
+export interface Rejection {
+  readonly host: string;
+  readonly filter: string;
+  /** What was missing, without names of hosts. */
+  readonly reason: string;
+}
+
+export interface Decision {
+  /** Best first. */
+  readonly candidates: readonly string[];
+  readonly rejections: readonly Rejection[];
+}
+
+export function schedule(
+  hosts: readonly HostView[],
+  request: PlacementRequest,
+  rules: readonly Filter[] = filters,
+  orders: readonly Weigher[] = weighers,
+): Decision {
+  const rejections: Rejection[] = [];
+  const fit: HostView[] = [];
+  for (const host of hosts) {
+    const no = rules
+      .map((filter) => ({ filter, reason: filter.refuse(host, request) }))
+      .find(({ reason }) => reason !== undefined);
+    if (no?.reason !== undefined) rejections.push({ host: host.name, filter: no.filter.name, reason: no.reason });
+    else fit.push(host);
+  }
+  const weight = (host: HostView): number =>
+    orders.reduce((sum, weigher) => sum + weigher.factor * weigher.weigh(host, request), 0);
+  const weighed = fit.map((host) => ({ name: host.name, weight: weight(host) }));
+  weighed.sort((one, other) => other.weight - one.weight || (one.name < other.name ? -1 : 1));
+  return { candidates: weighed.map(({ name }) => name), rejections };
+}
+
+/** Why no host was found, for the owner of the server: reasons with how many hosts gave each, no names. */
+export function explain(decision: Decision): string {
+  if (decision.rejections.length === 0) return 'No valid host was found: the cloud has no hosts.';
+  const counts = new Map<string, number>();
+  for (const { reason } of decision.rejections) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const parts = [...counts].map(([reason, count]) => `${count} host${count === 1 ? '' : 's'}: ${reason}`);
+  return `No valid host was found. ${parts.join('; ')}.`;
+}
+
+/** The same for administrators: one line a host. */
+export function explainByHost(decision: Decision): string {
+  return decision.rejections.map(({ host, filter, reason }) => `${host}: ${filter}: ${reason}`).join('\n');
+}
