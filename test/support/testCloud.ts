@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus, parseConfig, silentLogger, systemClock, type Bus, type HostApi } from '@cumulet/common';
+import { createMemoryBus, parseConfig, silentLogger, createLogger, systemClock, type Bus, type HostApi } from '@cumulet/common';
 import {
   ControllerConfig,
   createController,
@@ -99,7 +99,7 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     config,
     bus: options.bus ?? createMemoryBus(),
     clock: systemClock,
-    log: silentLogger,
+    log: process.env['LOUD'] ? createLogger('t') : silentLogger,
     host: options.host ?? (() => undefined),
     engine: options.engine ?? false,
     onStatement: (sql) => void statements.push(sql),

@@ -9,7 +9,10 @@ import { reportServers } from './serverReports';
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 
 /** What the host can give out: its inventory times the configured ratios. */
-function capacity(cloud: Cloud, inventory: Registration['inventory']): { cap_vcpus: number; cap_memory_mib: number; cap_disk_gib: number } {
+function capacity(
+  cloud: Cloud,
+  inventory: Registration['inventory'],
+): { cap_vcpus: number; cap_memory_mib: number; cap_disk_gib: number } {
   const { ratios } = cloud.config;
   return {
     cap_vcpus: number(inventory['vcpus']) * ratios.vcpus,
@@ -29,7 +32,16 @@ async function upsertHost(session: WriteSession, cloud: Cloud, { host, role, inv
   const empty = { cap_vcpus: 0, cap_memory_mib: 0, cap_disk_gib: 0, inventory: {} };
   const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0 };
   const settings = { enabled: true, disabled_reason: null, availability_zone: 'nova' };
-  await session.insert(hosts, { id: newId(), name: host, ...settings, ...unused, ...empty, ...facts, created_at: now, updated_at: now });
+  await session.insert(hosts, {
+    id: newId(),
+    name: host,
+    ...settings,
+    ...unused,
+    ...empty,
+    ...facts,
+    created_at: now,
+    updated_at: now,
+  });
 }
 
 /** Registers an agent: a new session, and everything of its role that should be on its host. */
@@ -54,8 +66,14 @@ export function createAgentApi(cloud: Cloud): AgentApi {
   return {
     register: (registration) => register(cloud, registration),
     async heartbeat(host, role, number) {
-      const heard = await cloud.db.write((session) => session.update(agents, { host, role, session: number }, { heard_at: cloud.clock.now() }));
-      if (heard !== 1) throw new CumuletError('session_over', `the ${role} agent of ${host} has registered anew; session ${number} is over`);
+      const heard = await cloud.db.write((session) =>
+        session.update(agents, { host, role, session: number }, { heard_at: cloud.clock.now() }),
+      );
+      if (heard !== 1)
+        throw new CumuletError(
+          'session_over',
+          `the ${role} agent of ${host} has registered anew; session ${number} is over`,
+        );
     },
     networkChanges: () => Promise.reject(new CumuletError('not_there', 'networks are not there yet')),
     reportPorts: () => Promise.resolve(),
@@ -64,4 +82,3 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     metadata: () => Promise.resolve({ status: 404, contentType: 'text/plain', body: '' }),
   };
 }
-

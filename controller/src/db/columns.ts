@@ -1,11 +1,11 @@
 // How tables are described: columns that mean the same on SQLite and MariaDB, and the row type that follows from them.
 import type { EntitySchemaColumnOptions } from 'typeorm';
 
-export type Engine = 'sqlite' | 'mariadb';
+export type DatabaseEngine = 'sqlite' | 'mariadb';
 
 /** One column: its definition per engine, and as a phantom the type of its values. */
 export interface Column<T> {
-  readonly options: (engine: Engine) => EntitySchemaColumnOptions;
+  readonly options: (engine: DatabaseEngine) => EntitySchemaColumnOptions;
   readonly value?: T;
 }
 

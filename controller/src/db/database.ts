@@ -7,13 +7,13 @@ import {
   type EntitySchemaOptions,
   type Logger as OrmLogger,
 } from 'typeorm';
-import type { Columns, Engine, Table } from './columns';
+import type { Columns, DatabaseEngine, Table } from './columns';
 import { createSession, type ReadSession, type WriteSession } from './session';
 import { allTables } from './tables';
 import { migrations } from './migrations';
 
 export interface Database {
-  readonly engine: Engine;
+  readonly engine: DatabaseEngine;
   /** One transaction: committed when `work` resolves, rolled back when it rejects. Awaits nothing but the database inside. */
   write<T>(work: (session: WriteSession) => Promise<T>): Promise<T>;
   /** Reads what was committed; never waits for writers. */
@@ -31,7 +31,7 @@ export interface DatabaseOptions {
 }
 
 /** The ORM's view of a table on an engine. */
-export function entitySchema(table: Table, engine: Engine): EntitySchema {
+export function entitySchema(table: Table, engine: DatabaseEngine): EntitySchema {
   const columns: Record<string, EntitySchemaColumnOptions> = {};
   for (const [name, column] of Object.entries<Columns[string]>(table.columns)) {
     columns[name] = { ...column.options(engine), name, ...(table.primary.includes(name) ? { primary: true } : {}) };

@@ -1,9 +1,9 @@
 // The first schema: every table as it is described in entities/.
 import { Table as OrmTable, type MigrationInterface, type QueryRunner } from 'typeorm';
-import type { Engine, Table } from '../columns';
+import type { DatabaseEngine, Table } from '../columns';
 import { allTables } from '../tables';
 
-function ormTable(table: Table, engine: Engine): OrmTable {
+function ormTable(table: Table, engine: DatabaseEngine): OrmTable {
   return new OrmTable({
     name: table.name,
     columns: Object.entries(table.columns).map(([name, column]) => {
@@ -27,7 +27,7 @@ export class Initial1700000000000 implements MigrationInterface {
   readonly name = 'Initial1700000000000';
 
   async up(runner: QueryRunner): Promise<void> {
-    const engine: Engine = runner.connection.options.type === 'better-sqlite3' ? 'sqlite' : 'mariadb';
+    const engine: DatabaseEngine = runner.connection.options.type === 'better-sqlite3' ? 'sqlite' : 'mariadb';
     for (const table of allTables) await runner.createTable(ormTable(table, engine));
   }
 
