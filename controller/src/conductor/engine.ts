@@ -353,7 +353,8 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     for (const id of await leases.take(free, now)) {
       const driving: Promise<void> = drive(id).finally(() => {
         drives.delete(driving);
-        rousePoll();
+        // Others may have waited for a free place.
+        if (held.size === CONCURRENCY - 1) rousePoll();
       });
       drives.add(driving);
     }
@@ -377,7 +378,12 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     async start() {
       subscription = await cloud.bus.onReply(async (reply) => {
         if (dead) throw new Error('this engine is dead');
-        if (reply.outcome !== 'progress') await recordReply(cloud, reply);
+        if (reply.outcome !== 'progress') {
+          await recordReply(cloud, reply).catch((error: unknown) => {
+            cloud.log.error({ task: reply.task, error: messageOf(error) }, 'a reply could not be recorded; it will come again');
+            throw error;
+          });
+        }
         const holder = held.get(reply.task);
         if (holder) inform(holder, false);
       });

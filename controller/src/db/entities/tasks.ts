@@ -72,7 +72,7 @@ export const taskReplies = table(
     kind: text(64),
     outcome: text(16),
     observed: json<Record<string, unknown>>(),
-    fault: json<{ code: string; message: string; retryable: boolean } | null>(),
+    fault: nullable(json<{ code: string; message: string; retryable: boolean }>()),
     created_at: time(),
   },
   { primary: ['sequence'], indices: [['task_id']] },
