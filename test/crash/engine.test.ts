@@ -445,7 +445,8 @@ describe('questions to agents', () => {
   test('a bus that fails is asked again', async () => {
     let tries = 0;
     const real = { ...bus };
-    bus.sendCommand = (command) => (++tries === 1 ? Promise.reject(new Error('broker away')) : real.sendCommand(command));
+    bus.sendCommand = (command) =>
+      ++tries === 1 ? Promise.reject(new Error('broker away')) : real.sendCommand(command);
     await bus.onCommand('h1', 'compute', (command) => void bus.sendReply(replyTo(command)));
     await run([kindOf({ one: asking })]);
     await ended(await begin());

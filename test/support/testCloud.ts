@@ -3,7 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus, parseConfig, silentLogger, createLogger, systemClock, type Bus, type HostApi } from '@cumulet/common';
+import {
+  createMemoryBus,
+  parseConfig,
+  silentLogger,
+  createLogger,
+  systemClock,
+  type Bus,
+  type HostApi,
+} from '@cumulet/common';
 import {
   ControllerConfig,
   createController,

@@ -71,7 +71,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
       );
       if (heard !== 1)
         throw new CumuletError(
-          'session_over',
+          'stale_session',
           `the ${role} agent of ${host} has registered anew; session ${number} is over`,
         );
     },

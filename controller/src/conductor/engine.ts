@@ -194,15 +194,10 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       case 'next':
         await commit(async (session) => {
           const state = { ...task.state, ...result.facts };
-          await leases.change(session, task, {
-            step: result.step,
-            state,
-            attempt: 0,
-            send: 1,
-            error: null,
-            run_at: cloud.clock.now(),
-          });
-          await result.write?.(session);
+          const now = cloud.clock.now();
+          await leases.change(session, task, { step: result.step, state, attempt: 0, send: 1, error: null, run_at: now });
+          const more = await result.write?.(session);
+          if (more) await leases.change(session, task, { state: { ...state, ...more } });
           await session.delete(taskReplies, { task_id: task.id });
           await note(session, task, holder.stepStarted, 'next', result.message ?? '');
         });
@@ -380,7 +375,10 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         if (dead) throw new Error('this engine is dead');
         if (reply.outcome !== 'progress') {
           await recordReply(cloud, reply).catch((error: unknown) => {
-            cloud.log.error({ task: reply.task, error: messageOf(error) }, 'a reply could not be recorded; it will come again');
+            cloud.log.error(
+              { task: reply.task, error: messageOf(error) },
+              'a reply could not be recorded; it will come again',
+            );
             throw error;
           });
         }

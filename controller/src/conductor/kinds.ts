@@ -1,4 +1,7 @@
 // All task kinds that this version knows.
 import type { TaskKind } from './task';
+import { serverCreate } from './tasks/serverCreate';
+import { serverPowerKinds } from './tasks/serverPower';
+import { serverCleanup, serverDelete } from './tasks/serverTeardown';
 
-export const taskKinds: readonly TaskKind[] = [];
+export const taskKinds: readonly TaskKind[] = [serverCreate, serverDelete, serverCleanup, ...serverPowerKinds];

@@ -12,10 +12,10 @@ export interface Fault {
   readonly details?: string;
 }
 
-/** Changes that belong to a step's result and are committed with it. */
-export type StepWrite = (session: WriteSession) => Promise<void>;
 /** Facts that later steps need. They are merged into the task's state. */
 export type Facts = Readonly<Record<string, unknown>>;
+/** Changes that belong to a step's result and are committed with it; they may add facts that only the transaction knows. */
+export type StepWrite = (session: WriteSession) => Promise<Facts | void>;
 
 export type StepResult =
   | {

@@ -1,0 +1,82 @@
+// What the tasks of a server share: its row, what its host must make of it, and how its state is written.
+import type { CommandBody, PowerTarget, ServerEnsure } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import { In, type ReadSession, type WriteSession } from '../../db';
+import { servers, type Server } from '../../db/entities/compute';
+import { networks, ports } from '../../db/entities/network';
+import type { Resources, Task } from '../../db/entities/tasks';
+import { configDriveFiles } from '../../services/compute/configDrive';
+import type { AskTarget, Fault } from '../task';
+
+const GIB = 1024 ** 3;
+
+/** The server of a task, whatever its state. @throws Error when its row is gone, which only a finished teardown does */
+export async function serverOf(cloud: Cloud, task: Task): Promise<Server> {
+  const server = await cloud.db.read((session) => session.findOne(servers, { id: task.resource_id }));
+  if (!server) throw new Error(`server ${task.resource_id} has no row`);
+  return server;
+}
+
+/** What the server takes of a host. A flavor without a disk size takes as much as the image needs. */
+export function needOf(server: Pick<Server, 'flavor' | 'image'>): Resources {
+  const { vcpus, ram, disk } = server.flavor;
+  const image = Math.ceil((server.image?.virtual_size ?? 0) / GIB);
+  return { vcpus, memoryMib: ram, diskGib: disk === 0 ? image : disk };
+}
+
+export const targetOf = (server: Server, host: string): AskTarget => ({ host, resource: server.id, generation: server.generation });
+
+/** The root disk. @throws Error for a server without an image: volumes are not there yet */
+export function diskOf(server: Server): CommandBody<'disk.ensure'> {
+  const { image } = server;
+  if (!image) throw new Error(`server ${server.id} has no image to make its disk from`);
+  const format = image.format === 'raw' ? 'raw' : 'qcow2';
+  const size = server.flavor.disk === 0 ? image.virtual_size : server.flavor.disk * GIB;
+  return {
+    server_id: server.id,
+    image: { id: image.id, digest: image.digest, format, size: image.size },
+    size,
+    revision: server.disk_revision,
+  };
+}
+
+async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
+  const rows = await session.find(ports, { where: { device_id: server.id }, order: { created_at: 'ASC', id: 'ASC' } });
+  const mtus = new Map((await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [row.id, row.mtu]));
+  return rows.map((row) => ({ port_id: row.id, mac: row.mac_address, mtu: mtus.get(row.network_id) ?? 1500 }));
+}
+
+/** The whole desired state of a server's domain. */
+export async function domainOf(
+  cloud: Cloud,
+  server: Server,
+  disk: ServerEnsure['disk'],
+  power: PowerTarget,
+  extra: Partial<Pick<ServerEnsure, 'reboot' | 'redefine'>> = {},
+): Promise<ServerEnsure> {
+  const interfaces = await cloud.db.read((session) => interfacesOf(session, server));
+  return {
+    server_id: server.id,
+    name: server.name,
+    project_id: server.project_id,
+    vcpus: server.flavor.vcpus,
+    memory_mib: server.flavor.ram,
+    disk,
+    interfaces,
+    config_drive: server.config_drive ? await configDriveFiles(cloud, server) : null,
+    power,
+    reboot: null,
+    redefine: false,
+    ...extra,
+  };
+}
+
+/** Changes a server's row in a step's result. */
+export async function setServer(session: WriteSession, cloud: Cloud, id: string, set: Partial<Server>): Promise<void> {
+  await session.update(servers, { id }, { ...set, updated_at: cloud.clock.now() });
+}
+
+/** A fault as the API shows it. */
+export function faultRow(cloud: Cloud, fault: Fault): NonNullable<Server['fault']> {
+  return { code: 500, message: fault.message, details: fault.details ?? '', created: cloud.clock.now() };
+}

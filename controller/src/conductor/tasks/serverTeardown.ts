@@ -1,0 +1,116 @@
+// The one teardown path: what a user's delete runs is what a failed create runs. It observes before it acts and never gives up.
+import { newId, type AgentRole } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import type { WriteSession } from '../../db';
+import { PowerState, type Server } from '../../db/entities/compute';
+import { residues, type Task } from '../../db/entities/tasks';
+import { releaseClaims } from '../../db/repositories/claims';
+import { forgetServer } from '../../services/compute/serverEnd';
+import { agentAlive } from '../../services/hosts';
+import { releaseServerPorts, type PortChange } from '../../services/network/serverPorts';
+import { done, next, wait, type Fault, type Step, type TaskKind } from '../task';
+import { faultRow, serverOf, setServer, targetOf } from './serverState';
+
+/** Tries of one removal on a host before what is left there is written down as its residue. */
+const TRIES = 6;
+const ASK_AGAIN = 5;
+
+/** Whether to stop asking: the agent is silent, or has failed again and again. */
+async function givesUp(cloud: Cloud, task: Task, host: string, role: AgentRole): Promise<boolean> {
+  if (task.attempt >= TRIES) return true;
+  const alive = await cloud.db.read((session) => agentAlive(session, host, role, cloud.clock.now()));
+  return !alive && task.send > 2;
+}
+
+/** Writes down what a host still has of the server; its agent removes it when it registers again. */
+async function leaveResidue(session: WriteSession, cloud: Cloud, server: Server, host: string, role: AgentRole): Promise<void> {
+  await session.insert(residues, {
+    id: newId(),
+    host,
+    resource_type: role,
+    resource_id: server.id,
+    generation: server.generation,
+    facts: {},
+    created_at: cloud.clock.now(),
+  });
+}
+
+/** The domain first: nothing else of a server may go while it runs. */
+const stopDomain: Step = async ({ cloud, task, ask }) => {
+  const server = await serverOf(cloud, task);
+  const { host } = server;
+  if (host === null) return next('ports', { message: 'no host was involved' });
+  if (await givesUp(cloud, task, host, 'compute')) {
+    return next('ports', { message: 'the host can not be reached; it removes the domain when it comes back', write: (session) => leaveResidue(session, cloud, server, host, 'compute') });
+  }
+  const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
+  return gone ? next('ports', { message: 'the domain is gone' }) : wait(ASK_AGAIN);
+};
+
+/** Gives ports and addresses back; their taps go when the network agent sees the change. */
+const releasePorts: Step = async ({ cloud, task }) => {
+  const server = await serverOf(cloud, task);
+  return next('remains', {
+    message: 'ports and addresses are released',
+    write: async (session) => ({ ports: await releaseServerPorts(session, cloud, server.id) }),
+  });
+};
+
+/** Disk and taps, asked for together. */
+const removeRemains: Step = async ({ cloud, task, ask }) => {
+  const server = await serverOf(cloud, task);
+  const { host } = server;
+  if (host === null) return next('end');
+  if (await givesUp(cloud, task, host, 'storage')) {
+    return next('end', { message: 'the host can not be reached; it removes the disk when it comes back', write: (session) => leaveResidue(session, cloud, server, host, 'storage') });
+  }
+  const { portIds, sequence } = task.state['ports'] as PortChange;
+  const disk = await ask('disk.remove', targetOf(server, host), { server_id: server.id });
+  // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
+  const networkAway = portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
+  const taps = networkAway ? {} : await ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence });
+  return disk && taps ? next('end', { message: 'disk and taps are gone' }) : wait(ASK_AGAIN);
+};
+
+type End = (session: WriteSession, cloud: Cloud, server: Server, task: Task) => Promise<void>;
+
+const teardown = (end: End): TaskKind['steps'] => ({
+  domain: stopDomain,
+  ports: releasePorts,
+  remains: removeRemains,
+  end: async ({ cloud, task }) => {
+    const server = await serverOf(cloud, task);
+    return done({
+      write: async (session) => {
+        await releaseClaims(session, server.id);
+        await end(session, cloud, server, task);
+      },
+    });
+  },
+});
+
+/** A user's delete: the server is gone and its quota free. */
+export const serverDelete: TaskKind = {
+  kind: 'server.delete',
+  first: 'domain',
+  steps: teardown((session, cloud, server) => forgetServer(session, cloud, server)),
+  onFail: 'never',
+};
+
+/** After a failed create: the server stays, in ERROR with the reason, until its owner deletes it. */
+export const serverCleanup: TaskKind = {
+  kind: 'server.cleanup',
+  first: 'domain',
+  steps: teardown(async (session, cloud, server, task) => {
+    const fault = task.state['fault'] as Fault;
+    await setServer(session, cloud, server.id, {
+      host: null,
+      vm_state: 'error',
+      task_state: null,
+      power_state: PowerState.nostate,
+      fault: faultRow(cloud, fault),
+    });
+  }),
+  onFail: 'never',
+  onDelete: 'server.delete',
+};
