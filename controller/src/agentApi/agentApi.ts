@@ -4,6 +4,8 @@ import type { Cloud } from '../cloud';
 import { IsNull, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
 import { agents, hosts, residues } from '../db/entities/tasks';
+import { networkChanges } from '../services/network/networkChanges';
+import { markPorts } from '../services/network/serverPorts';
 import { reportServers } from './serverReports';
 
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
@@ -75,8 +77,8 @@ export function createAgentApi(cloud: Cloud): AgentApi {
           `the ${role} agent of ${host} has registered anew; session ${number} is over`,
         );
     },
-    networkChanges: () => Promise.reject(new CumuletError('not_there', 'networks are not there yet')),
-    reportPorts: () => Promise.resolve(),
+    networkChanges: (host, since) => networkChanges(cloud, host, since),
+    reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: () => Promise.reject(new CumuletError('not_there', 'images are not there yet')),
     metadata: () => Promise.resolve({ status: 404, contentType: 'text/plain', body: '' }),

@@ -195,7 +195,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         await commit(async (session) => {
           const state = { ...task.state, ...result.facts };
           const now = cloud.clock.now();
-          await leases.change(session, task, { step: result.step, state, attempt: 0, send: 1, error: null, run_at: now });
+          await leases.change(session, task, {
+            step: result.step,
+            state,
+            attempt: 0,
+            send: 1,
+            error: null,
+            run_at: now,
+          });
           const more = await result.write?.(session);
           if (more) await leases.change(session, task, { state: { ...state, ...more } });
           await session.delete(taskReplies, { task_id: task.id });

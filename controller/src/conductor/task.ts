@@ -54,7 +54,7 @@ export interface StepContext {
    * Several questions of one step go out together.
    * @throws HostFault when the agent says that it failed
    */
-  ask<K extends CommandKind>(kind: K, target: AskTarget, body: CommandBody<K>): Promise<Facts | undefined>;
+  readonly ask: <K extends CommandKind>(kind: K, target: AskTarget, body: CommandBody<K>) => Promise<Facts | undefined>;
 }
 
 export interface AskTarget {

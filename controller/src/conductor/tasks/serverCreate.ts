@@ -14,9 +14,15 @@ const chooseHost: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
   const need = needOf(server);
   const hosts = await cloud.db.read((session) => hostViews(session, cloud.clock.now()));
-  const decision = schedule(hosts, { need, zone: server.availability_zone, host: server.requested_host, excludedHosts: [] });
+  const decision = schedule(hosts, {
+    need,
+    zone: server.availability_zone,
+    host: server.requested_host,
+    excludedHosts: [],
+  });
   const [host] = decision.candidates;
-  if (host === undefined) return fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
+  if (host === undefined)
+    return fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
   return next('prepare', {
     message: 'a host was chosen and its room claimed',
     write: async (session) => {
@@ -29,13 +35,15 @@ const chooseHost: Step = async ({ cloud, task }) => {
 };
 
 /** Disk and ports, asked for together: neither needs the other. */
-export const prepare = (then: string, taskState: TaskState): Step =>
+export const prepare =
+  (then: string, taskState: TaskState): Step =>
   async ({ cloud, task, ask }) => {
     const server = await serverOf(cloud, task);
     const host = server.host ?? '';
     const { portIds, sequence } = task.state['ports'] as PortChange;
     const disk = await ask('disk.ensure', targetOf(server, host), diskOf(server));
-    const wired = portIds.length === 0 ? {} : await ask('ports.ensure', targetOf(server, host), { port_ids: portIds, sequence });
+    const wired =
+      portIds.length === 0 ? {} : await ask('ports.ensure', targetOf(server, host), { port_ids: portIds, sequence });
     if (!disk || !wired) return wait(ASK_AGAIN);
     return next(then, {
       facts: { disk: { path: String(disk['path']), format: 'qcow2' } },
@@ -47,13 +55,23 @@ export const prepare = (then: string, taskState: TaskState): Step =>
 const spawn: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
   const disk = task.state['disk'] as { path: string; format: 'qcow2' };
-  const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), await domainOf(cloud, server, disk, 'running'));
+  const observed = await ask(
+    'server.ensure',
+    targetOf(server, server.host ?? ''),
+    await domainOf(cloud, server, disk, 'running'),
+  );
   if (!observed) return wait(ASK_AGAIN);
   const now = cloud.clock.now();
   return done({
     message: 'the server runs',
     write: (session) =>
-      setServer(session, cloud, server.id, { vm_state: 'active', task_state: null, power_state: PowerState.running, launched_at: server.launched_at ?? now, fault: null }),
+      setServer(session, cloud, server.id, {
+        vm_state: 'active',
+        task_state: null,
+        power_state: PowerState.running,
+        launched_at: server.launched_at ?? now,
+        fault: null,
+      }),
   });
 };
 

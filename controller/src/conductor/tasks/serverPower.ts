@@ -21,25 +21,40 @@ const actions: readonly PowerAction[] = [
   { kind: 'server.reboot', during: 'rebooting', ...on },
   { kind: 'server.unpause', during: 'unpausing', ...on },
   { kind: 'server.resume', during: 'resuming', ...on },
-  { kind: 'server.stop', power: 'shutdown', during: 'powering-off', vmState: 'stopped', powerState: PowerState.shutdown },
+  {
+    kind: 'server.stop',
+    power: 'shutdown',
+    during: 'powering-off',
+    vmState: 'stopped',
+    powerState: PowerState.shutdown,
+  },
   { kind: 'server.pause', power: 'paused', during: 'pausing', vmState: 'paused', powerState: PowerState.paused },
-  { kind: 'server.suspend', power: 'suspended', during: 'suspending', vmState: 'suspended', powerState: PowerState.shutdown },
+  {
+    kind: 'server.suspend',
+    power: 'suspended',
+    during: 'suspending',
+    vmState: 'suspended',
+    powerState: PowerState.shutdown,
+  },
 ];
 
 /** Ports are bound once more, so that a host that lost them makes them anew. */
 const bind: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
-  return next('prepare', { write: async (session) => ({ ports: await bindServerPorts(session, cloud, server.id, server.host ?? '') }) });
+  return next('prepare', {
+    write: async (session) => ({ ports: await bindServerPorts(session, cloud, server.id, server.host ?? '') }),
+  });
 };
 
 /** What a reboot asks for: the task's id makes it happen once. */
 function rebootOf(task: { kind: string; id: string; params: Record<string, unknown> }) {
   if (task.kind !== 'server.reboot') return {};
-  const type = String(task.params['type'] ?? 'SOFT').toUpperCase() === 'HARD' ? ('hard' as const) : ('soft' as const);
+  const type = task.params['type'] === 'HARD' ? ('hard' as const) : ('soft' as const);
   return { reboot: { nonce: task.id, type }, redefine: type === 'hard' };
 }
 
-const apply = (action: Pick<PowerAction, 'power' | 'vmState' | 'powerState'>): Step =>
+const apply =
+  (action: Pick<PowerAction, 'power' | 'vmState' | 'powerState'>): Step =>
   async ({ cloud, task, ask }) => {
     const server = await serverOf(cloud, task);
     const disk = task.state['disk'] as { path: string; format: 'qcow2' };
@@ -49,7 +64,13 @@ const apply = (action: Pick<PowerAction, 'power' | 'vmState' | 'powerState'>): S
     const launched: Partial<Server> = server.launched_at === null ? { launched_at: cloud.clock.now() } : {};
     return done({
       write: (session) =>
-        setServer(session, cloud, server.id, { vm_state: action.vmState, power_state: action.powerState, task_state: null, fault: null, ...launched }),
+        setServer(session, cloud, server.id, {
+          vm_state: action.vmState,
+          power_state: action.powerState,
+          task_state: null,
+          fault: null,
+          ...launched,
+        }),
     });
   };
 
@@ -82,7 +103,11 @@ const serverRebuild: TaskKind = {
   onDelete: 'server.delete',
   onFail: {
     write: (session, task, fault, cloud) =>
-      setServer(session, cloud, task.resource_id, { task_state: null, vm_state: 'error', fault: faultRow(cloud, fault) }),
+      setServer(session, cloud, task.resource_id, {
+        task_state: null,
+        vm_state: 'error',
+        fault: faultRow(cloud, fault),
+      }),
   },
 };
 

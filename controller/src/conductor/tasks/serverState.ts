@@ -5,7 +5,6 @@ import { In, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Resources, Task } from '../../db/entities/tasks';
-import { configDriveFiles } from '../../services/compute/configDrive';
 import type { AskTarget, Fault } from '../task';
 
 const GIB = 1024 ** 3;
@@ -24,7 +23,11 @@ export function needOf(server: Pick<Server, 'flavor' | 'image'>): Resources {
   return { vcpus, memoryMib: ram, diskGib: disk === 0 ? image : disk };
 }
 
-export const targetOf = (server: Server, host: string): AskTarget => ({ host, resource: server.id, generation: server.generation });
+export const targetOf = (server: Server, host: string): AskTarget => ({
+  host,
+  resource: server.id,
+  generation: server.generation,
+});
 
 /** The root disk. @throws Error for a server without an image: volumes are not there yet */
 export function diskOf(server: Server): CommandBody<'disk.ensure'> {
@@ -42,7 +45,12 @@ export function diskOf(server: Server): CommandBody<'disk.ensure'> {
 
 async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
   const rows = await session.find(ports, { where: { device_id: server.id }, order: { created_at: 'ASC', id: 'ASC' } });
-  const mtus = new Map((await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [row.id, row.mtu]));
+  const mtus = new Map(
+    (await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [
+      row.id,
+      row.mtu,
+    ]),
+  );
   return rows.map((row) => ({ port_id: row.id, mac: row.mac_address, mtu: mtus.get(row.network_id) ?? 1500 }));
 }
 
@@ -63,7 +71,7 @@ export async function domainOf(
     memory_mib: server.flavor.ram,
     disk,
     interfaces,
-    config_drive: server.config_drive ? await configDriveFiles(cloud, server) : null,
+    config_drive: null,
     power,
     reboot: null,
     redefine: false,

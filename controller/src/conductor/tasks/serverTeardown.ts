@@ -23,7 +23,13 @@ async function givesUp(cloud: Cloud, task: Task, host: string, role: AgentRole):
 }
 
 /** Writes down what a host still has of the server; its agent removes it when it registers again. */
-async function leaveResidue(session: WriteSession, cloud: Cloud, server: Server, host: string, role: AgentRole): Promise<void> {
+async function leaveResidue(
+  session: WriteSession,
+  cloud: Cloud,
+  server: Server,
+  host: string,
+  role: AgentRole,
+): Promise<void> {
   await session.insert(residues, {
     id: newId(),
     host,
@@ -41,7 +47,10 @@ const stopDomain: Step = async ({ cloud, task, ask }) => {
   const { host } = server;
   if (host === null) return next('ports', { message: 'no host was involved' });
   if (await givesUp(cloud, task, host, 'compute')) {
-    return next('ports', { message: 'the host can not be reached; it removes the domain when it comes back', write: (session) => leaveResidue(session, cloud, server, host, 'compute') });
+    return next('ports', {
+      message: 'the host can not be reached; it removes the domain when it comes back',
+      write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
+    });
   }
   const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
   return gone ? next('ports', { message: 'the domain is gone' }) : wait(ASK_AGAIN);
@@ -62,7 +71,10 @@ const removeRemains: Step = async ({ cloud, task, ask }) => {
   const { host } = server;
   if (host === null) return next('end');
   if (await givesUp(cloud, task, host, 'storage')) {
-    return next('end', { message: 'the host can not be reached; it removes the disk when it comes back', write: (session) => leaveResidue(session, cloud, server, host, 'storage') });
+    return next('end', {
+      message: 'the host can not be reached; it removes the disk when it comes back',
+      write: (session) => leaveResidue(session, cloud, server, host, 'storage'),
+    });
   }
   const { portIds, sequence } = task.state['ports'] as PortChange;
   const disk = await ask('disk.remove', targetOf(server, host), { server_id: server.id });
