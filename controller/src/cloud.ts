@@ -4,6 +4,7 @@ import type { ControllerConfig } from './config';
 import type { Database } from './db';
 import type { Policy } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
+import type { Identity } from './services/identity/identity';
 
 export interface Cloud {
   readonly config: ControllerConfig;
@@ -13,6 +14,7 @@ export interface Cloud {
   readonly bus: Bus;
   readonly policy: Policy;
   readonly tokens: TokenAuthority;
+  readonly identity: Identity;
   /** Makes the dispatcher look for work now instead of at its next poll. */
   readonly wake: () => void;
   /** Direct questions to a host's agents (console log, inventory); undefined when the host can't be reached. */

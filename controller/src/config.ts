@@ -20,6 +20,17 @@ export const ControllerConfig = Type.Object(
       description: 'YAML file with policy rules that override the defaults.',
     }),
     token_lifetime: Type.Integer({ default: 3600, minimum: 60, description: 'Seconds that a token is valid.' }),
+    token_key_lifetime: Type.Integer({
+      default: 30 * 86_400,
+      minimum: 60,
+      description: 'Seconds after which the key that signs tokens is replaced.',
+    }),
+    lockout_attempts: Type.Integer({
+      default: 10,
+      minimum: 0,
+      description: 'Failed logins in a row that lock an account; 0 never locks.',
+    }),
+    lockout_seconds: Type.Integer({ default: 300, minimum: 1, description: 'Seconds that a locked account stays locked.' }),
     password_cost: Type.Integer({
       default: 15,
       minimum: 10,

@@ -16,6 +16,8 @@ import { taskKinds } from './conductor/kinds';
 import { openDatabase, type DatabaseOptions } from './db';
 import { computePolicyRules } from './services/compute/policyRules';
 import { imageRules } from './services/image/policyRules';
+import { createIdentity } from './services/identity/identity';
+import { identityRules } from './services/identity/policyRules';
 import { baseRules, createPolicy, loadPolicyFile } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
 
@@ -52,9 +54,16 @@ export async function createController(parts: ControllerParts): Promise<Controll
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
-  const policy = createPolicy(baseRules, imageRules, computePolicyRules, ...rules);
-  const noIdentity: TokenAuthority = { authenticate: () => Promise.reject(new Error('identity is not there yet')) };
-  const cloud: Cloud = { ...parts, db, policy, tokens: parts.tokens ?? noIdentity, wake: () => engine?.wake() };
+  const policy = createPolicy(baseRules, identityRules, imageRules, computePolicyRules, ...rules);
+  const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log });
+  const cloud: Cloud = {
+    ...parts,
+    db,
+    policy,
+    identity,
+    tokens: parts.tokens ?? identity.tokens,
+    wake: () => engine?.wake(),
+  };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const app = createApp([identityService, imageService, networkService, computeService, identityRootService], cloud);
   let server: Server | undefined;
@@ -65,6 +74,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     async start() {
       await engine?.start();
       server = await listen(app, config.listen, config.port);
+      identity.start();
       return server;
     },
     async stop() {
@@ -76,6 +86,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
         });
       }
       await engine?.stop();
+      await identity.stop();
       await db.close();
     },
   };

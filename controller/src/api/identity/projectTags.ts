@@ -1,0 +1,85 @@
+// Tags of projects: list, replace, add, check and remove; and the filters by tags.
+import type { Cloud } from '../../cloud';
+import { InvalidError, NotFoundError } from '../../errors';
+import { findProject, setTags, type ProjectWithTags } from '../../services/identity/projects';
+import { checkBody } from '../body';
+import { queryValue } from '../query';
+import type { ApiRequest, ApiResponse, Query, Route } from '../route';
+import { allowed, param, targetOf } from './access';
+import { linkBase } from './listing';
+import { Tag, Tags, TagsUpdate } from './projectSchema';
+
+/** Whether a project's tags fit tags, tags-any, not-tags and not-tags-any of a query; each is a list with commas. */
+export function fitsTags(query: Query, tags: readonly string[]): boolean {
+  const wanted = (key: string): readonly string[] | undefined => queryValue(query, key)?.split(',');
+  const has = (tag: string): boolean => tags.includes(tag);
+  const all = wanted('tags');
+  const any = wanted('tags-any');
+  const notAll = wanted('not-tags');
+  const notAny = wanted('not-tags-any');
+  return (
+    (all?.every(has) ?? true) && (any?.some(has) ?? true) && !(notAll?.every(has) ?? false) && !(notAny?.some(has) ?? false)
+  );
+}
+
+async function find(request: ApiRequest, cloud: Cloud, rule: string): Promise<ProjectWithTags> {
+  const id = param(request, 'project_id');
+  return allowed(request, cloud, rule, await findProject(cloud, id), targetOf.project, `project: ${id}`);
+}
+
+const answer = (request: ApiRequest, tags: readonly string[]): ApiResponse => ({
+  status: 200,
+  body: { tags, links: { self: request.origin + request.path } },
+});
+
+async function list(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  return answer(request, (await find(request, cloud, 'identity:list_project_tags')).tags);
+}
+
+async function replace(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  const project = await find(request, cloud, 'identity:update_project_tags');
+  const { tags } = request.body as TagsUpdate;
+  await setTags(cloud, project, tags);
+  return answer(request, tags);
+}
+
+async function removeAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  await setTags(cloud, await find(request, cloud, 'identity:delete_project_tags'), []);
+  return { status: 204 };
+}
+
+function requireTag(project: ProjectWithTags, tag: string): void {
+  if (!project.tags.includes(tag)) throw new NotFoundError(`Could not find project tag: ${tag}.`);
+}
+
+async function check(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  requireTag(await find(request, cloud, 'identity:get_project_tag'), param(request, 'tag'));
+  return { status: 204 };
+}
+
+async function add(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  const project = await find(request, cloud, 'identity:create_project_tag');
+  const tag = param(request, 'tag');
+  checkBody(Tag, tag);
+  const tags = [...new Set([...project.tags, tag])];
+  if (tags.length > (Tags.maxItems ?? 0)) throw new InvalidError(`A project may have at most ${Tags.maxItems} tags.`, 'ValidationError');
+  await setTags(cloud, project, tags);
+  return { status: 201, headers: { location: `${linkBase(request)}/projects/${project.id}/tags/${encodeURIComponent(tag)}` } };
+}
+
+async function remove(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  const project = await find(request, cloud, 'identity:delete_project_tag');
+  const tag = param(request, 'tag');
+  requireTag(project, tag);
+  await setTags(cloud, project, project.tags.filter((one) => one !== tag));
+  return { status: 204 };
+}
+
+export const projectTagRoutes: readonly Route[] = [
+  { method: 'GET', path: '/projects/:project_id/tags', handler: list },
+  { method: 'PUT', path: '/projects/:project_id/tags', schema: TagsUpdate, handler: replace },
+  { method: 'DELETE', path: '/projects/:project_id/tags', handler: removeAll },
+  { method: 'GET', path: '/projects/:project_id/tags/:tag', handler: check },
+  { method: 'PUT', path: '/projects/:project_id/tags/:tag', handler: add },
+  { method: 'DELETE', path: '/projects/:project_id/tags/:tag', handler: remove },
+];
