@@ -30,7 +30,11 @@ export const ControllerConfig = Type.Object(
       minimum: 0,
       description: 'Failed logins in a row that lock an account; 0 never locks.',
     }),
-    lockout_seconds: Type.Integer({ default: 300, minimum: 1, description: 'Seconds that a locked account stays locked.' }),
+    lockout_seconds: Type.Integer({
+      default: 300,
+      minimum: 1,
+      description: 'Seconds that a locked account stays locked.',
+    }),
     password_cost: Type.Integer({
       default: 15,
       minimum: 10,

@@ -14,13 +14,21 @@ const self = (request: ApiRequest): object => ({ self: request.origin + request.
 async function projects(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const rows = (await accessibleProjects(cloud, request.caller.userId)).filter((row) => row.enabled && !row.is_domain);
   const tagged = await cloud.db.read((session) => withTags(session, rows));
-  return collection(request, 'projects', tagged.map((row) => projectView(request, row)));
+  return collection(
+    request,
+    'projects',
+    tagged.map((row) => projectView(request, row)),
+  );
 }
 
 async function domains(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const rows = (await accessibleDomains(cloud, request.caller.userId)).filter((row) => row.enabled);
   const tagged = await cloud.db.read((session) => withTags(session, rows));
-  return collection(request, 'domains', tagged.map((row) => domainView(request, row)));
+  return collection(
+    request,
+    'domains',
+    tagged.map((row) => domainView(request, row)),
+  );
 }
 
 async function system(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
@@ -30,7 +38,8 @@ async function system(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 
 async function catalog(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const { caller } = request;
-  if (caller.projectId === null) throw new ForbiddenError('A project-scoped token is required to produce a service catalog.');
+  if (caller.projectId === null)
+    throw new ForbiddenError('A project-scoped token is required to produce a service catalog.');
   const entries = buildCatalog(await cloud.identity.catalog.rows(), request.origin, caller);
   return { status: 200, body: { catalog: entries, links: self(request) } };
 }

@@ -3,7 +3,13 @@ import type { Cloud } from '../../cloud';
 import { projects } from '../../db/entities/identity';
 import { deleteDomain } from '../../services/identity/domains';
 import { identityId } from '../../services/identity/ids';
-import { createProject, findProject, updateProject, withTags, type ProjectWithTags } from '../../services/identity/projects';
+import {
+  createProject,
+  findProject,
+  updateProject,
+  withTags,
+  type ProjectWithTags,
+} from '../../services/identity/projects';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
 import { DomainCreate, DomainUpdate } from './domainSchema';
@@ -46,9 +52,16 @@ async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> 
   const own = domainId === null ? [] : [{ column: 'id', op: '=', value: domainId } as const];
   const onlyDomains = { column: 'is_domain', op: '=', value: true } as const;
   const rows = await cloud.db.read(async (session) =>
-    withTags(session, await listRows(session, projects, request.query, { name: 'text', enabled: 'flag' }, [...own, onlyDomains])),
+    withTags(
+      session,
+      await listRows(session, projects, request.query, { name: 'text', enabled: 'flag' }, [...own, onlyDomains]),
+    ),
   );
-  return collection(request, 'domains', rows.map((row) => domainView(request, row)));
+  return collection(
+    request,
+    'domains',
+    rows.map((row) => domainView(request, row)),
+  );
 }
 
 async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {

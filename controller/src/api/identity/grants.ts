@@ -41,7 +41,9 @@ const ruleFor = (action: string, { target }: Place): string => {
 };
 
 async function roleTarget(cloud: Cloud, role: Role | undefined): Promise<object> {
-  return role ? { ...targetOf.role(role), 'target.role.leads_to_admin': (await leadsToAdmin(cloud, role)) ? 'True' : 'False' } : {};
+  return role
+    ? { ...targetOf.role(role), 'target.role.leads_to_admin': (await leadsToAdmin(cloud, role)) ? 'True' : 'False' }
+    : {};
 }
 
 /** Everything a path names, after the policy has agreed. @throws ForbiddenError, then NotFoundError */
@@ -60,13 +62,23 @@ async function resolve(request: ApiRequest, cloud: Cloud, place: Place, action: 
   if (!actor) throw new NotFoundError(`Could not find ${place.actor}: ${actorId}.`);
   if (!target) throw new NotFoundError(`Could not find ${place.target}: ${targetId}.`);
   if (action !== 'list' && !role) throw new NotFoundError(`Could not find role: ${roleId}.`);
-  return { actor_type: place.actor, actor_id: actor.id, target_type: place.target, target_id: target.id, inherited: place.inherited };
+  return {
+    actor_type: place.actor,
+    actor_id: actor.id,
+    target_type: place.target,
+    target_id: target.id,
+    inherited: place.inherited,
+  };
 }
 
 const handlers = (place: Place): Record<'list' | 'check' | 'grant' | 'revoke', Handler> => ({
   async list(request, cloud): Promise<ApiResponse> {
     const rows = await grantedRoles(cloud, await resolve(request, cloud, place, 'list'));
-    return collection(request, 'roles', rows.map((row) => roleView(request, row)));
+    return collection(
+      request,
+      'roles',
+      rows.map((row) => roleView(request, row)),
+    );
   },
   async check(request, cloud) {
     await requireGrant(cloud, await resolve(request, cloud, place, 'check'), param(request, 'role_id'));

@@ -11,9 +11,20 @@ import { userView } from './userView';
 
 async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const id = param(request, 'group_id');
-  const group = allowed(request, cloud, 'identity:list_users_in_group', await findGroup(cloud, id), targetOf.group, `group: ${id}`);
+  const group = allowed(
+    request,
+    cloud,
+    'identity:list_users_in_group',
+    await findGroup(cloud, id),
+    targetOf.group,
+    `group: ${id}`,
+  );
   const rows = selectRows(request.query, { name: 'text', enabled: 'flag' }, await membersOf(cloud, group));
-  return collection(request, 'users', rows.map((row) => userView(request, row)));
+  return collection(
+    request,
+    'users',
+    rows.map((row) => userView(request, row)),
+  );
 }
 
 /** Group and user of a path. What is missing of them is told only to those who may see both. */

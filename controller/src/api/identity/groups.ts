@@ -41,7 +41,11 @@ async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> 
   const own = domainId === null ? [] : [{ column: 'domain_id', op: '=', value: domainId } as const];
   const filters = { name: 'text', domain_id: 'text' } as const;
   const rows = await cloud.db.read((session) => listRows(session, groups, request.query, filters, own));
-  return collection(request, 'groups', rows.map((row) => groupView(request, row)));
+  return collection(
+    request,
+    'groups',
+    rows.map((row) => groupView(request, row)),
+  );
 }
 
 async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
@@ -51,7 +55,8 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_group');
   const body = (request.body as Static<typeof GroupUpdate>).group;
-  if (body.domain_id !== undefined && body.domain_id !== before.domain_id) throw new InvalidError('Cannot change Domain ID', 'ValidationError');
+  if (body.domain_id !== undefined && body.domain_id !== before.domain_id)
+    throw new InvalidError('Cannot change Domain ID', 'ValidationError');
   const { name, description } = body;
   const group = await updateGroup(cloud, before, {
     ...(name === undefined ? {} : { name }),

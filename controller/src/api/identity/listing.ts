@@ -39,7 +39,11 @@ function inexact(query: Query, fields: readonly string[]): (row: Readonly<Record
 }
 
 /** Of rows that are at hand, those that fit the query's filters. */
-export function selectRows<R extends object>(query: Query, filters: Readonly<Record<string, 'text' | 'flag'>>, rows: readonly R[]): R[] {
+export function selectRows<R extends object>(
+  query: Query,
+  filters: Readonly<Record<string, 'text' | 'flag'>>,
+  rows: readonly R[],
+): R[] {
   const fits = inexact(query, Object.keys(filters));
   return rows.filter((row) => {
     const values = row as Readonly<Record<string, unknown>>;
@@ -82,7 +86,8 @@ export function linked<T extends object>(request: ApiRequest, path: string, view
 
 function nextLink(request: ApiRequest, marker: string): string {
   const parameters = new URLSearchParams();
-  for (const [key, values] of request.query) if (key !== 'marker') values.forEach((value) => parameters.append(key, value));
+  for (const [key, values] of request.query)
+    if (key !== 'marker') values.forEach((value) => parameters.append(key, value));
   parameters.set('marker', marker);
   return `${request.origin}${request.path}?${parameters.toString()}`;
 }

@@ -26,4 +26,13 @@ export type ProjectUpdate = Static<typeof ProjectUpdate>['project'];
 export const TagsUpdate = Type.Object({ tags: Tags });
 export type TagsUpdate = Static<typeof TagsUpdate>;
 
-export const PROJECT_FIELDS = ['name', 'description', 'enabled', 'tags', 'options', 'domain_id', 'parent_id', 'is_domain'] as const;
+export const PROJECT_FIELDS = [
+  'name',
+  'description',
+  'enabled',
+  'tags',
+  'options',
+  'domain_id',
+  'parent_id',
+  'is_domain',
+] as const;

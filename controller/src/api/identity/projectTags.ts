@@ -18,7 +18,10 @@ export function fitsTags(query: Query, tags: readonly string[]): boolean {
   const notAll = wanted('not-tags');
   const notAny = wanted('not-tags-any');
   return (
-    (all?.every(has) ?? true) && (any?.some(has) ?? true) && !(notAll?.every(has) ?? false) && !(notAny?.some(has) ?? false)
+    (all?.every(has) ?? true) &&
+    (any?.some(has) ?? true) &&
+    !(notAll?.every(has) ?? false) &&
+    !(notAny?.some(has) ?? false)
   );
 }
 
@@ -62,16 +65,24 @@ async function add(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const tag = param(request, 'tag');
   checkBody(Tag, tag);
   const tags = [...new Set([...project.tags, tag])];
-  if (tags.length > (Tags.maxItems ?? 0)) throw new InvalidError(`A project may have at most ${Tags.maxItems} tags.`, 'ValidationError');
+  if (tags.length > (Tags.maxItems ?? 0))
+    throw new InvalidError(`A project may have at most ${Tags.maxItems} tags.`, 'ValidationError');
   await setTags(cloud, project, tags);
-  return { status: 201, headers: { location: `${linkBase(request)}/projects/${project.id}/tags/${encodeURIComponent(tag)}` } };
+  return {
+    status: 201,
+    headers: { location: `${linkBase(request)}/projects/${project.id}/tags/${encodeURIComponent(tag)}` },
+  };
 }
 
 async function remove(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const project = await find(request, cloud, 'identity:delete_project_tag');
   const tag = param(request, 'tag');
   requireTag(project, tag);
-  await setTags(cloud, project, project.tags.filter((one) => one !== tag));
+  await setTags(
+    cloud,
+    project,
+    project.tags.filter((one) => one !== tag),
+  );
   return { status: 204 };
 }
 

@@ -72,7 +72,11 @@ async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> 
     withTags(session, await listRows(session, projects, query, filters, [...own, ...kind])),
   );
   const fitting = rows.filter((row) => fitsTags(query, row.tags));
-  return collection(request, 'projects', fitting.map((row) => projectView(request, row)));
+  return collection(
+    request,
+    'projects',
+    fitting.map((row) => projectView(request, row)),
+  );
 }
 
 async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
@@ -84,10 +88,12 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 /** Where a project stands can't be changed; saying what it is already is no change. */
 function requireSamePlace(before: Project, body: ProjectUpdate): void {
   const domain_id = before.is_domain ? null : before.domain_id;
-  if (body.domain_id !== undefined && body.domain_id !== domain_id) throw new InvalidError('Cannot change Domain ID', 'ValidationError');
+  if (body.domain_id !== undefined && body.domain_id !== domain_id)
+    throw new InvalidError('Cannot change Domain ID', 'ValidationError');
   if (body.is_domain !== undefined && body.is_domain !== before.is_domain)
     throw new InvalidError('Update of `is_domain` is not allowed.', 'ValidationError');
-  if (body.parent_id !== undefined && body.parent_id !== before.parent_id) throw new ForbiddenError('Update of `parent_id` is not allowed.');
+  if (body.parent_id !== undefined && body.parent_id !== before.parent_id)
+    throw new ForbiddenError('Update of `parent_id` is not allowed.');
 }
 
 /** The columns that a body changes. */

@@ -56,7 +56,11 @@ async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> 
   cloud.policy.require(request.caller, rule, { 'target.role.domain_id': domain_id });
   const within = [{ column: 'domain_id', op: '=', value: domain_id } as const];
   const rows = await cloud.db.read((session) => listRows(session, roles, request.query, { name: 'text' }, within));
-  return collection(request, 'roles', rows.map((row) => roleView(request, row)));
+  return collection(
+    request,
+    'roles',
+    rows.map((row) => roleView(request, row)),
+  );
 }
 
 async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {

@@ -20,7 +20,9 @@ export const TokenIssue = Type.Object({
   auth: Type.Object({
     identity: Type.Object({
       methods: Type.Array(Type.String()),
-      password: Type.Optional(Type.Object({ user: Type.Object({ ...InDomain, password: Type.Optional(Type.String()) }) })),
+      password: Type.Optional(
+        Type.Object({ user: Type.Object({ ...InDomain, password: Type.Optional(Type.String()) }) }),
+      ),
       token: Type.Optional(Type.Object({ id: Type.String() })),
     }),
     scope: Type.Optional(Type.Union([Scope, Type.Literal('unscoped')])),
@@ -38,7 +40,13 @@ function nameInDomain(value: Static<typeof Scope>['project'] & object, field: st
   if (name === undefined) throw missing(field, 'id or name');
   if (!domain) throw missing(`${field}/domain`, 'the domain of a name');
   if (domain.id === undefined && domain.name === undefined) throw missing(`${field}/domain`, 'id or name');
-  return { name, domain: { ...(domain.id === undefined ? {} : { id: domain.id }), ...(domain.name === undefined ? {} : { name: domain.name }) } };
+  return {
+    name,
+    domain: {
+      ...(domain.id === undefined ? {} : { id: domain.id }),
+      ...(domain.name === undefined ? {} : { name: domain.name }),
+    },
+  };
 }
 
 function scopeOf(scope: TokenIssue['auth']['scope']): ScopeRequest {
@@ -46,7 +54,10 @@ function scopeOf(scope: TokenIssue['auth']['scope']): ScopeRequest {
   if (scope === 'unscoped' || scope.unscoped) return { kind: 'unscoped' };
   const named = [scope.project, scope.domain, scope.system].filter((part) => part !== undefined);
   if (named.length !== 1)
-    throw new InvalidError('Invalid input for field scope: exactly one of project, domain and system must be given.', 'ValidationError');
+    throw new InvalidError(
+      'Invalid input for field scope: exactly one of project, domain and system must be given.',
+      'ValidationError',
+    );
   if (scope.project) return { kind: 'project', project: nameInDomain(scope.project, 'scope/project') };
   if (scope.domain) {
     const { id, name } = scope.domain;
@@ -54,7 +65,10 @@ function scopeOf(scope: TokenIssue['auth']['scope']): ScopeRequest {
     return { kind: 'domain', domain: { ...(id === undefined ? {} : { id }), ...(name === undefined ? {} : { name }) } };
   }
   if (scope.system?.all !== true)
-    throw new InvalidError('Invalid input for field scope/system: only {"all": true} is a system scope.', 'ValidationError');
+    throw new InvalidError(
+      'Invalid input for field scope/system: only {"all": true} is a system scope.',
+      'ValidationError',
+    );
   return { kind: 'system' };
 }
 
@@ -62,7 +76,8 @@ function scopeOf(scope: TokenIssue['auth']['scope']): ScopeRequest {
 export function loginRequest(body: TokenIssue): LoginRequest {
   const { identity, scope } = body.auth;
   const user = identity.password?.user;
-  if (identity.methods.includes('password') && user?.password === undefined) throw missing('identity/password/user', 'password');
+  if (identity.methods.includes('password') && user?.password === undefined)
+    throw missing('identity/password/user', 'password');
   if (identity.methods.includes('token') && !identity.token) throw missing('identity/token', 'id');
   return {
     methods: identity.methods,

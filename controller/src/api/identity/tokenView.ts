@@ -17,7 +17,11 @@ function scopeView({ claims, resolved }: ValidToken): object {
 }
 
 /** The catalog as this token sees it. */
-export function catalogOf(rows: CatalogRows, resolved: Pick<Resolved, 'project' | 'user'>, origin: string): CatalogEntry[] {
+export function catalogOf(
+  rows: CatalogRows,
+  resolved: Pick<Resolved, 'project' | 'user'>,
+  origin: string,
+): CatalogEntry[] {
   return buildCatalog(rows, origin, { projectId: resolved.project?.id ?? null, userId: resolved.user.id });
 }
 

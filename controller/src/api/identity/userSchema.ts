@@ -32,7 +32,10 @@ export const UserCreate = Type.Object({
 });
 export type UserCreate = Static<typeof UserCreate>['user'];
 export const UserUpdate = Type.Object({
-  user: Type.Object({ name: Type.Optional(nameOf(255)), domain_id: Type.Optional(IdText), ...changeable }, { minProperties: 1 }),
+  user: Type.Object(
+    { name: Type.Optional(nameOf(255)), domain_id: Type.Optional(IdText), ...changeable },
+    { minProperties: 1 },
+  ),
 });
 export type UserUpdate = Static<typeof UserUpdate>['user'];
 export const PasswordChange = Type.Object({
@@ -40,4 +43,14 @@ export const PasswordChange = Type.Object({
 });
 export type PasswordChange = Static<typeof PasswordChange>['user'];
 
-export const USER_FIELDS = ['name', 'domain_id', 'default_project_id', 'description', 'enabled', 'options', 'password', 'original_password', 'password_expires_at'] as const;
+export const USER_FIELDS = [
+  'name',
+  'domain_id',
+  'default_project_id',
+  'description',
+  'enabled',
+  'options',
+  'password',
+  'original_password',
+  'password_expires_at',
+] as const;

@@ -5,7 +5,14 @@ import { InvalidError } from '../../errors';
 import { accessibleProjects } from '../../services/identity/access';
 import { identityId } from '../../services/identity/ids';
 import { withTags } from '../../services/identity/projects';
-import { changePassword, createUser, deleteUser, findUser, groupsOfUser, updateUser } from '../../services/identity/users';
+import {
+  changePassword,
+  createUser,
+  deleteUser,
+  findUser,
+  groupsOfUser,
+  updateUser,
+} from '../../services/identity/users';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
 import { extraOf, mergeOptions } from './fields';
@@ -47,7 +54,11 @@ async function listAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> 
   const own = domainId === null ? [] : [{ column: 'domain_id', op: '=', value: domainId } as const];
   const filters = { name: 'text', domain_id: 'text', enabled: 'flag', default_project_id: 'text' } as const;
   const rows = await cloud.db.read((session) => listRows(session, users, request.query, filters, own));
-  return collection(request, 'users', rows.map((row) => userView(request, row)));
+  return collection(
+    request,
+    'users',
+    rows.map((row) => userView(request, row)),
+  );
 }
 
 async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
@@ -57,7 +68,8 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_user');
   const body = (request.body as { user: UserUpdate }).user;
-  if (body.domain_id !== undefined && body.domain_id !== before.domain_id) throw new InvalidError('Cannot change Domain ID', 'ValidationError');
+  if (body.domain_id !== undefined && body.domain_id !== before.domain_id)
+    throw new InvalidError('Cannot change Domain ID', 'ValidationError');
   const { name, description, enabled, default_project_id, options } = body;
   const change = {
     ...(name === undefined ? {} : { name }),
@@ -86,7 +98,11 @@ async function ownPassword(request: ApiRequest, cloud: Cloud): Promise<ApiRespon
 async function listGroups(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const user = await find(request, cloud, 'identity:list_groups_for_user');
   const rows = selectRows(request.query, { name: 'text' }, await groupsOfUser(cloud, user.id));
-  return collection(request, 'groups', rows.map((row) => groupView(request, row)));
+  return collection(
+    request,
+    'groups',
+    rows.map((row) => groupView(request, row)),
+  );
 }
 
 async function listProjects(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
@@ -94,7 +110,11 @@ async function listProjects(request: ApiRequest, cloud: Cloud): Promise<ApiRespo
   const found = (await accessibleProjects(cloud, user.id)).filter((row) => !row.is_domain);
   const rows = selectRows(request.query, { name: 'text', domain_id: 'text', enabled: 'flag' }, found);
   const tagged = await cloud.db.read((session) => withTags(session, rows));
-  return collection(request, 'projects', tagged.map((row) => projectView(request, row)));
+  return collection(
+    request,
+    'projects',
+    tagged.map((row) => projectView(request, row)),
+  );
 }
 
 export const userRoutes: readonly Route[] = [

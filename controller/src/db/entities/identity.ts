@@ -1,5 +1,18 @@
 // Tables of the identity service. A domain is a row of `project` with is_domain, as in the API.
-import { flag, id, integer, json, longText, nullable, sequence, table, text, time, type Row, type Table } from '../columns';
+import {
+  flag,
+  id,
+  integer,
+  json,
+  longText,
+  nullable,
+  sequence,
+  table,
+  text,
+  time,
+  type Row,
+  type Table,
+} from '../columns';
 
 /** Attributes that the service has no meaning for: stored and returned as they came. */
 type Extra = Record<string, unknown>;
@@ -57,7 +70,14 @@ export const loginFailures = table(
 
 export const groups = table(
   'user_group',
-  { id: id(), name: text(64), domain_id: id(), description: nullable(longText()), extra: json<Extra>(), created_at: time() },
+  {
+    id: id(),
+    name: text(64),
+    domain_id: id(),
+    description: nullable(longText()),
+    extra: json<Extra>(),
+    created_at: time(),
+  },
   { unique: [['domain_id', 'name']] },
 );
 export type Group = Row<typeof groups>;
@@ -145,15 +165,19 @@ export const catalogEndpoints = table(
 export type CatalogEndpoint = Row<typeof catalogEndpoints>;
 
 /** Keys that sign tokens. The newest is published but not used yet; the one before it signs. */
-export const tokenKeys = table('token_key', {
-  generation: integer(),
-  kid: text(64),
-  /** PEM. */
-  public_key: longText(),
-  /** PEM, encrypted with the key file. */
-  private_key: longText(),
-  created_at: time(),
-}, { primary: ['generation'], unique: [['kid']] });
+export const tokenKeys = table(
+  'token_key',
+  {
+    generation: integer(),
+    kid: text(64),
+    /** PEM. */
+    public_key: longText(),
+    /** PEM, encrypted with the key file. */
+    private_key: longText(),
+    created_at: time(),
+  },
+  { primary: ['generation'], unique: [['kid']] },
+);
 export type TokenKey = Row<typeof tokenKeys>;
 
 /**

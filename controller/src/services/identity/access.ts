@@ -27,8 +27,12 @@ function below(project: Project, tops: ReadonlySet<string>, byId: ReadonlyMap<st
 export function accessibleProjects(cloud: Cloud, userId: string): Promise<Project[]> {
   return cloud.db.read(async (session) => {
     const found = await assignmentsOf(session, userId);
-    const direct = new Set(found.filter((row) => row.target_type === 'project' && !row.inherited).map((row) => row.target_id));
-    const tops = new Set(found.filter((row) => row.target_type !== 'system' && row.inherited).map((row) => row.target_id));
+    const direct = new Set(
+      found.filter((row) => row.target_type === 'project' && !row.inherited).map((row) => row.target_id),
+    );
+    const tops = new Set(
+      found.filter((row) => row.target_type !== 'system' && row.inherited).map((row) => row.target_id),
+    );
     if (tops.size === 0) return session.find(projects, { where: { id: In([...direct]) }, order: { id: 'ASC' } });
     const all = await session.find(projects, { order: { id: 'ASC' } });
     const byId = new Map(all.map((row) => [row.id, row]));
@@ -47,5 +51,7 @@ export function accessibleDomains(cloud: Cloud, userId: string): Promise<Project
 
 /** Whether the user has a role on the system. */
 export function hasSystemAccess(cloud: Cloud, userId: string): Promise<boolean> {
-  return cloud.db.read(async (session) => (await assignmentsOf(session, userId)).some((row) => row.target_type === 'system'));
+  return cloud.db.read(async (session) =>
+    (await assignmentsOf(session, userId)).some((row) => row.target_type === 'system'),
+  );
 }

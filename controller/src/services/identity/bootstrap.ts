@@ -35,7 +35,8 @@ function readPassword(path: string): string {
   } catch (error) {
     throw new ConfigError(`cannot read the bootstrap file ${path}: ${messageOf(error)}`, { path });
   }
-  if (!fits(BootstrapFile, value)) throw new ConfigError(`the bootstrap file ${path} must hold {"admin_password": "..."}`, { path });
+  if (!fits(BootstrapFile, value))
+    throw new ConfigError(`the bootstrap file ${path} must hold {"admin_password": "..."}`, { path });
   return value.admin_password;
 }
 
@@ -57,7 +58,14 @@ async function makeDomain(session: WriteSession, now: number): Promise<void> {
 
 async function makeRoles(session: WriteSession, now: number): Promise<void> {
   const ids = { admin: identityId(), member: identityId(), reader: identityId() };
-  const rows = Object.entries(ids).map(([name, id]) => ({ ...blank, id, name, domain_id: '', description: null, created_at: now }));
+  const rows = Object.entries(ids).map(([name, id]) => ({
+    ...blank,
+    id,
+    name,
+    domain_id: '',
+    description: null,
+    created_at: now,
+  }));
   await session.insert(roles, rows);
   await session.insert(impliedRoles, [
     { prior_role_id: ids.admin, implied_role_id: ids.member },
@@ -71,7 +79,15 @@ async function makeCatalog(session: WriteSession, region: string): Promise<void>
     const id = identityId();
     await session.insert(catalogServices, { id, type, name, description: null, enabled: true, extra: {} });
     for (const face of ['public', 'internal', 'admin']) {
-      const endpoint = { id: identityId(), service_id: id, interface: face, region_id: region, url, enabled: true, extra: {} };
+      const endpoint = {
+        id: identityId(),
+        service_id: id,
+        interface: face,
+        region_id: region,
+        url,
+        enabled: true,
+        extra: {},
+      };
       await session.insert(catalogEndpoints, endpoint);
     }
   }

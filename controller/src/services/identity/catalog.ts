@@ -1,6 +1,11 @@
 // The service catalog of a token: enabled services and endpoints, with URLs on the address at which the caller reached us.
 import type { Database } from '../../db';
-import { catalogEndpoints, catalogServices, type CatalogEndpoint, type CatalogService } from '../../db/entities/identity';
+import {
+  catalogEndpoints,
+  catalogServices,
+  type CatalogEndpoint,
+  type CatalogService,
+} from '../../db/entities/identity';
 
 export interface CatalogEntry {
   readonly id: string;
@@ -37,7 +42,11 @@ export interface CatalogRows {
 }
 
 /** Builds the catalog for a caller. */
-export function buildCatalog(rows: CatalogRows, origin: string, caller: { projectId: string | null; userId: string }): CatalogEntry[] {
+export function buildCatalog(
+  rows: CatalogRows,
+  origin: string,
+  caller: { projectId: string | null; userId: string },
+): CatalogEntry[] {
   const values = { project_id: caller.projectId, tenant_id: caller.projectId, user_id: caller.userId };
   return rows.services
     .filter((service) => service.enabled)

@@ -22,7 +22,10 @@ export async function deleteDomain(cloud: Cloud, row: Project): Promise<void> {
     if (now?.enabled) throw new ForbiddenError('A domain that is enabled cannot be deleted: disable it first.');
     const inside = { domain_id: row.id };
     const idsOf = (rows: readonly { id: string }[]): string[] => rows.map((one) => one.id);
-    const [userIds, groupIds] = [idsOf(await session.find(users, { where: inside })), idsOf(await session.find(groups, { where: inside }))];
+    const [userIds, groupIds] = [
+      idsOf(await session.find(users, { where: inside })),
+      idsOf(await session.find(groups, { where: inside })),
+    ];
     const roleIds = idsOf(await session.find(roles, { where: inside }));
     const projectIds = idsOf(await session.find(projects, { where: inside }));
     await session.delete(groupMembers, { user_id: In(userIds) });

@@ -8,7 +8,8 @@ import { NotFoundError } from '../../errors';
 export type Grant = Omit<Assignment, 'role_id'>;
 
 /** A changed grant concerns a user's cached roles, or those of everybody in a group. */
-const concerns = (grant: Grant): { user_id?: string } => (grant.actor_type === 'user' ? { user_id: grant.actor_id } : {});
+const concerns = (grant: Grant): { user_id?: string } =>
+  grant.actor_type === 'user' ? { user_id: grant.actor_id } : {};
 
 /** Granting twice is the same as once. */
 export async function grantRole(cloud: Cloud, grant: Grant, roleId: string): Promise<void> {

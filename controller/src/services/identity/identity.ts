@@ -63,7 +63,12 @@ export async function createIdentity({ config, db, clock, log }: IdentityParts):
     if (change.user_id === null) catalog.invalidate();
   });
   const tokens = createTokens({ db, clock, keys, resolver, revocations, feed, lifetime });
-  const lockout = createLockout({ db, clock, attempts: config.lockout_attempts, duration: config.lockout_seconds * 1000 });
+  const lockout = createLockout({
+    db,
+    clock,
+    attempts: config.lockout_attempts,
+    duration: config.lockout_seconds * 1000,
+  });
   const login = createLogin({ db, passwords, lockout, tokens, resolver });
 
   async function maintain(): Promise<void> {

@@ -22,7 +22,8 @@ function readSecret(path: string): Buffer {
   }
   chmodSync(path, 0o600);
   const secret = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64');
-  if (secret.length !== SECRET_BYTES) throw new ConfigError(`the key file ${path} does not hold ${SECRET_BYTES} bytes in base64`, { path });
+  if (secret.length !== SECRET_BYTES)
+    throw new ConfigError(`the key file ${path} does not hold ${SECRET_BYTES} bytes in base64`, { path });
   return secret;
 }
 
@@ -38,13 +39,18 @@ export function openKeyFile(path: string): KeyFile {
     },
     open(sealed) {
       const bytes = Buffer.from(sealed, 'base64');
-      const decipher = createDecipheriv('aes-256-gcm', secret, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+      const decipher = createDecipheriv('aes-256-gcm', secret, bytes.subarray(0, NONCE_BYTES), {
+        authTagLength: TAG_BYTES,
+      });
       try {
         decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
         const text = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
         return text.toString('utf8');
       } catch {
-        throw new ConfigError(`the key file ${path} does not fit the signing keys in the database; put back the one they were made with`, { path });
+        throw new ConfigError(
+          `the key file ${path} does not fit the signing keys in the database; put back the one they were made with`,
+          { path },
+        );
       }
     },
   };

@@ -29,7 +29,8 @@ export function createLockout({ db, clock, attempts, duration }: LockoutOptions)
     const nothing = (): Promise<void> => Promise.resolve();
     return { locked: () => Promise.resolve(false), failed: nothing, succeeded: nothing, prune: nothing };
   }
-  const recent = (row: { last_at: number } | undefined): boolean => row !== undefined && row.last_at + duration > clock.now();
+  const recent = (row: { last_at: number } | undefined): boolean =>
+    row !== undefined && row.last_at + duration > clock.now();
   return {
     async locked(account) {
       const row = await db.read((session) => session.findOne(loginFailures, { id: digest(account) }));

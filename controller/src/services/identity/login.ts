@@ -96,7 +96,9 @@ async function findScope(db: Database, request: ScopeRequest): Promise<Scope | u
 export function factorsSuffice(user: Pick<User, 'options'>, methods: readonly string[]): boolean {
   const rules = user.options['multi_factor_auth_rules'];
   if (user.options['multi_factor_auth_enabled'] !== true || !Array.isArray(rules) || rules.length === 0) return true;
-  return rules.some((rule) => Array.isArray(rule) && rule.length > 0 && rule.every((method) => methods.includes(String(method))));
+  return rules.some(
+    (rule) => Array.isArray(rule) && rule.length > 0 && rule.every((method) => methods.includes(String(method))),
+  );
 }
 
 export function createLogin(parts: LoginParts): Login {

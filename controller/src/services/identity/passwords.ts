@@ -28,7 +28,8 @@ interface ParsedHash {
 function parseHash(hash: string): ParsedHash {
   const match = /^\$scrypt\$ln=(\d{1,2}),r=8,p=1\$([A-Za-z0-9+/]+=*)\$([A-Za-z0-9+/]+=*)$/.exec(hash);
   const [, cost, salt, key] = match ?? [];
-  if (cost === undefined || salt === undefined || key === undefined) throw new Error('a stored password hash is damaged');
+  if (cost === undefined || salt === undefined || key === undefined)
+    throw new Error('a stored password hash is damaged');
   return { cost: Number(cost), salt: Buffer.from(salt, 'base64'), key: Buffer.from(key, 'base64') };
 }
 
@@ -46,7 +47,8 @@ function gate(limit: number, waiting: number): <T>(work: () => Promise<T>) => Pr
   const queue: (() => void)[] = [];
   return async (work) => {
     if (running >= limit) {
-      if (queue.length >= waiting) throw new ApiError(503, 'ServiceUnavailable', 'Too many logins at the moment; try again.');
+      if (queue.length >= waiting)
+        throw new ApiError(503, 'ServiceUnavailable', 'Too many logins at the moment; try again.');
       await new Promise<void>((resolve) => queue.push(resolve));
     } else running++;
     try {

@@ -21,7 +21,10 @@ export async function tagsOf(session: ReadSession, ids: readonly string[]): Prom
 }
 
 export async function withTags(session: ReadSession, rows: readonly Project[]): Promise<ProjectWithTags[]> {
-  const tags = await tagsOf(session, rows.map((row) => row.id));
+  const tags = await tagsOf(
+    session,
+    rows.map((row) => row.id),
+  );
   return rows.map((row) => ({ ...row, tags: tags.get(row.id) ?? [] }));
 }
 
@@ -46,11 +49,19 @@ export async function subtreeOf(session: ReadSession, id: string): Promise<Proje
 }
 
 /** Where a new project is to stand. @throws InvalidError for a parent or domain that does not fit */
-async function placeOf(session: ReadSession, wanted: { domain_id: string; parent_id: string | null }): Promise<Pick<Project, 'domain_id' | 'parent_id'>> {
+async function placeOf(
+  session: ReadSession,
+  wanted: { domain_id: string; parent_id: string | null },
+): Promise<Pick<Project, 'domain_id' | 'parent_id'>> {
   const parent = await session.findOne(projects, { id: wanted.parent_id ?? wanted.domain_id });
-  if (!parent) throw new InvalidError(`Could not find the parent project or domain ${wanted.parent_id ?? wanted.domain_id}.`, 'ValidationError');
+  if (!parent)
+    throw new InvalidError(
+      `Could not find the parent project or domain ${wanted.parent_id ?? wanted.domain_id}.`,
+      'ValidationError',
+    );
   const domainId = parent.is_domain ? parent.id : parent.domain_id;
-  if (domainId !== wanted.domain_id) throw new InvalidError('The parent project is in another domain than the one given.', 'ValidationError');
+  if (domainId !== wanted.domain_id)
+    throw new InvalidError('The parent project is in another domain than the one given.', 'ValidationError');
   const above = [parent, ...(await ancestorsOf(session, parent))];
   if (above.some((row) => !row.enabled)) throw new ForbiddenError('A project cannot be made below a disabled one.');
   if (above.length > MAX_DEPTH) throw new ForbiddenError(`Projects may be nested at most ${MAX_DEPTH} deep.`);
@@ -59,7 +70,11 @@ async function placeOf(session: ReadSession, wanted: { domain_id: string; parent
 
 async function putTags(session: WriteSession, project_id: string, tags: readonly string[]): Promise<void> {
   await session.delete(projectTags, { project_id });
-  if (tags.length > 0) await session.insert(projectTags, [...new Set(tags)].map((name) => ({ project_id, name })));
+  if (tags.length > 0)
+    await session.insert(
+      projectTags,
+      [...new Set(tags)].map((name) => ({ project_id, name })),
+    );
 }
 
 /** The domain that a project is in or would be in; undefined when its parent does not exist. */
@@ -83,10 +98,17 @@ export async function createProject(cloud: Cloud, project: ProjectWithTags): Pro
 }
 
 /** What an immutable thing allows: only to become mutable. @throws ForbiddenError */
-export function requireMutable(what: string, before: { options: Record<string, unknown> }, after?: { options?: Record<string, unknown> }): void {
+export function requireMutable(
+  what: string,
+  before: { options: Record<string, unknown> },
+  after?: { options?: Record<string, unknown> },
+): void {
   if (before.options['immutable'] !== true) return;
   if (after?.options !== undefined && after.options['immutable'] !== true) return;
-  throw new ForbiddenError(`${what} is immutable: take the option back before changing or deleting it.`, 'ResourceImmutable');
+  throw new ForbiddenError(
+    `${what} is immutable: take the option back before changing or deleting it.`,
+    'ResourceImmutable',
+  );
 }
 
 async function requireEnabledTree(session: ReadSession, row: Project, enabled: boolean): Promise<void> {
@@ -104,7 +126,11 @@ export type ProjectChange = Partial<Pick<Project, 'name' | 'description' | 'enab
 };
 
 /** Changes a project or domain. Disabling ends its tokens; those of a domain's users and projects too. */
-export async function updateProject(cloud: Cloud, before: ProjectWithTags, change: ProjectChange): Promise<ProjectWithTags> {
+export async function updateProject(
+  cloud: Cloud,
+  before: ProjectWithTags,
+  change: ProjectChange,
+): Promise<ProjectWithTags> {
   const { tags, ...columns } = change;
   requireMutable(`${before.is_domain ? 'Domain' : 'Project'} ${before.id}`, before, change);
   return unique(`The name ${change.name ?? ''} is taken already.`, () =>
@@ -114,7 +140,10 @@ export async function updateProject(cloud: Cloud, before: ProjectWithTags, chang
       if (Object.keys(columns).length > 0) await session.update(projects, { id: before.id }, columns);
       if (tags) await putTags(session, before.id, tags);
       const revoke = turned && change.enabled === false ? { issued_before: cloud.clock.now() } : {};
-      await cloud.identity.feed.record(session, { [before.is_domain ? 'domain_id' : 'project_id']: before.id, ...revoke });
+      await cloud.identity.feed.record(session, {
+        [before.is_domain ? 'domain_id' : 'project_id']: before.id,
+        ...revoke,
+      });
       return { ...before, ...columns, tags: tags ?? before.tags };
     }),
   );

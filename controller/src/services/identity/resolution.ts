@@ -46,7 +46,10 @@ export async function ancestorsOf(session: ReadSession, project: Project): Promi
   return found;
 }
 
-async function enabledUser(session: ReadSession, userId: string): Promise<Pick<Resolved, 'user' | 'userDomain'> | undefined> {
+async function enabledUser(
+  session: ReadSession,
+  userId: string,
+): Promise<Pick<Resolved, 'user' | 'userDomain'> | undefined> {
   const user = await session.findOne(users, { id: userId });
   if (!user?.enabled) return undefined;
   const userDomain = await session.findOne(projects, { id: user.domain_id, is_domain: true });
@@ -67,7 +70,12 @@ async function rolesOf(session: ReadSession, userId: string, scope: Scope, above
     ],
   });
   if (found.length === 0) return [];
-  return effectiveRoles(found, target, await session.find(impliedRoles), await session.find(roles, { order: { name: 'ASC' } }));
+  return effectiveRoles(
+    found,
+    target,
+    await session.find(impliedRoles),
+    await session.find(roles, { order: { name: 'ASC' } }),
+  );
 }
 
 async function load(session: ReadSession, userId: string, scope: Scope): Promise<Resolved | undefined> {

@@ -3,7 +3,10 @@ import type { Assignment, ImpliedRole, Role } from '../../db/entities/identity';
 import type { Scope } from './tokenFormat';
 
 /** All roles that a role implies, itself first, each once. */
-export function impliedClosure(roleId: string, implied: readonly Pick<ImpliedRole, 'prior_role_id' | 'implied_role_id'>[]): string[] {
+export function impliedClosure(
+  roleId: string,
+  implied: readonly Pick<ImpliedRole, 'prior_role_id' | 'implied_role_id'>[],
+): string[] {
   const found = [roleId];
   for (let at = 0; at < found.length; at++) {
     for (const rule of implied) {

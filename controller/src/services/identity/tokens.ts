@@ -94,7 +94,12 @@ function createVerifiedCache(keys: SigningKeys): (token: string) => Promise<Toke
 }
 
 /** The times of a new token: later than every revocation that would hit it, no later end than its parent's. */
-function timesOf(now: number, after: number, lifetime: number, parent: TokenClaims | undefined): Pick<TokenClaims, 'issuedAt' | 'expiresAt'> {
+function timesOf(
+  now: number,
+  after: number,
+  lifetime: number,
+  parent: TokenClaims | undefined,
+): Pick<TokenClaims, 'issuedAt' | 'expiresAt'> {
   const issuedAt = Math.max(now, after + 1);
   const end = Math.floor((issuedAt + lifetime) / 1000) * 1000;
   return { issuedAt, expiresAt: parent ? Math.min(end, parent.expiresAt) : end };

@@ -11,17 +11,23 @@ export function findUser(cloud: Cloud, id: string): Promise<User | undefined> {
 
 /** @throws InvalidError when there is no such domain */
 export async function requireDomain(session: WriteSession, id: string): Promise<void> {
-  if ((await session.count(projects, { id, is_domain: true })) === 0) throw new InvalidError(`Could not find domain: ${id}.`, 'ValidationError');
+  if ((await session.count(projects, { id, is_domain: true })) === 0)
+    throw new InvalidError(`Could not find domain: ${id}.`, 'ValidationError');
 }
 
 async function requireDefaultProject(session: WriteSession, id: string | null | undefined): Promise<void> {
   if (id === null || id === undefined) return;
   const project = await session.findOne(projects, { id });
-  if (project?.is_domain) throw new InvalidError('A domain cannot be the default project of a user.', 'ValidationError');
+  if (project?.is_domain)
+    throw new InvalidError('A domain cannot be the default project of a user.', 'ValidationError');
 }
 
 /** @throws ConflictError when the name is taken in the domain */
-export async function createUser(cloud: Cloud, user: Omit<User, 'password_hash'>, password: string | null): Promise<User> {
+export async function createUser(
+  cloud: Cloud,
+  user: Omit<User, 'password_hash'>,
+  password: string | null,
+): Promise<User> {
   const password_hash = password === null ? null : await cloud.identity.passwords.hash(password);
   const row = { ...user, password_hash };
   await unique(`A user named ${user.name} exists already in domain ${user.domain_id}.`, () =>
@@ -34,10 +40,17 @@ export async function createUser(cloud: Cloud, user: Omit<User, 'password_hash'>
   return row;
 }
 
-export type UserChange = Partial<Pick<User, 'name' | 'description' | 'enabled' | 'default_project_id' | 'options' | 'extra'>>;
+export type UserChange = Partial<
+  Pick<User, 'name' | 'description' | 'enabled' | 'default_project_id' | 'options' | 'extra'>
+>;
 
 /** Changes a user. A new password, or being disabled, ends all of the user's tokens. */
-export async function updateUser(cloud: Cloud, before: User, change: UserChange, password?: string | null): Promise<User> {
+export async function updateUser(
+  cloud: Cloud,
+  before: User,
+  change: UserChange,
+  password?: string | null,
+): Promise<User> {
   const hashed = typeof password === 'string' ? { password_hash: await cloud.identity.passwords.hash(password) } : {};
   const columns = { ...change, ...hashed, ...(password === null ? { password_hash: null } : {}) };
   const revoke = password !== undefined || (change.enabled === false && before.enabled);
@@ -72,8 +85,13 @@ export async function deleteUser(cloud: Cloud, id: string): Promise<void> {
  */
 export async function changePassword(cloud: Cloud, id: string, original: string, password: string): Promise<void> {
   const user = await cloud.identity.login.checkPassword({ id }, original);
-  if (user.options['lock_password'] === true) throw new ForbiddenError('The password of this user is locked and cannot be changed by its owner.');
-  if (original === password) throw new InvalidError('The new password cannot be identical to the original password.', 'PasswordSelfServiceError');
+  if (user.options['lock_password'] === true)
+    throw new ForbiddenError('The password of this user is locked and cannot be changed by its owner.');
+  if (original === password)
+    throw new InvalidError(
+      'The new password cannot be identical to the original password.',
+      'PasswordSelfServiceError',
+    );
   await updateUser(cloud, user, {}, password);
 }
 

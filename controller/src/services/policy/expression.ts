@@ -1,4 +1,5 @@
-// The language of policy rules, as in oslo.policy: role:, rule:, key:%(attribute)s, 'text':%(attribute)s, and, or, not, parentheses, @ and !.
+// The language of policy rules, as in oslo.policy: role:, rule:, key:%(attribute)s, 'text':%(attribute)s, None:%(attribute)s,
+// and, or, not, parentheses, @ and !.
 import { ConfigError } from '@cumulet/common';
 
 /** What a check looks at: the caller's credentials and the attributes of the thing that is acted on. */
@@ -30,6 +31,7 @@ function atom(token: string, source: string): Check {
   const value = token.slice(colon + 1);
   if (key === 'role') return (facts) => facts.roles.includes(value.toLowerCase());
   if (key === 'rule') return (facts, rule) => rule(value)(facts, rule);
+  if (key === 'None') return (facts) => (attribute(value, facts) ?? null) === null;
   const literal = /^'(.*)'$/.exec(key)?.[1];
   return (facts) => {
     const left = literal ?? facts.credentials[key] ?? null;
