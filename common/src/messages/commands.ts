@@ -45,7 +45,14 @@ export const ServerEnsure = Type.Object({
   project_id: Id,
   vcpus: Type.Integer(),
   memory_mib: Type.Integer(),
-  disk: Type.Object({ path: Type.String(), format: Type.Literal('qcow2') }),
+  /** As `disk.ensure` answered it. With `backing`, nobody has to look into the overlay's header. */
+  disk: Type.Object({
+    path: Type.String(),
+    format: Type.Literal('qcow2'),
+    backing: Type.Optional(
+      Type.Object({ path: Type.String(), format: Type.Union([Type.Literal('qcow2'), Type.Literal('raw')]) }),
+    ),
+  }),
   interfaces: Type.Array(Type.Object({ port_id: Id, mac: Type.String(), mtu: Type.Integer() })),
   /** Files of the config drive by path, base64; null for none. */
   config_drive: Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()]),

@@ -1,0 +1,112 @@
+// Servers' root disks as files: a qcow2 overlay on a cached image, always with explicit formats.
+import { chmod, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostError, isUuid, type DiskEnsure, type Exec } from '@cumulet/common';
+import { diskPlan, type DiskAction, type ObservedFile } from './diskPlan';
+import { fileFault } from './faults';
+import { baseName, diskName, disksDirectory, parseName, serverDirectory } from './layout';
+import { readQcow2Header } from './qcow2Header';
+
+/** A disk as the compute agent needs it. */
+export interface ServerDisk {
+  readonly path: string;
+  readonly format: 'qcow2';
+  /** What the overlay stands on, so that nobody has to look into its header. */
+  readonly backing: { readonly path: string; readonly format: 'qcow2' | 'raw' };
+}
+
+export interface FileBackend {
+  /** Makes, remakes or grows a server's disk on the image at `imageFile`. Repeating it changes nothing. @throws HostError */
+  ensure(disk: DiskEnsure, imageFile: string): Promise<ServerDisk>;
+  /** Removes everything of a server; nothing happens when there is nothing. @throws HostError */
+  remove(serverId: string): Promise<void>;
+  /** Servers that have a directory here, with the names in it. */
+  list(): Promise<readonly { readonly serverId: string; readonly names: readonly string[] }[]>;
+}
+
+/** qemu-img reads no bytes of strangers here; the limits hold even so: 2 GiB of address space, 30 s of CPU time. */
+const LIMITED = ['prlimit', '--as=2147483648', '--cpu=30', '--core=0', '--'];
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function observe(directory: string): Promise<ObservedFile[]> {
+  const files: ObservedFile[] = [];
+  for (const name of await namesIn(directory)) {
+    const path = join(directory, name);
+    const { size: fileSize } = await stat(path);
+    const isDisk = parseName(name)?.kind === 'disk';
+    files.push({ name, fileSize, ...(isDisk ? { virtualSize: (await readQcow2Header(path))?.virtualSize } : {}) });
+  }
+  return files;
+}
+
+/** A disk smaller than its image would cut the image's end off. */
+async function assertImageFits(disk: DiskEnsure, imageFile: string): Promise<void> {
+  const header = disk.image.format === 'qcow2' ? await readQcow2Header(imageFile) : undefined;
+  const needed = header?.virtualSize ?? disk.image.size;
+  if (needed <= disk.size) return;
+  throw new HostError('disk_too_small', `the image needs a disk of ${needed} bytes, the server's has ${disk.size}`, {
+    retryable: false,
+    facts: { needed, size: disk.size },
+  });
+}
+
+export function createFileBackend({ dir, exec }: { readonly dir: string; readonly exec: Exec }): FileBackend {
+  const create = async (directory: string, disk: DiskEnsure, imageFile: string): Promise<void> => {
+    const { revision, size, image } = disk;
+    await assertImageFits(disk, imageFile);
+    const base = join(directory, baseName(revision));
+    await rm(base, { force: true });
+    await link(imageFile, base);
+    const partial = join(directory, `${diskName(revision)}.part`);
+    // -u: the size is given, so qemu-img need not open the image.
+    const overlay = ['-f', 'qcow2', '-u', '-F', image.format, '-b', base, partial, String(size)];
+    await exec([...LIMITED, 'qemu-img', 'create', '-q', ...overlay]);
+    await chmod(partial, 0o600);
+    await rename(partial, join(directory, diskName(revision)));
+  };
+
+  const apply = async (action: DiskAction, directory: string, disk: DiskEnsure, imageFile: string): Promise<void> => {
+    if (action.kind === 'create') return create(directory, disk, imageFile);
+    const path = join(directory, action.name);
+    if (action.kind === 'remove') return rm(path, { force: true, recursive: true });
+    await exec([...LIMITED, 'qemu-img', 'resize', '-q', '-f', 'qcow2', path, String(action.size)]);
+  };
+
+  return {
+    async ensure(disk, imageFile) {
+      const directory = serverDirectory(dir, disk.server_id);
+      try {
+        await mkdir(directory, { recursive: true, mode: 0o711 });
+        const actions = diskPlan(disk, await observe(directory));
+        for (const action of actions) await apply(action, directory, disk, imageFile);
+      } catch (error) {
+        throw fileFault('disk_failed', "the server's disk", "the server's disk could not be made", error);
+      }
+      return {
+        path: join(directory, diskName(disk.revision)),
+        format: 'qcow2',
+        backing: { path: join(directory, baseName(disk.revision)), format: disk.image.format },
+      };
+    },
+    async remove(serverId) {
+      try {
+        await rm(serverDirectory(dir, serverId), { recursive: true, force: true });
+      } catch (error) {
+        throw fileFault('disk_failed', "the server's disk", "the server's disk could not be removed", error);
+      }
+    },
+    async list() {
+      const disks = disksDirectory(dir);
+      const ids = (await namesIn(disks)).filter(isUuid);
+      return Promise.all(ids.map(async (serverId) => ({ serverId, names: await namesIn(join(disks, serverId)) })));
+    },
+  };
+}

@@ -1,0 +1,169 @@
+// The storage agent with real qemu-img and files: disks made, repeated, grown, remade, removed; a disk that fills up.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createMemoryBus, exec, newId, parseConfig, silentLogger, systemClock, type DiskEnsure } from '@cumulet/common';
+import { createStorageAgent, StorageConfig, type StorageAgent } from '@cumulet/storage-agent';
+import { driveAgent, type AgentDriver } from '../support/agentDriver';
+import { fakeAgentApi, sha512, type FakeAgentApi } from '../support/fakeAgentApi';
+
+const GIB = 2 ** 30;
+let dir: string;
+let api: FakeAgentApi;
+let agent: StorageAgent;
+let driver: AgentDriver;
+
+async function startAgent(): Promise<void> {
+  const bus = createMemoryBus();
+  driver = await driveAgent(bus, 'h1');
+  const config = parseConfig(StorageConfig, JSON.stringify({ dir, min_free_mib: 0 }), 'test');
+  agent = createStorageAgent({ host: 'h1', bus, api, exec, log: silentLogger, clock: systemClock, config });
+  await agent.start();
+}
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'cumulet-storage-'));
+  api = fakeAgentApi();
+  await startAgent();
+});
+afterEach(async () => {
+  await agent.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function qcow2Image(size: string): Buffer {
+  const path = join(dir, 'source.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, size]);
+  execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x5a 0 64k', path]);
+  return execFileSync('cat', [path], { maxBuffer: 64 << 20 });
+}
+
+function upload(bytes: Buffer, format: 'qcow2' | 'raw'): DiskEnsure['image'] {
+  api.images.set(sha512(bytes), bytes);
+  return { id: newId(), digest: sha512(bytes), format, size: bytes.length };
+}
+
+const info = (path: string): Record<string, unknown> =>
+  JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path], { encoding: 'utf8' })) as Record<
+    string,
+    unknown
+  >;
+const holds = (path: string, pattern: number): boolean =>
+  execFileSync('qemu-io', ['-f', 'qcow2', '-c', `read -P ${pattern} 0 4k`, path], { encoding: 'utf8' }).includes(
+    '4096/4096',
+  ) &&
+  !execFileSync('qemu-io', ['-f', 'qcow2', '-c', `read -P ${pattern} 0 4k`, path], { encoding: 'utf8' }).includes(
+    'failed',
+  );
+
+test.each(['qcow2', 'raw'] as const)('a disk on a %s image: made, repeated, grown, remade, removed', async (format) => {
+  const image = upload(format === 'qcow2' ? qcow2Image('64M') : Buffer.alloc(1 << 20, 0x5a), format);
+  const id = newId();
+  const body = { server_id: id, image, size: GIB, revision: 1 };
+
+  const made = await driver.run('disk.ensure', id, body);
+  const path = join(dir, 'disks', id, 'disk-r1.qcow2');
+  const backing = { path: join(dir, 'disks', id, 'base-r1'), format };
+  expect(made).toMatchObject({ outcome: 'done', observed: { path, format: 'qcow2', backing } });
+  expect(info(path)).toMatchObject({
+    format: 'qcow2',
+    'virtual-size': GIB,
+    'backing-filename': backing.path,
+    'backing-filename-format': format,
+  });
+  expect(holds(path, 0x5a)).toBe(true);
+  expect(statSync(join(dir, 'disks', id)).mode & 0o777).toBe(0o711);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+
+  execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x11 0 4k', path]);
+  const repeated = await driver.run('disk.ensure', id, body);
+  expect(repeated.observed).toEqual(made.observed);
+  expect(holds(path, 0x11)).toBe(true);
+  expect(api.opened).toHaveLength(1);
+
+  await driver.run('disk.ensure', id, { ...body, size: 2 * GIB });
+  expect(info(path)['virtual-size']).toBe(2 * GIB);
+  expect(holds(path, 0x11)).toBe(true);
+
+  const remade = await driver.run('disk.ensure', id, { ...body, size: 2 * GIB, revision: 2 });
+  expect(readdirSync(join(dir, 'disks', id)).sort()).toEqual(['base-r2', 'disk-r2.qcow2']);
+  expect(holds(String(remade.observed['path']), 0x5a)).toBe(true);
+  expect(await agent.inventoryOfResources()).toContainEqual({ kind: 'disk', id, name: remade.observed['path'] });
+
+  for (let i = 0; i < 2; i++)
+    expect(await driver.run('disk.remove', id, { server_id: id })).toMatchObject({ outcome: 'done' });
+  expect(readdirSync(join(dir, 'disks'))).toEqual([]);
+  expect(await agent.inventoryOfResources()).toEqual([]);
+});
+
+test('an image that is larger than the disk is refused in words', async () => {
+  const id = newId();
+  const image = upload(qcow2Image('2G'), 'qcow2');
+  const reply = await driver.run('disk.ensure', id, { server_id: id, image, size: GIB, revision: 1 });
+  expect(reply.fault).toEqual({
+    code: 'disk_too_small',
+    message: `the image needs a disk of ${2 * GIB} bytes, the server's has ${GIB}`,
+    retryable: false,
+  });
+});
+
+test('what a killed agent left is completed by the next one; what is not expected is removed', async () => {
+  const image = upload(Buffer.alloc(4096, 1), 'raw');
+  const [kept, gone] = [newId(), newId()];
+  for (const id of [kept, gone]) await driver.run('disk.ensure', id, { server_id: id, image, size: GIB, revision: 1 });
+  await agent.stop();
+  const directory = join(dir, 'disks', kept);
+  rmSync(join(directory, 'disk-r1.qcow2'));
+  writeFileSync(join(directory, 'disk-r1.qcow2.part'), 'half an overlay');
+  writeFileSync(join(dir, 'images', `${image.digest}.part-1`), 'half an image');
+
+  api.expected = [{ id: kept, generation: 1 }];
+  await startAgent();
+  expect(existsSync(join(dir, 'disks', gone))).toBe(false);
+  expect(readdirSync(join(dir, 'images'))).toEqual([image.digest]);
+  const body = { server_id: kept, image, size: GIB, revision: 1 };
+  expect(await driver.run('disk.ensure', kept, body, { session: 2 })).toMatchObject({ outcome: 'done' });
+  expect(readdirSync(directory).sort()).toEqual(['base-r1', 'disk-r1.qcow2']);
+});
+
+test('a disk that fills up is a fault in words, and works when there is room again', async () => {
+  await agent.stop();
+  const mount = join(dir, 'small');
+  mkdirSync(mount);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
+  const outer = dir;
+  dir = mount;
+  try {
+    await startAgent();
+    const image = upload(Buffer.alloc(4096, 1), 'raw');
+    writeFileSync(join(mount, 'filler'), Buffer.alloc(900 << 10));
+    const id = newId();
+    const body = { server_id: id, image, size: GIB, revision: 1 };
+    const full = await driver.run('disk.ensure', id, body, { session: 2 });
+    expect(full.fault).toMatchObject({
+      code: 'disk_full',
+      message: "there is not enough space on the host for the server's disk",
+      retryable: true,
+    });
+    const large = { ...image, digest: sha512(Buffer.from('large')), size: 1 << 21 };
+    const refused = await driver.run('disk.ensure', id, { ...body, image: large }, { session: 2 });
+    expect(refused.fault?.message).toMatch(
+      /^there is not enough space on the host for the image: 2 MiB are needed and \d MiB are free$/,
+    );
+    rmSync(join(mount, 'filler'));
+    expect(await driver.run('disk.ensure', id, body, { session: 2 })).toMatchObject({ outcome: 'done', fault: null });
+  } finally {
+    await agent.stop();
+    execFileSync('umount', [mount]);
+    dir = outer;
+  }
+});
+
+test('the registration says how much room there is', () => {
+  expect(api.registrations[0]).toEqual({
+    host: 'h1',
+    role: 'storage',
+    inventory: { disk_gib: expect.any(Number), disk_free_gib: expect.any(Number) },
+  });
+});
