@@ -11,7 +11,15 @@ let broken = false;
 
 for (const project of [['unit'], ['host', '--runInBand']]) {
   const out = path.join(directory, `${project[0]}.json`);
-  const jest = [path.join(root, 'node_modules/jest/bin/jest.js'), '--selectProjects', ...project, '--json', '--outputFile', out, ...process.argv.slice(2)];
+  const jest = [
+    path.join(root, 'node_modules/jest/bin/jest.js'),
+    '--selectProjects',
+    ...project,
+    '--json',
+    '--outputFile',
+    out,
+    ...process.argv.slice(2),
+  ];
   const ran = spawnSync(process.execPath, jest, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
   try {
     const result = JSON.parse(readFileSync(out, 'utf8'));
@@ -20,7 +28,9 @@ for (const project of [['unit'], ['host', '--runInBand']]) {
     sums.skipped += result.numPendingTests + result.numTodoTests;
     broken ||= !result.success;
   } catch (error) {
-    console.error(`the ${project[0]} tests ended with status ${ran.status} (signal ${ran.signal}) and no result: ${error.message}`);
+    console.error(
+      `the ${project[0]} tests ended with status ${ran.status} (signal ${ran.signal}) and no result: ${error.message}`,
+    );
     sums.failed += 1;
   }
 }

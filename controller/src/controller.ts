@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { AgentApi, Bus, Clock, HostApi, Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
+import { cumuletRules, cumuletService } from './api/cumulet/routes';
 import { identityRootService, identityService } from './api/identity/routes';
 import { imageService } from './api/image/routes';
 import { networkService } from './api/network/routes';
@@ -54,7 +55,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
-  const policy = createPolicy(baseRules, identityRules, imageRules, computePolicyRules, ...rules);
+  const policy = createPolicy(baseRules, cumuletRules, identityRules, imageRules, computePolicyRules, ...rules);
   const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log });
   const cloud: Cloud = {
     ...parts,
@@ -65,7 +66,10 @@ export async function createController(parts: ControllerParts): Promise<Controll
     wake: () => engine?.wake(),
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
-  const app = createApp([identityService, imageService, networkService, computeService, identityRootService], cloud);
+  const app = createApp(
+    [identityService, imageService, networkService, computeService, cumuletService, identityRootService],
+    cloud,
+  );
   let server: Server | undefined;
   return {
     cloud,

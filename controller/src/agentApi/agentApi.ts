@@ -3,30 +3,27 @@ import { CumuletError, newId, type AgentApi, type Registered, type Registration 
 import type { Cloud } from '../cloud';
 import { IsNull, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
-import { agents, hosts, residues } from '../db/entities/tasks';
+import { agents, hosts, residues, type Host } from '../db/entities/tasks';
 import { networkChanges } from '../services/network/networkChanges';
 import { markPorts } from '../services/network/serverPorts';
 import { reportServers } from './serverReports';
 
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 
-/** What the host can give out: its inventory times the configured ratios. */
-function capacity(
-  cloud: Cloud,
-  inventory: Registration['inventory'],
-): { cap_vcpus: number; cap_memory_mib: number; cap_disk_gib: number } {
+/** What the host can give out: what its agents found, times the configured ratios. Each role knows its own part. */
+function capacity(cloud: Cloud, { role, inventory }: Registration): Partial<Host> {
   const { ratios } = cloud.config;
-  return {
-    cap_vcpus: number(inventory['vcpus']) * ratios.vcpus,
-    cap_memory_mib: number(inventory['memory_mib']) * ratios.memory,
-    cap_disk_gib: number(inventory['disk_gib']) * ratios.disk,
-  };
+  if (role === 'storage') return { cap_disk_gib: number(inventory['disk_gib']) * ratios.disk };
+  if (role === 'network') return {};
+  const cap_vcpus = number(inventory['vcpus']) * ratios.vcpus;
+  return { cap_vcpus, cap_memory_mib: number(inventory['memory_mib']) * ratios.memory, inventory: { ...inventory } };
 }
 
-async function upsertHost(session: WriteSession, cloud: Cloud, { host, role, inventory }: Registration): Promise<void> {
+async function upsertHost(session: WriteSession, cloud: Cloud, registration: Registration): Promise<void> {
   const now = cloud.clock.now();
   const known = await session.findOne(hosts, { name: host });
-  const facts = role === 'compute' ? { ...capacity(cloud, inventory), inventory } : {};
+  const { host } = registration;
+  const facts = capacity(cloud, registration);
   if (known) {
     await session.update(hosts, { name: host }, { ...facts, updated_at: now });
     return;

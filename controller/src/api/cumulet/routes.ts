@@ -1,0 +1,79 @@
+// What Cumulet offers beyond OpenStack: why a server is as it is, and the audit. Used by the `cumulet` command.
+import { NotFoundError } from '../../errors';
+import { IsNull } from '../../db';
+import { servers } from '../../db/entities/compute';
+import { audit } from '../../services/audit/audit';
+import { timelineOf } from '../../services/timeline';
+import { publicError } from '../jsonError';
+import type { ApiService, Handler } from '../route';
+
+const iso = (milliseconds: number | null): string | null =>
+  milliseconds === null ? null : new Date(milliseconds).toISOString();
+
+const serverTimeline: Handler = async (request, cloud) => {
+  const id = request.params['id'] ?? '';
+  const server = await cloud.db.read((session) => session.findOne(servers, { id, deleted_at: IsNull() }));
+  const target = { project_id: server?.project_id };
+  if (!server || !cloud.policy.allows(request.caller, 'cumulet:timeline', target))
+    throw new NotFoundError(`Server ${id} could not be found.`);
+  const timeline = await timelineOf(cloud, 'server', id);
+  return {
+    status: 200,
+    body: {
+      server: {
+        id,
+        name: server.name,
+        vm_state: server.vm_state,
+        task_state: server.task_state,
+        fault: server.fault?.message ?? null,
+      },
+      tasks: timeline.map((task) => ({
+        id: task.id,
+        kind: task.kind,
+        request_id: task.requestId,
+        running: task.running,
+        step: task.step,
+        error: task.error,
+        created_at: iso(task.createdAt),
+        finished_at: iso(task.finishedAt),
+        steps: task.steps.map(({ step, outcome, message, startedAt, milliseconds }) => ({
+          step,
+          outcome,
+          message,
+          started_at: iso(startedAt),
+          milliseconds,
+        })),
+      })),
+    },
+  };
+};
+
+const auditReport: Handler = async (_request, cloud) => {
+  const { checked, findings } = await audit(cloud);
+  return {
+    status: 200,
+    body: {
+      clean: findings.length === 0,
+      checked: { hosts: checked.hosts, servers: checked.servers, host_resources: checked.hostResources },
+      findings,
+    },
+  };
+};
+
+export const cumuletService: ApiService = {
+  name: 'cumulet',
+  prefixes: ['/cumulet/v1'],
+  routes: [
+    { method: 'GET', path: '/servers/:id/timeline', handler: serverTimeline },
+    { method: 'GET', path: '/audit', handler: auditReport, policy: 'cumulet:audit' },
+  ],
+  renderError: (error, request) => {
+    const { status, code, message } = publicError(error, request.id);
+    return { status, body: { error: { code, message, request_id: request.id } } };
+  },
+};
+
+export const cumuletRules = {
+  'cumulet:timeline': 'rule:admin_or_reader',
+  'cumulet:audit': 'rule:admin or rule:system_admin',
+};

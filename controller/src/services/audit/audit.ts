@@ -1,0 +1,197 @@
+// The audit: database against hosts, and the database against itself. It changes nothing.
+import { messageOf } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import { In, IsNull, Not, type ReadSession } from '../../db';
+import { computeUsages, servers, type Server } from '../../db/entities/compute';
+import { networks, portAddresses, ports } from '../../db/entities/network';
+import { allocations, hosts, residues, tasks, type Host } from '../../db/entities/tasks';
+import { networkChanges } from '../network/networkChanges';
+import { compareBalances, compareHost, type Balance, type ExpectedResource, type Finding } from './compare';
+
+export interface AuditReport {
+  /** Everything that was looked at. */
+  readonly checked: { readonly hosts: number; readonly servers: number; readonly hostResources: number };
+  readonly findings: readonly Finding[];
+}
+
+/** What a placed server has on its host. While a task works on it, parts may be there or not. */
+function serverResources(server: Server, busy: boolean): ExpectedResource[] {
+  const settled = !busy && server.vm_state !== 'error' && server.vm_state !== 'building';
+  return [
+    { kind: 'domain', id: server.id, required: settled },
+    { kind: 'disk', id: server.id, required: settled },
+  ];
+}
+
+const NETWORK_KINDS = { network: 'bridge', port: 'tap', router: 'namespace', security_group: null } as const;
+
+async function networkResources(
+  cloud: Cloud,
+  host: string,
+  busyServers: ReadonlySet<string>,
+): Promise<ExpectedResource[]> {
+  const { objects } = await networkChanges(cloud, host, 0);
+  const portIds = objects.filter((object) => object.kind === 'port').map(({ id }) => id);
+  const devices = await cloud.db.read((session) => session.find(ports, { where: { id: In(portIds) } }));
+  const unsettled = new Set(devices.filter((port) => busyServers.has(port.device_id)).map(({ id }) => id));
+  return objects.map((object) => {
+    const kind = NETWORK_KINDS[object.kind];
+    const physical = object.kind === 'network' && object.attachment.type === 'physical';
+    return {
+      kind: kind ?? object.kind,
+      id: object.id,
+      required: kind !== null && !physical && !unsettled.has(object.id),
+    };
+  });
+}
+
+async function auditHost(
+  cloud: Cloud,
+  host: Host,
+  here: readonly Server[],
+  busy: ReadonlySet<string>,
+): Promise<{ found: number; findings: Finding[] }> {
+  const silent = (message: string) => ({
+    found: 0,
+    findings: [{ type: 'missing' as const, host: host.name, kind: 'host', id: host.id, name: host.name, message }],
+  });
+  const api = cloud.host(host.name);
+  if (!api) return silent(`${host.name} can not be reached, so what it has is unknown`);
+  try {
+    const found = await api.inventoryOfResources();
+    const expected = [
+      ...here.flatMap((server) => serverResources(server, busy.has(server.id))),
+      ...(await networkResources(cloud, host.name, busy)),
+    ];
+    return { found: found.length, findings: compareHost(host.name, expected, found) };
+  } catch (error) {
+    return silent(`${host.name} could not say what it has: ${messageOf(error)}`);
+  }
+}
+
+const sum = <T>(rows: readonly T[], of: (row: T) => number): number => rows.reduce((total, row) => total + of(row), 0);
+
+async function balances(session: ReadSession, live: readonly Server[]): Promise<Balance[]> {
+  const claims = await session.find(allocations);
+  const perHost = (await session.find(hosts)).flatMap((host): Balance[] => {
+    const own = claims.filter((claim) => claim.host === host.name);
+    const row = (what: string, recorded: number, counted: number) => ({
+      kind: 'host',
+      id: host.name,
+      what,
+      recorded,
+      counted,
+    });
+    return [
+      row(
+        'vCPUs claimed',
+        host.used_vcpus,
+        sum(own, (claim) => claim.vcpus),
+      ),
+      row(
+        'MiB of memory claimed',
+        host.used_memory_mib,
+        sum(own, (claim) => claim.memory_mib),
+      ),
+      row(
+        'GiB of disk claimed',
+        host.used_disk_gib,
+        sum(own, (claim) => claim.disk_gib),
+      ),
+    ];
+  });
+  const perProject = (await session.find(computeUsages)).map((usage): Balance => {
+    const own = live.filter((server) => server.project_id === usage.project_id);
+    const counted =
+      usage.resource === 'instances'
+        ? own.length
+        : sum(own, (server) => (usage.resource === 'cores' ? server.flavor.vcpus : server.flavor.ram));
+    return {
+      kind: 'project',
+      id: usage.project_id,
+      what: `quota use of ${usage.resource}`,
+      recorded: usage.used,
+      counted,
+    };
+  });
+  return [...perHost, ...perProject];
+}
+
+/** Rows that name something that is gone. */
+async function danglingRows(session: ReadSession, live: readonly Server[]): Promise<Finding[]> {
+  const serverIds = new Set(live.map(({ id }) => id));
+  const wrong = (kind: string, id: string, message: string): Finding => ({
+    type: 'wrong',
+    host: null,
+    kind,
+    id,
+    name: '',
+    message,
+  });
+  const claims = (await session.find(allocations)).filter((claim) => !serverIds.has(claim.server_id));
+  const all = await session.find(ports);
+  const lost = all.filter((port) => port.device_owner.startsWith('compute:') && !serverIds.has(port.device_id));
+  const portIds = new Set(all.map(({ id }) => id));
+  const addresses = (await session.find(portAddresses)).filter((address) => !portIds.has(address.port_id));
+  const networkIds = new Set((await session.find(networks)).map(({ id }) => id));
+  const left = await session.find(residues);
+  return [
+    ...claims.map((claim) =>
+      wrong(
+        'allocation',
+        claim.server_id,
+        `host ${claim.host} has room claimed for server ${claim.server_id}, which does not exist`,
+      ),
+    ),
+    ...lost.map((port) =>
+      wrong('port', port.id, `port ${port.id} belongs to server ${port.device_id}, which does not exist`),
+    ),
+    ...addresses.map((address) =>
+      wrong(
+        'address',
+        address.address,
+        `address ${address.address} belongs to port ${address.port_id}, which does not exist`,
+      ),
+    ),
+    ...all
+      .filter((port) => !networkIds.has(port.network_id))
+      .map((port) => wrong('port', port.id, `port ${port.id} is on network ${port.network_id}, which does not exist`)),
+    ...left.map((one): Finding => ({
+      ...wrong(
+        one.resource_type,
+        one.resource_id,
+        `${one.host} still has the ${one.resource_type} part of ${one.resource_id}; it is removed when its agent registers`,
+      ),
+      type: 'orphan',
+      host: one.host,
+    })),
+  ];
+}
+
+/** Compares everything. Takes as long as the slowest host's answer. */
+export async function audit(cloud: Cloud): Promise<AuditReport> {
+  const { live, known, busy, database } = await cloud.db.read(async (session) => {
+    const live = await session.find(servers, { where: { deleted_at: IsNull() } });
+    const running = await session.find(tasks, { where: { resource_type: 'server', active: Not(IsNull()) } });
+    return {
+      live,
+      known: await session.find(hosts),
+      busy: new Set(running.map((task) => task.resource_id)),
+      database: [...compareBalances(await balances(session, live)), ...(await danglingRows(session, live))],
+    };
+  });
+  const answers = await Promise.all(
+    known.map((host) =>
+      auditHost(
+        cloud,
+        host,
+        live.filter((server) => server.host === host.name),
+        busy,
+      ),
+    ),
+  );
+  return {
+    checked: { hosts: known.length, servers: live.length, hostResources: sum(answers, ({ found }) => found) },
+    findings: [...answers.flatMap(({ findings }) => findings), ...database],
+  };
+}

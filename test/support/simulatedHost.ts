@@ -1,0 +1,145 @@
+// A host without a kernel: agents that carry out the same commands on sets in memory. Faults can be ordered.
+import {
+  createAgent,
+  silentLogger,
+  systemClock,
+  type Agent,
+  type AgentApi,
+  type AgentRole,
+  type Bus,
+  type CommandHandlers,
+  type HostApi,
+  type HostResource,
+} from '@cumulet/common';
+
+export interface SimulatedHost {
+  readonly name: string;
+  readonly domains: Map<string, string>;
+  readonly disks: Map<string, number>;
+  readonly taps: Set<string>;
+  readonly api: HostApi;
+  /** How often each kind of command was carried out. */
+  readonly done: Map<string, number>;
+  /** Called before a command is carried out; throws to make it fail, awaits to make it slow. */
+  before: (kind: string) => Promise<void> | void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): SimulatedHost {
+  const domains = new Map<string, string>();
+  const disks = new Map<string, number>();
+  const taps = new Set<string>();
+  const done = new Map<string, number>();
+  let agents: Agent[] = [];
+
+  const wire = async (): Promise<void> => {
+    const { objects } = await api.networkChanges(name, 0);
+    const wanted = new Set(objects.filter((object) => object.kind === 'port').map(({ id }) => id));
+    for (const id of taps) if (!wanted.has(id)) taps.delete(id);
+    for (const id of wanted) taps.add(id);
+  };
+  const handlers: CommandHandlers = {
+    'disk.ensure': async ({ body }) => {
+      await host.before('disk.ensure');
+      disks.set(body.server_id, body.revision);
+      return { path: `/disks/${body.server_id}`, format: 'qcow2' };
+    },
+    'disk.remove': async ({ body }) => {
+      await host.before('disk.remove');
+      // As in life: a disk in use must not go.
+      if (domains.has(body.server_id)) throw new Error('the disk is in use');
+      disks.delete(body.server_id);
+      return {};
+    },
+    'ports.ensure': async ({ body }) => {
+      await host.before('ports.ensure');
+      await wire();
+      const lacking = body.port_ids.filter((id) => !taps.has(id));
+      if (lacking.length > 0) throw new Error(`no such port here: ${lacking.join()}`);
+      await api.reportPorts(
+        name,
+        body.port_ids.map((id) => ({ id, wired: true })),
+      );
+      return { wired: true };
+    },
+    'ports.remove': async () => {
+      await host.before('ports.remove');
+      await wire();
+      return {};
+    },
+    'server.ensure': async ({ body }) => {
+      await host.before('server.ensure');
+      if (!disks.has(body.server_id)) throw new Error('the disk is missing');
+      for (const one of body.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
+      domains.set(body.server_id, body.power);
+      return { power: body.power };
+    },
+    'server.remove': async ({ body }) => {
+      await host.before('server.remove');
+      domains.delete(body.server_id);
+      return {};
+    },
+  };
+  const counted = Object.fromEntries(
+    Object.entries(handlers).map(([kind, handler]) => [
+      kind,
+      async (...args: unknown[]) => {
+        const answer: unknown = await (handler as (...all: unknown[]) => Promise<unknown>)(...args);
+        done.set(kind, (done.get(kind) ?? 0) + 1);
+        return answer;
+      },
+    ]),
+  ) as CommandHandlers;
+
+  const agent = (role: AgentRole, reconcile: (expected: ReadonlySet<string>) => Promise<void> | void): Agent =>
+    createAgent({
+      host: name,
+      role,
+      bus,
+      api,
+      clock: systemClock,
+      log: silentLogger,
+      handlers: counted,
+      inventory: () => Promise.resolve({ vcpus: 64, memory_mib: 65536, disk_gib: 1000 }),
+      reconcile: async (expected) => reconcile(new Set(expected.map(({ id }) => id))),
+      heartbeatMs: 200,
+    });
+  const keep = (things: Map<string, unknown>) => (expected: ReadonlySet<string>) => {
+    for (const id of things.keys()) if (!expected.has(id)) things.delete(id);
+  };
+
+  const host: SimulatedHost = {
+    name,
+    domains,
+    disks,
+    taps,
+    done,
+    before: () => undefined,
+    api: {
+      consoleLog: () => Promise.resolve(Buffer.from('simulated')),
+      inventoryOfResources: async () => {
+        const of = (kind: string, ids: Iterable<string>): HostResource[] =>
+          [...ids].map((id) => ({ kind, id, name: `${kind}-${id}` }));
+        const { objects } = await api.networkChanges(name, 0);
+        const bridges = objects.filter((object) => object.kind === 'network').map(({ id }) => id);
+        const namespaces = objects.filter((object) => object.kind === 'router').map(({ id }) => id);
+        return [
+          ...of('domain', domains.keys()),
+          ...of('disk', disks.keys()),
+          ...of('tap', taps),
+          ...of('bridge', bridges),
+          ...of('namespace', namespaces),
+        ];
+      },
+    },
+    async start() {
+      agents = [agent('compute', keep(domains)), agent('storage', keep(disks)), agent('network', wire)];
+      await Promise.all(agents.map((one) => one.start()));
+    },
+    async stop() {
+      await Promise.all(agents.map((one) => one.stop()));
+    },
+  };
+  return host;
+}
