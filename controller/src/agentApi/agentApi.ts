@@ -21,14 +21,19 @@ function capacity(cloud: Cloud, { role, inventory }: Registration): Partial<Host
 
 async function upsertHost(session: WriteSession, cloud: Cloud, registration: Registration): Promise<void> {
   const now = cloud.clock.now();
-  const known = await session.findOne(hosts, { name: host });
   const { host } = registration;
+  const known = await session.findOne(hosts, { name: host });
   const facts = capacity(cloud, registration);
   if (known) {
     await session.update(hosts, { name: host }, { ...facts, updated_at: now });
     return;
   }
-  const empty = { cap_vcpus: 0, cap_memory_mib: 0, cap_disk_gib: 0, inventory: {} };
+  const empty: Pick<Host, 'cap_vcpus' | 'cap_memory_mib' | 'cap_disk_gib' | 'inventory'> = {
+    cap_vcpus: 0,
+    cap_memory_mib: 0,
+    cap_disk_gib: 0,
+    inventory: {},
+  };
   const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0 };
   const settings = { enabled: true, disabled_reason: null, availability_zone: 'nova' };
   await session.insert(hosts, {
