@@ -7,6 +7,7 @@ export * from './config';
 export * from './errors';
 export * from './exec';
 export * from './ids';
+export * from './inheritedSocket';
 export * from './log';
 export * from './memoryBus';
 export * from './messages/commands';

@@ -1,1 +1,2 @@
-export {};
+export { createNetworkAgent, type NetworkAgent, type NetworkAgentParts } from './agent';
+export { NetworkAgentConfig } from './config';

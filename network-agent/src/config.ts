@@ -1,0 +1,31 @@
+// What an administrator can set about a host's networking.
+import { Type, type Static } from '@sinclair/typebox';
+
+export const NetworkAgentConfig = Type.Object(
+  {
+    /** Files of the DHCP servers, rebuilt from the controller's state whenever they are missing. */
+    stateDir: Type.String({ default: '/var/lib/cumulet/network' }),
+    /** Physical networks by name: the bridge that the administrator made for each. */
+    physical_networks: Type.Record(Type.String(), Type.String({ pattern: '^[A-Za-z0-9_.-]{1,15}$' }), { default: {} }),
+    /** An external bridge that the agent makes itself, with an address and a masquerade rule; null for none. */
+    external: Type.Union(
+      [
+        Type.Object({
+          bridge: Type.String({ pattern: '^[A-Za-z0-9_.-]{1,15}$' }),
+          /** The host's address on it with the prefix length. */
+          address: Type.String(),
+        }),
+        Type.Null(),
+      ],
+      { default: null },
+    ),
+    /** Name servers for guests' other questions; empty: those of the host's /etc/resolv.conf. */
+    dns_servers: Type.Array(Type.String(), { default: [] }),
+    /** First word of our network namespaces' names. */
+    namespace_prefix: Type.String({ pattern: '^[a-z][a-z0-9]{0,15}$', default: 'cml' }),
+    poll_seconds: Type.Number({ default: 5, exclusiveMinimum: 0 }),
+    compare_seconds: Type.Number({ default: 60, exclusiveMinimum: 0 }),
+  },
+  { additionalProperties: false },
+);
+export type NetworkAgentConfig = Static<typeof NetworkAgentConfig>;

@@ -1,0 +1,44 @@
+// Follows the controller's change feed: the desired state as far as it was told.
+import { CumuletError, type AgentApi } from '@cumulet/common';
+import { applyChanges, nothingDesired, type Desired } from './desired';
+
+export interface Feed {
+  /** Undefined until the controller told everything once: before that nothing on the host may be judged superfluous. */
+  readonly desired: Desired | undefined;
+  readonly sequence: number;
+  /** Asks for what is new. @returns whether there was anything */
+  pull(): Promise<boolean>;
+  /** Asks for everything anew next time, as after another registration. */
+  restart(): void;
+}
+
+export function createFeed(api: Pick<AgentApi, 'networkChanges'>, host: string): Feed {
+  let desired: Desired | undefined;
+  let sequence = 0;
+  let since = 0;
+  return {
+    get desired() {
+      return desired;
+    },
+    get sequence() {
+      return sequence;
+    },
+    restart: () => {
+      since = 0;
+    },
+    pull: async () => {
+      const changes = await api.networkChanges(host, since);
+      if (since === 0 && !changes.reload) {
+        throw new CumuletError(
+          'bad_changes',
+          'the controller answered the first question of the feed without the whole state',
+        );
+      }
+      const first = desired === undefined;
+      desired = applyChanges(desired ?? nothingDesired, changes);
+      sequence = changes.sequence;
+      since = changes.sequence;
+      return first || changes.reload || changes.objects.length + changes.gone.length > 0;
+    },
+  };
+}

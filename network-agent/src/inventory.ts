@@ -1,0 +1,81 @@
+// Everything on the host that says it is ours, for the audit: found by name and mark alone, without what the agent remembers.
+import { readdir } from 'node:fs/promises';
+import type { Exec, HostResource } from '@cumulet/common';
+import type { DhcpServers } from './dnsmasq';
+import { parseSave } from './firewall/iptables';
+import { parseSets } from './firewall/ipset';
+import { ownerOfLink } from './linkPlan';
+import { EXTERNAL_ALIAS, groupOfSet, parseNamespace } from './names';
+import { observeLinks } from './observe';
+
+/** Comments of the dispatch rules: which port a pair of chains belongs to. */
+function portsOfRules(ours: string): HostResource[] {
+  const seen = new Map<string, HostResource>();
+  for (const line of ours.split('\n')) {
+    const match = /--comment "?([^" ]+)"? -j (cumulet-p[io]-\S+)/.exec(line);
+    if (match?.[1] !== undefined && match[2] !== undefined) {
+      seen.set(match[2], { kind: 'iptables-chain', id: match[1], name: match[2] });
+    }
+  }
+  return [...seen.values()];
+}
+
+/** Chains of security groups carry the first 16 digits of their group's id in their name. */
+function groupChainsOf(chains: ReadonlySet<string>): HostResource[] {
+  return [...chains].flatMap((name) => {
+    const digits = /^cumulet-g[io]-([0-9a-f]{16})$/.exec(name)?.[1];
+    return digits === undefined ? [] : [{ kind: 'iptables-group-chain', id: digits, name }];
+  });
+}
+
+function portsOfFrames(text: string): HostResource[] {
+  const found = text.matchAll(/chain ((?:in|out)-tap\S+) \{\s*comment "([^"]+)"/g);
+  return [...found].map(([, name = '', id = '']) => ({ kind: 'nft-chain', id, name }));
+}
+
+async function rules(exec: Exec): Promise<HostResource[]> {
+  const [four, six, frames, sets] = await Promise.all([
+    exec(['iptables-save']),
+    exec(['ip6tables-save']),
+    exec(['nft', '-s', 'list', 'table', 'bridge', 'cumulet']).catch(() => ({ stdout: '' })),
+    exec(['ipset', 'save']),
+  ]);
+  const saved = [four, six].map(({ stdout }) => parseSave(stdout));
+  return [
+    ...saved.flatMap(({ ours, chains }) => [...portsOfRules(ours), ...groupChainsOf(chains.filter)]),
+    ...portsOfFrames(frames.stdout),
+    ...[...parseSets(sets.stdout).keys()].map((name) => ({ kind: 'ipset', id: groupOfSet(name) ?? name, name })),
+  ];
+}
+
+/** The host's list. Kinds: bridge, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files and the rules' kinds. */
+export async function inventoryOf(
+  exec: Exec,
+  prefix: string,
+  dhcp: DhcpServers,
+  stateDir: string,
+): Promise<HostResource[]> {
+  const [{ links, namespaces }, directories, found] = await Promise.all([
+    observeLinks(exec, prefix),
+    readdir(stateDir).catch(() => []),
+    rules(exec),
+  ]);
+  const interfaces = [...links.values()].flatMap((link): HostResource[] => {
+    const owner = ownerOfLink(link);
+    if (owner) return [{ kind: owner.kind, id: owner.id, name: link.name }];
+    return link.alias === EXTERNAL_ALIAS ? [{ kind: 'external-bridge', id: 'external', name: link.name }] : [];
+  });
+  const running = await Promise.all(
+    directories.map(async (id): Promise<HostResource[]> => {
+      const pid = await dhcp.pid(id);
+      const files = { kind: 'dhcp-files', id, name: dhcp.directory(id) };
+      return pid === undefined ? [files] : [files, { kind: 'dnsmasq', id, name: `dnsmasq ${pid}` }];
+    }),
+  );
+  return [
+    ...interfaces,
+    ...[...namespaces].map((name) => ({ kind: 'namespace', id: parseNamespace(prefix, name)?.id ?? name, name })),
+    ...running.flat(),
+    ...found,
+  ];
+}

@@ -1,0 +1,207 @@
+// What is missing among the host's interfaces and what is too much, as lines for `ip -batch`.
+import type { External } from './firewall/host';
+import { bridgeAlias, freeZone, parseBridgeAlias } from './firewall/zones';
+import type { DesiredBridge, DesiredLinks, DesiredTap, DesiredVeth } from './links';
+import {
+  bridgeMac,
+  bridgeName,
+  dhcpLinkName,
+  EXTERNAL_ALIAS,
+  gatewayLinkName,
+  parseNamespace,
+  routerLinkName,
+  tapName,
+} from './names';
+
+export interface ObservedLink {
+  readonly name: string;
+  readonly alias: string;
+  readonly kind: string;
+  readonly master: string | undefined;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+export interface ObservedLinks {
+  readonly links: ReadonlyMap<string, ObservedLink>;
+  readonly namespaces: ReadonlySet<string>;
+}
+
+/** Lines that belong together: one of them failing concerns only their owner. */
+export interface LinkStep {
+  /** Port or network. */
+  readonly owner: string;
+  readonly lines: readonly string[];
+}
+
+export interface LinkPlan {
+  /** First of all: what no longer belongs here leaves its bridge while its rules still hold. */
+  readonly remove: readonly LinkStep[];
+  readonly create: readonly LinkStep[];
+  /** Last, when the rules are in place. */
+  readonly wire: readonly LinkStep[];
+  /** Namespaces to remove, once nothing runs in them. */
+  readonly namespaces: readonly string[];
+  readonly zones: ReadonlyMap<string, number>;
+  readonly faults: ReadonlyMap<string, string>;
+  /** Names of bridges that are or will be there. */
+  readonly bridges: ReadonlySet<string>;
+}
+
+/** The resource that one of our interfaces says it belongs to, or undefined when it is not ours: name and alias must agree. */
+export function ownerOfLink(link: ObservedLink): { kind: 'bridge' | 'tap' | 'veth'; id: string } | undefined {
+  const bridge = parseBridgeAlias(link.alias);
+  if (bridge && bridgeName(bridge.networkId) === link.name) return { kind: 'bridge', id: bridge.networkId };
+  if (link.alias === '') return undefined;
+  if (tapName(link.alias) === link.name) return { kind: 'tap', id: link.alias };
+  const veths = [dhcpLinkName, routerLinkName, gatewayLinkName].map((name) => name(link.alias));
+  return veths.includes(link.name) ? { kind: 'veth', id: link.alias } : undefined;
+}
+
+const occupied = (name: string, alias: string): string =>
+  `interface ${name} is there already and is not ours (its alias is ${JSON.stringify(alias)})`;
+
+function bridgeSteps(bridge: DesiredBridge, there: ObservedLink | undefined, zone: number): LinkStep[] {
+  const { name, networkId: owner, mtu } = bridge;
+  if (there) return there.mtu === mtu ? [] : [{ owner, lines: [`link set dev ${name} mtu ${mtu}`] }];
+  return [
+    {
+      owner,
+      lines: [
+        // Without a querier, snooping would lose neighbour discovery.
+        `link add name ${name} address ${bridgeMac(owner)} mtu ${mtu} type bridge forward_delay 0 mcast_snooping 0`,
+        `link set dev ${name} alias "${bridgeAlias(owner, zone)}" addrgenmode none`,
+      ],
+    },
+  ];
+}
+
+function tapSteps(tap: DesiredTap, there: ObservedLink | undefined): LinkStep[] {
+  const { name, portId: owner, mtu } = tap;
+  const settings = `link set dev ${name} mtu ${mtu}`;
+  if (there) return there.mtu === mtu ? [] : [{ owner, lines: [settings] }];
+  return [
+    { owner, lines: [`tuntap add dev ${name} mode tap vnet_hdr`, `${settings} alias ${owner} addrgenmode none`] },
+  ];
+}
+
+function vethSteps(veth: DesiredVeth, there: ObservedLink | undefined): LinkStep[] {
+  const { name, portId: owner, mtu, namespace } = veth;
+  if (there) return there.mtu === mtu ? [] : [{ owner, lines: [`link set dev ${name} mtu ${mtu}`] }];
+  return [
+    {
+      owner,
+      lines: [
+        `link add name ${name} mtu ${mtu} type veth peer name ${name} mtu ${mtu} netns ${namespace}`,
+        `link set dev ${name} alias ${owner} addrgenmode none`,
+      ],
+    },
+  ];
+}
+
+function wireStep(owner: string, name: string, bridge: string, there: ObservedLink | undefined): LinkStep[] {
+  if (there?.master === bridge && there.up) return [];
+  return [{ owner, lines: [`link set dev ${name} master ${bridge} up`] }];
+}
+
+function externalSteps(external: External | null, observed: ObservedLinks): { create: LinkStep[]; fault?: string } {
+  if (external === null) return { create: [] };
+  const there = observed.links.get(external.bridge);
+  if (there && there.alias !== EXTERNAL_ALIAS) return { create: [], fault: occupied(external.bridge, there.alias) };
+  if (there) return { create: there.up ? [] : [{ owner: 'external', lines: [`link set dev ${external.bridge} up`] }] };
+  const lines = [
+    `link add name ${external.bridge} address ${bridgeMac(external.bridge)} type bridge forward_delay 0 mcast_snooping 0`,
+    `link set dev ${external.bridge} alias "${EXTERNAL_ALIAS}" up`,
+    `addr add ${external.address} dev ${external.bridge}`,
+  ];
+  return { create: [{ owner: 'external', lines }] };
+}
+
+/** The zone of each tenant bridge: the one in its alias, else a free one. */
+function zonesOf(
+  bridges: readonly DesiredBridge[],
+  observed: ObservedLinks,
+): { zones: Map<string, number>; full: Set<string> } {
+  const aliases = [...observed.links.values()].flatMap((link) => {
+    const parsed = parseBridgeAlias(link.alias);
+    return parsed ? [{ name: link.name, ...parsed }] : [];
+  });
+  const taken = new Set(aliases.map((alias) => alias.zone));
+  const zones = new Map<string, number>();
+  const full = new Set<string>();
+  for (const { name, networkId } of bridges) {
+    const kept = aliases.find((alias) => alias.name === name && alias.networkId === networkId);
+    const zone = kept?.zone ?? freeZone(taken);
+    if (zone === undefined) full.add(networkId);
+    else {
+      taken.add(zone);
+      zones.set(name, zone);
+    }
+  }
+  return { zones, full };
+}
+
+function removals(desired: DesiredLinks, observed: ObservedLinks): LinkStep[] {
+  const wanted = new Set([...desired.taps, ...desired.veths, ...desired.bridges].map((link) => link.name));
+  const gone = [...observed.links.values()].flatMap((link) => {
+    const owner = ownerOfLink(link);
+    return owner && !wanted.has(link.name) ? [{ ...owner, name: link.name }] : [];
+  });
+  // Ports first: a bridge that still has one would pass it to nobody, but for a moment without its zone.
+  const inOrder = [...gone.filter((link) => link.kind !== 'bridge'), ...gone.filter((link) => link.kind === 'bridge')];
+  return inOrder.map(({ id, name }) => ({ owner: id, lines: [`link del dev ${name}`] }));
+}
+
+/** Compares the desired interfaces with those of the host. */
+export function planLinks(
+  desired: DesiredLinks,
+  observed: ObservedLinks,
+  external: External | null,
+  namespacePrefix: string,
+): LinkPlan {
+  const faults = new Map(desired.faults);
+  const { zones, full } = zonesOf(desired.bridges, observed);
+  const outside = externalSteps(external, observed);
+  const create: LinkStep[] = [...outside.create];
+  const wire: LinkStep[] = [];
+  const bridges = new Set<string>(external !== null && outside.fault === undefined ? [external.bridge] : []);
+  const broken = new Map<string, string>();
+  for (const bridge of desired.bridges) {
+    const there = observed.links.get(bridge.name);
+    const zone = zones.get(bridge.name) ?? 0;
+    if (there && ownerOfLink(there)?.id !== bridge.networkId)
+      broken.set(bridge.name, occupied(bridge.name, there.alias));
+    else if (full.has(bridge.networkId)) broken.set(bridge.name, 'all conntrack zones of this host are taken');
+    else {
+      create.push(...bridgeSteps(bridge, there, zone));
+      if (!there?.up) wire.push({ owner: bridge.networkId, lines: [`link set dev ${bridge.name} up`] });
+      bridges.add(bridge.name);
+    }
+  }
+  for (const name of broken.keys()) zones.delete(name);
+  const namespaces = new Set(observed.namespaces);
+  const attach = (portId: string, name: string, bridge: string, steps: (there?: ObservedLink) => LinkStep[]): void => {
+    const there = observed.links.get(name);
+    const managed = bridge === external?.bridge ? outside.fault : broken.get(bridge);
+    if (there && there.alias !== portId) faults.set(portId, occupied(name, there.alias));
+    else if (managed !== undefined) faults.set(portId, managed);
+    else if (!bridges.has(bridge) && observed.links.get(bridge)?.kind !== 'bridge') {
+      faults.set(portId, `bridge ${bridge} does not exist on this host`);
+    } else {
+      bridges.add(bridge);
+      create.push(...steps(there));
+      wire.push(...wireStep(portId, name, bridge, there));
+    }
+  };
+  for (const tap of desired.taps) attach(tap.portId, tap.name, tap.bridge, (there) => tapSteps(tap, there));
+  for (const veth of desired.veths) {
+    if (!namespaces.has(veth.namespace)) {
+      create.push({ owner: veth.owner, lines: [`netns add ${veth.namespace}`] });
+      namespaces.add(veth.namespace);
+    }
+    attach(veth.portId, veth.name, veth.bridge, (there) => vethSteps(veth, there));
+  }
+  const inUse = new Set(desired.veths.map((veth) => veth.namespace));
+  const idle = [...observed.namespaces].filter((name) => parseNamespace(namespacePrefix, name) && !inUse.has(name));
+  return { remove: removals(desired, observed), create, wire, namespaces: idle, zones, faults, bridges };
+}

@@ -1,0 +1,111 @@
+// What is on the host now: interfaces, our namespaces and what is inside them.
+import { readdir } from 'node:fs/promises';
+import { CumuletError, messageOf, type Exec } from '@cumulet/common';
+import type { ObservedLink, ObservedLinks } from './linkPlan';
+import { parseNamespace } from './names';
+import { emptyNamespace, type ObservedNamespace, type Route } from './namespacePlan';
+
+/** Where `ip netns` keeps its names. */
+export const NETNS_DIR = '/run/netns';
+
+/** Runs commands inside a namespace; cheaper than `ip netns exec`, and the host's files stay visible. */
+export const execIn =
+  (exec: Exec, namespace: string): Exec =>
+  (argv, options) =>
+    exec(['nsenter', `--net=${NETNS_DIR}/${namespace}`, ...argv], options);
+
+interface JsonLink {
+  readonly ifname?: string;
+  readonly ifalias?: string;
+  readonly flags?: readonly string[];
+  readonly mtu?: number;
+  readonly master?: string;
+  readonly address?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
+  readonly addr_info?: readonly {
+    readonly family?: string;
+    readonly local?: string;
+    readonly prefixlen?: number;
+    readonly protocol?: string;
+  }[];
+}
+
+function parseJson<T>(text: string, command: string): readonly T[] {
+  if (text.trim() === '') return [];
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? (value as T[]) : [];
+  } catch (error) {
+    throw new CumuletError('bad_output', `${command} printed no JSON: ${messageOf(error)}`);
+  }
+}
+
+/** Reads the output of `ip -json -details link show`. @throws CumuletError bad_output */
+export function parseLinks(text: string): Map<string, ObservedLink> {
+  const links = parseJson<JsonLink>(text, 'ip link').map((link) => ({
+    name: link.ifname ?? '',
+    alias: link.ifalias ?? '',
+    kind: link.linkinfo?.info_kind ?? '',
+    master: link.master,
+    mtu: link.mtu ?? 0,
+    up: link.flags?.includes('UP') ?? false,
+  }));
+  return new Map(links.map((link) => [link.name, link]));
+}
+
+/** Names of our namespaces. Those of the whole machine are in one folder, whatever namespace a command runs in. */
+export async function listNamespaces(prefix: string): Promise<Set<string>> {
+  const names = await readdir(NETNS_DIR).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return new Set(names.filter((name) => parseNamespace(prefix, name) !== undefined));
+}
+
+export async function observeLinks(exec: Exec, prefix: string): Promise<ObservedLinks> {
+  const [links, namespaces] = await Promise.all([
+    exec(['ip', '-json', '-details', 'link', 'show']),
+    listNamespaces(prefix),
+  ]);
+  return { links: parseLinks(links.stdout), namespaces };
+}
+
+/** Reads `ip -json address show` and the two routing tables' routes of protocol "static". @throws CumuletError bad_output */
+export function parseNamespaceState(addresses: string, routes4: string, routes6: string): ObservedNamespace {
+  const links = parseJson<JsonLink>(addresses, 'ip address')
+    .filter((link) => link.ifname !== 'lo')
+    .map((link) => {
+      // The kernel makes link-local addresses by itself; ours among them have no "kernel_ll".
+      const own = (link.addr_info ?? []).filter((entry) => entry.protocol !== 'kernel_ll');
+      return [
+        link.ifname ?? '',
+        {
+          mac: link.address ?? '',
+          mtu: link.mtu ?? 0,
+          up: link.flags?.includes('UP') ?? false,
+          addresses: own.map((entry) => `${entry.local ?? ''}/${entry.prefixlen ?? 0}`),
+        },
+      ] as const;
+    });
+  const routes = [...parseJson<JsonRoute>(routes4, 'ip route'), ...parseJson<JsonRoute>(routes6, 'ip -6 route')]
+    .filter((route) => route.gateway !== undefined)
+    .map((route): Route => ({ destination: route.dst ?? 'default', nexthop: route.gateway ?? '' }));
+  return { links: new Map(links), routes };
+}
+
+interface JsonRoute {
+  readonly dst?: string;
+  readonly gateway?: string;
+}
+
+/** What is inside a namespace. */
+export async function observeNamespace(exec: Exec, namespace: string): Promise<ObservedNamespace> {
+  const inside = execIn(exec, namespace);
+  const [addresses, routes4, routes6] = await Promise.all([
+    inside(['ip', '-json', 'address', 'show']),
+    inside(['ip', '-json', 'route', 'show', 'proto', 'static']),
+    inside(['ip', '-json', '-6', 'route', 'show', 'proto', 'static']),
+  ]);
+  const state = parseNamespaceState(addresses.stdout, routes4.stdout, routes6.stdout);
+  return state.links.size === 0 ? emptyNamespace : state;
+}

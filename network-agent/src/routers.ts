@@ -1,0 +1,89 @@
+// Makes router namespaces so: links, routes, rules; announces new addresses; ends flows of floating addresses that left.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Exec, Logger, NetworkState, RouterState } from '@cumulet/common';
+import { messageOf } from '@cumulet/common';
+import { gatewayLinkName, routerNamespace } from './names';
+import { emptyNamespace, planNamespace, type NamespaceState } from './namespacePlan';
+import { execIn, observeNamespace } from './observe';
+import { newOuterAddresses, ROUTER_SYSCTLS, routerPlan, staleTranslations } from './router';
+
+const DHCP_SYSCTLS = ['net.ipv4.ip_forward=0', 'net.ipv6.conf.all.forwarding=0', 'net.ipv6.conf.default.accept_ra=0'];
+
+/** Brings a namespace's links and routes to a state. A new one gets its kernel settings first. */
+export async function applyNamespace(
+  exec: Exec,
+  namespace: string,
+  state: NamespaceState,
+  fresh: boolean,
+  sysctls: readonly string[] = DHCP_SYSCTLS,
+): Promise<void> {
+  const inside = execIn(exec, namespace);
+  if (fresh) await inside(['sysctl', '-q', '-w', ...sysctls]);
+  const observed = fresh ? emptyNamespace : await observeNamespace(exec, namespace);
+  const lines = planNamespace(state, observed);
+  if (lines.length > 0) await inside(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+}
+
+/** `conntrack -D` for each filter in one process. Filters are lines of options; nothing found is no failure. */
+export async function deleteFlows(exec: Exec, filters: readonly string[]): Promise<void> {
+  if (filters.length === 0) return;
+  // conntrack opens /dev/stdin by name, which a socket as standard input does not allow: so it gets a file.
+  const folder = await mkdtemp(join(tmpdir(), 'cumulet-flows-'));
+  try {
+    const file = join(folder, 'filters');
+    await writeFile(file, `${filters.join('\n')}\n`);
+    await exec(['conntrack', '-R', file]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export interface Routers {
+  /** Makes it so when it differs from what was made last; `full` looks at the host again. */
+  ensure(
+    router: RouterState,
+    networks: ReadonlyMap<string, NetworkState>,
+    fresh: boolean,
+    full: boolean,
+  ): Promise<void>;
+  forget(routerId: string): void;
+}
+
+export function createRouters(exec: Exec, prefix: string, log: Logger): Routers {
+  const applied = new Map<string, { readonly text: string; readonly router: RouterState }>();
+
+  const announce = (namespace: string, link: string, addresses: readonly string[]): void => {
+    for (const address of addresses) {
+      execIn(
+        exec,
+        namespace,
+      )(['arping', '-q', '-A', '-c', '1', '-w', '1', '-I', link, address]).catch((error: unknown) => {
+        log.debug({ namespace, address, error: messageOf(error) }, 'an address was not announced');
+      });
+    }
+  };
+
+  return {
+    forget: (routerId) => applied.delete(routerId),
+    ensure: async (router, networks, fresh, full) => {
+      const namespace = routerNamespace(prefix, router.id);
+      const plan = routerPlan(router, networks);
+      const text = JSON.stringify(plan);
+      const before = fresh ? undefined : applied.get(router.id);
+      if (before?.text === text && !full) return;
+      await applyNamespace(exec, namespace, plan.state, fresh, ROUTER_SYSCTLS);
+      const inside = execIn(exec, namespace);
+      await Promise.all([
+        inside(['iptables-restore', '-w'], { input: plan.rules4 }),
+        inside(['ip6tables-restore', '-w'], { input: plan.rules6 }),
+      ]);
+      await deleteFlows(inside, staleTranslations(before?.router, router));
+      applied.set(router.id, { text, router });
+      if (router.gateway !== null) {
+        announce(namespace, gatewayLinkName(router.gateway.port_id), newOuterAddresses(before?.router, router));
+      }
+    },
+  };
+}
