@@ -5,6 +5,8 @@ import { CommandError } from './errors';
 export interface ExecOptions {
   /** Text for standard input. */
   readonly input?: string;
+  /** An open file that becomes standard input, by its descriptor; instead of `input`. */
+  readonly stdin?: number;
   /** Milliseconds until the command is killed; default 30,000. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
@@ -30,7 +32,7 @@ export const exec: Exec = (argv, options = {}) =>
     const [command, ...args] = argv;
     if (command === undefined) return reject(new CommandError(argv, null, '', '', 'empty command'));
     const child = spawn(command, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
       env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.uid === undefined ? {} : { uid: options.uid }),
@@ -54,8 +56,8 @@ export const exec: Exec = (argv, options = {}) =>
       if (size > OUTPUT_LIMIT) kill('printed more than 64 MiB');
       else into.push(chunk);
     };
-    child.stdout.on('data', collect(out));
-    child.stderr.on('data', collect(err));
+    child.stdout?.on('data', collect(out));
+    child.stderr?.on('data', collect(err));
     const done = (): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', onAbort);
@@ -72,6 +74,6 @@ export const exec: Exec = (argv, options = {}) =>
       else reject(new CommandError(argv, code, stdout, stderr, reason ?? (signal ? `killed by ${signal}` : undefined)));
     });
     // A command that ends without reading its input is judged by its exit code, not by EPIPE.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input ?? '');
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(options.input ?? '');
   });

@@ -90,7 +90,7 @@ export async function uploadImage(cloud: Cloud, caller: Caller, id: string, uplo
     const limit = image.owner === null ? -1 : toBytes(cloud.config.image.max_total_mib);
     const check = sizeCheck(cloud, limit, used, 'image_size_total in bytes');
     received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check });
-    const virtualSize = await verifyFormat(image, received.path, received.size);
+    const virtualSize = await verifyFormat(image, received.path);
     await finish(cloud, image, received, virtualSize);
   } catch (error) {
     if (received) await rm(received.path, { force: true });
