@@ -32,7 +32,9 @@ interface QemuInfo {
 
 const qemuInfo = (path: string, ...more: string[]): QemuInfo =>
   JSON.parse(
-    execFileSync('qemu-img', ['info', '--output=json', ...more, path], { stdio: ['ignore', 'pipe', 'ignore'] }).toString(),
+    execFileSync('qemu-img', ['info', '--output=json', ...more, path], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).toString(),
   ) as QemuInfo;
 
 const seeds = [qcow2Header({}), qcow2Header({ version: 2 }), vmdkHeader(), vhdHeader(), vdiHeader(), vhdxHeader()];

@@ -105,7 +105,13 @@ const VHDX = {
 
 /** A VHDX with its region and metadata tables; `more` adds metadata items. */
 export function vhdxHeader(
-  changes: { hasParent?: boolean; locator?: boolean; unknownItem?: boolean; unknownRegion?: boolean; noSize?: boolean } = {},
+  changes: {
+    hasParent?: boolean;
+    locator?: boolean;
+    unknownItem?: boolean;
+    unknownRegion?: boolean;
+    noSize?: boolean;
+  } = {},
 ): Buffer {
   const bytes = Buffer.alloc(1024 * 1024 + 128 * 1024);
   bytes.write('vhdxfile', 0, 'latin1');

@@ -47,7 +47,10 @@ describe('clean images', () => {
   });
 });
 
-const flat = DESCRIPTOR.replace('monolithicSparse', 'monolithicFlat').replace('SPARSE "disk.vmdk"', 'FLAT "/etc/shadow" 0');
+const flat = DESCRIPTOR.replace('monolithicSparse', 'monolithicFlat').replace(
+  'SPARSE "disk.vmdk"',
+  'FLAT "/etc/shadow" 0',
+);
 const stream = (footer: (bytes: Buffer) => void): Buffer => {
   const head = vmdkHeader({
     directory: 0xffff_ffff_ffff_ffffn,
@@ -74,7 +77,13 @@ describe('hostile headers', () => {
     ['CVE-2024-32498: raw external data file by autoclear bit', qcow2Header({ autoclear: 2n }), 'external data file'],
     [
       'CVE-2024-32498: data file hidden behind another extension',
-      qcow2Header({ incompatible: 4n, extensions: [[0x6803f857, 'a'.repeat(13)], [0x44415441, '/etc/shadow']] }),
+      qcow2Header({
+        incompatible: 4n,
+        extensions: [
+          [0x6803f857, 'a'.repeat(13)],
+          [0x44415441, '/etc/shadow'],
+        ],
+      }),
       'names an external data file',
     ],
     ['CVE-2024-40767: backing file', qcow2Header({ backing: '/etc/shadow' }), 'backing file'],
@@ -91,7 +100,11 @@ describe('hostile headers', () => {
     ],
     ['CVE-2022-47951: VMDK with a flat extent', vmdkHeader({ descriptor: flat }), 'monolithicFlat is not allowed'],
     ['CVE-2022-47951: VMDK that is only a descriptor', Buffer.from(flat), 'names other files'],
-    ['CVE-2022-47951: a descriptor without its first line', Buffer.from('\n# x\nversion=1\n' + flat), 'names other files'],
+    [
+      'CVE-2022-47951: a descriptor without its first line',
+      Buffer.from('\n# x\nversion=1\n' + flat),
+      'names other files',
+    ],
     [
       'CVE-2022-47951: an allowed type with a flat extent',
       vmdkHeader({ descriptor: DESCRIPTOR.replace('SPARSE "disk.vmdk"', 'FLAT "/etc/shadow" 0') }),
@@ -120,11 +133,7 @@ describe('hostile headers', () => {
     ],
     ['a stream without a footer', stream((footer) => void footer.fill(0)), 'footer is missing'],
     ['a VMDK with a parent', vmdkHeader({ descriptor: `${DESCRIPTOR}parentFileNameHint="x"` }), 'names a parent'],
-    [
-      'a VMDK with a parent id',
-      vmdkHeader({ descriptor: DESCRIPTOR.replace('ffffffff', '12345678') }),
-      'has a parent',
-    ],
+    ['a VMDK with a parent id', vmdkHeader({ descriptor: DESCRIPTOR.replace('ffffffff', '12345678') }), 'has a parent'],
     ['a VMDK of ESX', Buffer.from('COWD' + '\0'.repeat(600)), 'vmfsSparse'],
     ['a VMDK whose descriptor is elsewhere', vmdkHeader({ offset: 1n << 40n }), 'not inside the file'],
     ['a VMDK of an unknown version', vmdkHeader({ version: 9 }), 'version 9'],
@@ -156,11 +165,15 @@ describe('hostile headers', () => {
       qcow2Header({ extensions: Array.from({ length: 80 }, () => [1, ''] as const) }),
       'too many header extensions',
     ],
-    ['CVE-2024-40767: qcow2 that is also an ISO', (() => {
-      const bytes = qcow2Header({});
-      bytes.write('CD001', 32_769, 'latin1');
-      return bytes;
-    })(), 'taken for qcow2 and for iso'],
+    [
+      'CVE-2024-40767: qcow2 that is also an ISO',
+      (() => {
+        const bytes = qcow2Header({});
+        bytes.write('CD001', 32_769, 'latin1');
+        return bytes;
+      })(),
+      'taken for qcow2 and for iso',
+    ],
     ['qcow version 1', Buffer.from('514649fb0000000100000000', 'hex'), 'qcow is not allowed'],
     ['QED', Buffer.from('QED\0abcd', 'latin1'), 'qed is not allowed'],
     ['LUKS', Buffer.from('4c554b53babe0001', 'hex'), 'luks is not allowed'],
@@ -189,7 +202,7 @@ describe('hostile headers', () => {
     expect(formatProblem('raw', look(qcow2Header({})))).toContain('raw does not match stream data qcow2');
   });
 
-  test('a hostile image inside a clean one is the guest\'s data, not a header', () => {
+  test("a hostile image inside a clean one is the guest's data, not a header", () => {
     const outer = Buffer.concat([qcow2Header({}), Buffer.alloc(0x30000), qcow2Header({ backing: '/etc/shadow' })]);
     expect(look(outer)).toMatchObject({ format: 'qcow2', problems: [] });
   });

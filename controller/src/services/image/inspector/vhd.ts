@@ -31,7 +31,10 @@ function inspectFooter(source: Source, footer: Buffer): Findings {
     const sparse = offset === undefined ? Buffer.alloc(0) : source.read(offset, 1024);
     if (sparse.length < 1024 || sparse.toString('latin1', 0, 8) !== 'cxsparse') {
       problems.push('its dynamic header is missing');
-    } else if (sparse.subarray(40, 56).some((byte) => byte !== 0) || sparse.subarray(64, 576).some((byte) => byte !== 0)) {
+    } else if (
+      sparse.subarray(40, 56).some((byte) => byte !== 0) ||
+      sparse.subarray(64, 576).some((byte) => byte !== 0)
+    ) {
       problems.push('it has a parent');
     }
   }
