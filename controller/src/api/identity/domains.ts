@@ -14,7 +14,7 @@ import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
 import { DomainCreate, DomainUpdate } from './domainSchema';
 import { domainView } from './domainView';
-import { extraOf, mergeOptions } from './fields';
+import { extraOf, mergeOptions, requireMatchingId } from './fields';
 import { collection, listRows } from './listing';
 import { projectChange } from './projects';
 import { PROJECT_FIELDS } from './projectSchema';
@@ -71,6 +71,7 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_domain');
   const body = (request.body as { domain: DomainUpdate }).domain;
+  requireMatchingId(body, before.id);
   const domain = await updateProject(cloud, before, projectChange(before, body));
   return { status: 200, body: { domain: domainView(request, domain) } };
 }

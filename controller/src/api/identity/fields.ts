@@ -1,5 +1,6 @@
 // Pieces of request bodies that several resources have: names, descriptions, options, and attributes without a meaning.
 import { Type, type TSchema } from '@sinclair/typebox';
+import { InvalidError } from '../../errors';
 
 export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
@@ -26,4 +27,11 @@ export function mergeOptions(
   change: Readonly<Record<string, unknown>> | undefined,
 ): Record<string, unknown> {
   return Object.fromEntries(Object.entries({ ...before, ...change }).filter(([, value]) => value !== null));
+}
+
+/** An id in a body must be the one in the path. @throws InvalidError */
+export function requireMatchingId(body: object, id: string): void {
+  const given = (body as { id?: unknown }).id;
+  if (given !== undefined && given !== null && given !== id)
+    throw new InvalidError('Cannot change the id of a resource.', 'ValidationError');
 }

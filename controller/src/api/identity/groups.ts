@@ -7,7 +7,7 @@ import { createGroup, deleteGroup, findGroup, updateGroup } from '../../services
 import { identityId } from '../../services/identity/ids';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
-import { Description, extraOf, IdText, nameOf } from './fields';
+import { Description, extraOf, IdText, nameOf, requireMatchingId } from './fields';
 import { groupView } from './groupView';
 import { collection, listRows } from './listing';
 
@@ -55,6 +55,7 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_group');
   const body = (request.body as Static<typeof GroupUpdate>).group;
+  requireMatchingId(body, before.id);
   if (body.domain_id !== undefined && body.domain_id !== before.domain_id)
     throw new InvalidError('Cannot change Domain ID', 'ValidationError');
   const { name, description } = body;

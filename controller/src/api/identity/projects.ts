@@ -16,7 +16,7 @@ import {
 import { deleteDomain } from '../../services/identity/domains';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
-import { extraOf, mergeOptions } from './fields';
+import { extraOf, mergeOptions, requireMatchingId } from './fields';
 import { collection, listRows } from './listing';
 import { fitsTags } from './projectTags';
 import { expandProject } from './projectTree';
@@ -113,6 +113,7 @@ async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_project');
   const body = (request.body as { project: ProjectUpdate }).project;
   if (before.is_domain) cloud.policy.require(request.caller, 'identity:update_domain', targetOf.domain(before));
+  requireMatchingId(body, before.id);
   requireSamePlace(before, body);
   const project = await updateProject(cloud, before, projectChange(before, body));
   return { status: 200, body: { project: projectView(request, project) } };

@@ -8,7 +8,16 @@ import { createRole, deleteRole, findRole, updateRole } from '../../services/ide
 import { queryValue } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
-import { Description, extraOf, IdText, ImmutableOption, mergeOptions, nameOf, nullable } from './fields';
+import {
+  Description,
+  extraOf,
+  IdText,
+  ImmutableOption,
+  mergeOptions,
+  nameOf,
+  nullable,
+  requireMatchingId,
+} from './fields';
 import { collection, listRows } from './listing';
 import { roleView } from './roleView';
 
@@ -70,6 +79,7 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'update');
   const body = (request.body as Static<typeof RoleUpdate>).role;
+  requireMatchingId(body, before.id);
   if (body.domain_id !== undefined && (body.domain_id ?? '') !== before.domain_id)
     throw new InvalidError('Update of `domain_id` is not allowed.', 'ValidationError');
   const { name, description, options } = body;

@@ -2,13 +2,18 @@
 import type { ApiService } from '../route';
 import { authRoutes } from './auth';
 import { domainRoutes } from './domains';
+import { endpointRoutes } from './endpoints';
 import { renderIdentityError } from './errors';
 import { grantRoutes } from './grants';
 import { groupMemberRoutes } from './groupMembers';
 import { groupRoutes } from './groups';
+import { impliedRoleRoutes } from './impliedRoles';
 import { projectRoutes } from './projects';
 import { projectTagRoutes } from './projectTags';
+import { regionRoutes } from './regions';
+import { roleAssignmentRoutes } from './roleAssignments';
 import { roleRoutes } from './roles';
+import { serviceRoutes } from './services';
 import { tokenRoutes } from './tokens';
 import { userRoutes } from './users';
 import { versionListRoutes, versionRoutes } from './versions';
@@ -30,6 +35,11 @@ export const identityService: ApiService = {
     ...groupMemberRoutes,
     ...roleRoutes,
     ...grantRoutes,
+    ...impliedRoleRoutes,
+    ...roleAssignmentRoutes,
+    ...regionRoutes,
+    ...serviceRoutes,
+    ...endpointRoutes,
   ],
   renderError: renderIdentityError,
   headers,

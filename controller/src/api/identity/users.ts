@@ -15,7 +15,7 @@ import {
 } from '../../services/identity/users';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { allowed, param, targetOf } from './access';
-import { extraOf, mergeOptions } from './fields';
+import { extraOf, mergeOptions, requireMatchingId } from './fields';
 import { groupView } from './groupView';
 import { collection, listRows, selectRows } from './listing';
 import { projectView } from './projectView';
@@ -68,6 +68,7 @@ async function show(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
 async function update(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const before = await find(request, cloud, 'identity:update_user');
   const body = (request.body as { user: UserUpdate }).user;
+  requireMatchingId(body, before.id);
   if (body.domain_id !== undefined && body.domain_id !== before.domain_id)
     throw new InvalidError('Cannot change Domain ID', 'ValidationError');
   const { name, description, enabled, default_project_id, options } = body;
