@@ -6,9 +6,18 @@ import { flavorRoutes } from './flavors';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
 import { quotaRoutes } from './quotas';
+import { serverCreateRoutes } from './serverCreate';
+import { serverRoutes } from './servers';
 import { versionRoutes } from './versions';
 
-const resources: readonly Route[] = [...flavorRoutes, ...flavorExtraRoutes, ...keypairRoutes, ...quotaRoutes];
+const resources: readonly Route[] = [
+  ...flavorRoutes,
+  ...flavorExtraRoutes,
+  ...keypairRoutes,
+  ...quotaRoutes,
+  ...serverRoutes,
+  ...serverCreateRoutes,
+];
 
 /** The same resources answer under /v2, which had no microversions of its own. */
 const under = (prefix: string): Route[] => resources.map((route) => ({ ...route, path: prefix + route.path }));

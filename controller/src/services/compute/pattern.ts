@@ -1,0 +1,14 @@
+// Regular expressions from callers, run by an engine whose time grows only with the length of the text.
+import { RE2JS } from 're2js';
+import { InvalidError } from '../../errors';
+
+/** A search for a caller's expression anywhere in a text. @throws InvalidError when it is no expression that can be run */
+export function pattern(expression: string, key: string): (text: string) => boolean {
+  try {
+    const compiled = RE2JS.compile(expression);
+    return (text) => compiled.matcher(text).find();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new InvalidError(`Invalid input for query parameters ${key}: '${expression}' is not a regex: ${why}`);
+  }
+}

@@ -1,0 +1,97 @@
+// Lists of servers: what the database can decide it decides; expressions, addresses and tags are looked at in its answer.
+import { In, list, type Condition, type ReadSession, type Sort } from '../../db';
+import { servers, serverTags, type Server } from '../../db/entities/compute';
+import { InvalidError } from '../../errors';
+import { portsOfServers } from '../network/serverPortViews';
+
+export type ServerCondition = Condition<typeof servers>;
+export type ServerSort = Sort<typeof servers>;
+
+export interface TagFilters {
+  /** All of these. */
+  readonly all: readonly string[];
+  readonly any: readonly string[];
+  /** Not all of these. */
+  readonly notAll: readonly string[];
+  readonly notAny: readonly string[];
+}
+
+export interface ServerFilters {
+  /** Null: every project's. */
+  readonly projectId: string | null;
+  readonly conditions: readonly (ServerCondition | ServerCondition[])[];
+  /** Looked at in memory, because no database runs callers' expressions safely. */
+  readonly tests: readonly ((server: Server) => boolean)[];
+  /** Each must fit at least one address of its version, or of any when null. */
+  readonly addresses: readonly { readonly version: 4 | 6; readonly fits: (address: string) => boolean }[];
+  readonly tags: TagFilters;
+  readonly sort: readonly ServerSort[];
+  readonly limit: number;
+  readonly marker?: string;
+}
+
+const asksForTags = ({ all, any, notAll, notAny }: TagFilters): boolean =>
+  all.length + any.length + notAll.length + notAny.length > 0;
+
+/** Which servers fit the tag filters, by one query for the tags that are named. */
+async function tagTest(session: ReadSession, filters: TagFilters): Promise<(server: Server) => boolean> {
+  const named = [...new Set([...filters.all, ...filters.any, ...filters.notAll, ...filters.notAny])];
+  const has = new Map<string, Set<string>>();
+  for (const row of await session.find(serverTags, { where: { tag: In(named) } })) {
+    const known = has.get(row.server_id);
+    if (known) known.add(row.tag);
+    else has.set(row.server_id, new Set([row.tag]));
+  }
+  const { all, any, notAll, notAny } = filters;
+  return ({ id }) => {
+    const own = has.get(id) ?? new Set<string>();
+    const holds = (tag: string): boolean => own.has(tag);
+    if (!all.every(holds)) return false;
+    if (any.length > 0 && !any.some(holds)) return false;
+    if (notAll.length > 0 && notAll.every(holds)) return false;
+    return !notAny.some(holds);
+  };
+}
+
+async function byAddress(session: ReadSession, rows: Server[], filters: ServerFilters): Promise<Server[]> {
+  const ports = await portsOfServers(
+    session,
+    rows.map((row) => row.id),
+  );
+  return rows.filter((row) => {
+    const all = (ports.get(row.id) ?? []).flatMap((one) => one.addresses);
+    return filters.addresses.every(({ version, fits }) =>
+      all.some((one) => one.version === version && [one.address, ...one.floating].some(fits)),
+    );
+  });
+}
+
+/** The row a page begins after. @throws InvalidError when the caller has no such server */
+async function markerRow(session: ReadSession, filters: ServerFilters): Promise<Server | undefined> {
+  if (filters.marker === undefined) return undefined;
+  const row = await session.findOne(servers, { id: filters.marker });
+  if (!row || (filters.projectId !== null && row.project_id !== filters.projectId))
+    throw new InvalidError(`marker [${filters.marker}] not found`, 'MarkerNotFound');
+  return row;
+}
+
+/** A page of servers. @throws InvalidError for an unknown marker */
+export async function listServers(session: ReadSession, filters: ServerFilters): Promise<Server[]> {
+  const marker = await markerRow(session, filters);
+  if (filters.limit === 0) return [];
+  const conditions: (ServerCondition | ServerCondition[])[] = [...filters.conditions];
+  if (filters.projectId !== null) conditions.push({ column: 'project_id', op: '=', value: filters.projectId });
+  const tests = [...filters.tests];
+  if (asksForTags(filters.tags)) tests.push(await tagTest(session, filters.tags));
+  const inMemory = tests.length > 0 || filters.addresses.length > 0;
+  const found = await list(session, servers, {
+    conditions,
+    sort: filters.sort,
+    ...(marker ? { marker } : {}),
+    ...(inMemory ? {} : { limit: filters.limit }),
+  });
+  if (!inMemory) return found;
+  const fitting = found.filter((row) => tests.every((test) => test(row)));
+  const kept = filters.addresses.length > 0 ? await byAddress(session, fitting, filters) : fitting;
+  return kept.slice(0, filters.limit);
+}
