@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2154 # state, task are set by the callers
 
 # What compiling better-sqlite3 takes, what the cloud runs, and what only the tests need.
-COMPILER="python3-minimal make g++"
+COMPILER="python3 make g++"
 RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables iptables ipset conntrack iproute2 procps
   kmod openssh-client iputils-ping"
 # shellcheck disable=SC2034 # used by test.sh

@@ -33,7 +33,8 @@ run_task() {
   "task_$task"
 }
 
-# after NAME...: waits, inside a task, until the others are done; ends quietly when something failed.
+# after NAME...: waits, inside a task, until the others are done; ends quietly when something failed. The wait is not the
+# task's own time.
 after() {
   for other in "$@"; do
     until [ -e "$state/$other.code" ]; do
@@ -42,6 +43,8 @@ after() {
     done
     [ "$(cat "$state/$other.code")" = 0 ] || exit 1
   done
+  date +%s > "$state/$task.start.new"
+  mv "$state/$task.start.new" "$state/$task.start"
 }
 
 # show NAME TITLE SECONDS TEXT: one line of progress.
@@ -49,11 +52,10 @@ show() { printf '  %-26s %4s s  %s' "$2" "$3" "$4"; }
 
 # await_task NAME TITLE: shows the step until it is done; ends everything when it failed.
 await_task() {
-  begin=$(cat "$state/$1.start")
   pid=$(cat "$state/$1.pid")
   until [ -e "$state/$1.code" ]; do
     if [ -t 1 ]; then
-      printf '\r\033[K%s' "$(show "$1" "$2" $(($(date +%s) - begin)) "$(cut -c 1-40 "$state/$1.progress" 2> /dev/null)")"
+      printf '\r\033[K%s' "$(show "$1" "$2" $(($(date +%s) - $(cat "$state/$1.start"))) "$(cut -c 1-40 "$state/$1.progress" 2> /dev/null)")"
     fi
     if ! kill -0 "$pid" 2> /dev/null && [ ! -e "$state/$1.code" ]; then echo 1 > "$state/$1.code"; fi
     if [ -e "$state/failed" ] && [ ! -e "$state/$1.error" ] && [ ! -e "$state/$1.code" ]; then break; fi
@@ -61,7 +63,7 @@ await_task() {
   done
   if [ -t 1 ]; then printf '\r\033[K'; fi
   if [ -e "$state/failed" ] || [ "$(cat "$state/$1.code")" != 0 ]; then give_up "$2"; fi
-  show "$1" "$2" $(($(cat "$state/$1.end") - begin)) "$(cat "$state/$1.detail" 2> /dev/null)"
+  show "$1" "$2" $(($(cat "$state/$1.end") - $(cat "$state/$1.start"))) "$(cat "$state/$1.detail" 2> /dev/null)"
   echo
 }
 
