@@ -16,11 +16,12 @@ need_root() {
 # check_distribution: Debian 12 and Ubuntu 22.04 or newer on x86-64.
 check_distribution() {
   name=unknown
-  if [ -r /etc/os-release ]; then
+  os_release=${OS_RELEASE:-/etc/os-release}
+  if [ -r "$os_release" ]; then
     # shellcheck source=/dev/null
-    name=$(. /etc/os-release && echo "${PRETTY_NAME:-${ID-unknown}}")
+    name=$(. "$os_release" && echo "${PRETTY_NAME:-${ID-unknown}}")
     # shellcheck source=/dev/null
-    release=$(. /etc/os-release && echo "${ID-} ${VERSION_ID-999}")
+    release=$(. "$os_release" && echo "${ID-} ${VERSION_ID-999}")
   fi
   case ${release-} in
     "debian "*) [ "${release#* }" -ge 12 ] 2> /dev/null || unsupported ;;

@@ -1,0 +1,105 @@
+// The user's clouds.yaml: our two entries are put in, everything else, comments included, stays as it is.
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { isMap, parseDocument, type Document } from 'yaml';
+import { asUser, type CallingUser } from './callingUser';
+
+/** One entry of clouds.yaml, as openstacksdk reads it. */
+export interface CloudEntry {
+  readonly auth: {
+    readonly auth_url: string;
+    readonly username: string;
+    readonly password: string;
+    readonly project_name: string;
+    readonly user_domain_name: string;
+    readonly project_domain_name: string;
+  };
+  readonly region_name: string;
+  readonly interface: string;
+  readonly identity_api_version: string;
+  readonly compute_api_version: string;
+}
+
+/** An entry for a user and project of domain Default. */
+export function cloudEntry(url: string, user: string, password: string, project: string): CloudEntry {
+  return {
+    auth: {
+      auth_url: `${url}/v3`,
+      username: user,
+      password,
+      project_name: project,
+      user_domain_name: 'Default',
+      project_domain_name: 'Default',
+    },
+    region_name: 'RegionOne',
+    interface: 'public',
+    identity_api_version: '3',
+    compute_api_version: '2.79',
+  };
+}
+
+function parsed(text: string, file: string): Document {
+  const document = parseDocument(text);
+  const [problem] = document.errors;
+  if (problem)
+    throw new Error(`${file} is not valid YAML (${problem.message.split('\n')[0] ?? ''}): repair it and run up again`);
+  const clouds = document.get('clouds');
+  if (
+    (document.contents !== null && !isMap(document.contents)) ||
+    (clouds !== undefined && clouds !== null && !isMap(clouds))
+  ) {
+    throw new Error(`${file} does not hold a list of clouds: move it away and run up again`);
+  }
+  if (clouds === undefined || clouds === null) document.set('clouds', document.createNode({}));
+  return document;
+}
+
+/** The text with these entries of `clouds` set, or removed where undefined; the same text when nothing changes.
+ * @throws Error in words when the text is not a clouds.yaml */
+export function mergeClouds(
+  text: string,
+  entries: Readonly<Record<string, CloudEntry | undefined>>,
+  file = 'clouds.yaml',
+): string {
+  const document = parsed(text, file);
+  let changed = false;
+  for (const [name, entry] of Object.entries(entries)) {
+    const there: unknown = document.getIn(['clouds', name]);
+    const now = JSON.stringify(isMap(there) ? there.toJSON() : there);
+    if (now === JSON.stringify(entry)) continue;
+    changed = true;
+    if (entry === undefined) document.deleteIn(['clouds', name]);
+    else document.setIn(['clouds', name], document.createNode(entry));
+  }
+  return changed ? document.toString({ lineWidth: 0 }) : text;
+}
+
+/** Where the user's clouds are: clouds.yaml unless only clouds.yml is there. */
+export function cloudsPath(home: string): string {
+  const directory = path.join(home, '.config/openstack');
+  const other = path.join(directory, 'clouds.yml');
+  const usual = path.join(directory, 'clouds.yaml');
+  return existsSync(other) && !existsSync(usual) ? other : usual;
+}
+
+/** Puts the entries into the user's file: theirs, mode 0600, replaced in one step. @returns its path
+ * @throws Error in words when the file cannot be read, understood or written */
+export function writeClouds(user: CallingUser, entries: Readonly<Record<string, CloudEntry | undefined>>): string {
+  return asUser(user, () => {
+    const file = cloudsPath(user.home);
+    const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    const after = mergeClouds(before, entries, file);
+    if (after !== before) {
+      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      const beside = `${file}.${process.pid}`;
+      try {
+        writeFileSync(beside, after, { mode: 0o600, flag: 'wx' });
+        renameSync(beside, file);
+      } finally {
+        rmSync(beside, { force: true });
+      }
+    }
+    if (existsSync(file)) chmodSync(file, 0o600);
+    return file;
+  });
+}

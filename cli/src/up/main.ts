@@ -1,0 +1,144 @@
+// The part of `cumulet up` that talks to the running cloud: the first configuration, the demo content, the last screen.
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { parse } from 'yaml';
+import { callingUser } from './callingUser';
+import { cloudEntry, writeClouds } from './cloudsFile';
+import { adminPassword, configure, demoState, saveDemoState } from './configure';
+import {
+  ensureDemoNetwork,
+  ensureFloatingIp,
+  ensureHello,
+  ensureKeypair,
+  ensureOpenDoors,
+  helloAddress,
+} from './firstServer';
+import { pingable, sshLine, sshOpens } from './reach';
+import { lastScreen } from './screen';
+import { ApiError, signIn, type Session } from './session';
+import { sshKey, type SshKey } from './sshKey';
+import { step } from './steps';
+import { ensureFlavors, ensureImage, ensurePublic, ensureQuota, ensureTenant } from './tenancy';
+
+const OPTIONS = {
+  url: { type: 'string', default: 'http://127.0.0.1:5000' },
+  config: { type: 'string', default: '/etc/cumulet' },
+  data: { type: 'string', default: '/var/lib/cumulet' },
+  logs: { type: 'string', default: '/var/log/cumulet' },
+  image: { type: 'string', default: '' },
+  user: { type: 'string', default: 'root' },
+  command: { type: 'string', default: 'cumulet' },
+  warnings: { type: 'string', default: '' },
+} as const;
+
+/** The options of a run, all with a value. */
+type Options = Readonly<Record<keyof typeof OPTIONS, string>>;
+
+async function admin(options: Options): Promise<Session> {
+  try {
+    return await signIn(options.url, 'admin', adminPassword(options.config), 'admin');
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    throw new Error(
+      `the administrator's password in ${options.config}/bootstrap.json is refused; if it was changed, put the new one there`,
+      { cause: error },
+    );
+  }
+}
+
+/** First three numbers of the external network, from the configuration in use. */
+function externalPrefix(directory: string): string {
+  const file = path.join(directory, 'cumulet.yaml');
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const config = parse(text) as { network?: { external?: { address?: string } | null } } | null;
+  return config?.network?.external?.address?.split('.').slice(0, 3).join('.') ?? '172.24.4';
+}
+
+/** Makes everything once; ends with a server that answers. */
+async function demoContent(options: Options, warn: (text: string) => void): Promise<SshKey> {
+  const state = demoState(options.config);
+  const user = callingUser(options.user);
+  const root = await admin(options);
+  let projectId = '';
+  let publicId = '';
+  await step('Image', () => ensureImage(root, options.image));
+  await step('Flavors', () => ensureFlavors(root));
+  await step('Project demo', async () => {
+    projectId = await ensureTenant(root, state.password);
+    return ensureQuota(root, projectId);
+  });
+  const demo = await signIn(options.url, 'demo', state.password, 'demo');
+  let networkId = '';
+  await step('Networks', async () => {
+    publicId = await ensurePublic(root, externalPrefix(options.config));
+    networkId = await ensureDemoNetwork(demo, publicId);
+    await ensureOpenDoors(demo);
+    return 'public, demo and a router';
+  });
+  const key = sshKey(user);
+  const foreign = await ensureKeypair(demo, key.publicKey);
+  if (foreign !== undefined) warn(foreign);
+  let address = '';
+  await step('Server hello', async (progress) => {
+    const server = await ensureHello(demo, networkId, progress);
+    address = await ensureFloatingIp(demo, server, publicId);
+    return `${server.status}, ${address}`;
+  });
+  await step('Answers', async (progress) => {
+    progress(`ping ${address}`);
+    await pingable(address, 90);
+    progress(`ssh ${address}`);
+    const locked = await sshOpens(address, key, user, 60);
+    if (locked !== undefined) warn(locked);
+    return 'ping and ssh';
+  });
+  saveDemoState(options.config, { ...state, finished: true });
+  return key;
+}
+
+/** The line for logging in, as things are now; never a failure. */
+async function loginLine(demo: Session, key: SshKey): Promise<string> {
+  const hello = await helloAddress(demo);
+  if (!hello) return '(the server hello was deleted: boot another one)';
+  if (hello.address === undefined) return '(the server hello has no floating IP any more)';
+  if (hello.status !== 'ACTIVE') return `${sshLine(hello.address, key)}   (hello is ${hello.status})`;
+  return sshLine(hello.address, key);
+}
+
+async function run(options: Options): Promise<void> {
+  const warnings = existsSync(options.warnings)
+    ? readFileSync(options.warnings, 'utf8').split('\n').filter(Boolean)
+    : [];
+  const before = demoState(options.config);
+  const user = callingUser(options.user);
+  const key = before.finished ? sshKey(user) : await demoContent(options, (text) => warnings.push(text));
+  const { password } = demoState(options.config);
+  const cloudsFile = writeClouds(user, {
+    cumulet: cloudEntry(options.url, 'admin', adminPassword(options.config), 'admin'),
+    'cumulet-demo': cloudEntry(options.url, 'demo', password, 'demo'),
+  });
+  if (key.made) warnings.push(`an ssh key was made for you: ${key.privateFile}`);
+  const demo = await signIn(options.url, 'demo', password, 'demo');
+  const ssh = await loginLine(demo, key);
+  const { url, data, logs, command } = options;
+  console.log(lastScreen({ url, ssh, cloudsFile, data, logs, command, warnings }).join('\n'));
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+  const [task = 'content'] = positionals;
+  if (task === 'configure') {
+    const warnings = configure(values.config, values.data);
+    if (values.warnings !== '') appendFileSync(values.warnings, warnings.map((text) => `${text}\n`).join(''));
+  } else if (task === 'forget') {
+    writeClouds(callingUser(values.user), { cumulet: undefined, 'cumulet-demo': undefined });
+  } else {
+    await run(values);
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(`cumulet: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+});

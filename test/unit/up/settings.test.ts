@@ -1,0 +1,83 @@
+// What `up` chooses by itself: external addresses, quotas, the words of errors and of the last screen.
+import { externalPrefix } from '../../../cli/src/up/configure';
+import { lastScreen } from '../../../cli/src/up/screen';
+import { errorMessage } from '../../../cli/src/up/session';
+import { machineQuota } from '../../../cli/src/up/tenancy';
+
+test.each([
+  [
+    'nothing in the way',
+    [
+      { dst: 'default', dev: 'eth0' },
+      { dst: '10.0.0.0/8', dev: 'eth0' },
+    ],
+    '172.24.4',
+  ],
+  ['our own bridge of an earlier run', [{ dst: '172.24.4.0/24', dev: 'cml-ext' }], '172.24.4'],
+  ['the same network', [{ dst: '172.24.4.0/24', dev: 'eth1' }], '172.24.5'],
+  ['one host in it', [{ dst: '172.24.4.7', dev: 'eth1' }], '172.24.5'],
+  ['a wider network around it', [{ dst: '172.24.0.0/21', dev: 'eth1' }], '172.24.8'],
+])('external addresses with %s', (_, routes, prefix) => {
+  expect(externalPrefix(routes).prefix).toBe(prefix);
+});
+
+test('another external network is explained by the route it avoids', () => {
+  expect(externalPrefix([{ dst: '172.24.0.0/22', dev: 'eth1' }])).toEqual({ prefix: '172.24.4' });
+  expect(externalPrefix([{ dst: '172.24.4.0/22', dev: 'vpn0' }]).reason).toMatch(
+    /172\.24\.8\.0\/24.*172\.24\.4\.0\/22 of vpn0/,
+  );
+});
+
+test('no free external network is said in words', () => {
+  expect(() => externalPrefix([{ dst: '172.16.0.0/12', dev: 'eth0' }])).toThrow(/meets a route/);
+});
+
+test.each([
+  [2, 4096, { cores: 16, ram: 3200, instances: 25 }],
+  [64, 1_048_576, { cores: 512, ram: 838_784, instances: 200 }],
+  [1, 100, { cores: 8, ram: 128, instances: 1 }],
+])('quota of a machine with %i processors and %i MiB', (cores, memory, quota) => {
+  expect(machineQuota(cores, memory)).toEqual(quota);
+});
+
+test.each([
+  ['{"badRequest": {"code": 400, "message": "no such flavor"}}', 'no such flavor'],
+  ['{"NeutronError": {"type": "OverQuota", "message": "too many", "detail": ""}}', 'too many'],
+  ['{"code": "404 Not Found", "title": "x", "message": "no image"}', 'no image'],
+  ['<html><body>413 <b>Too large</b></body></html>', '413 Too large'],
+])('the sentence in %s', (body, message) => {
+  expect(errorMessage(body)).toBe(message);
+});
+
+const summary = {
+  url: 'http://127.0.0.1:5000',
+  ssh: 'ssh root@172.24.4.10',
+  cloudsFile: '/home/me/.config/openstack/clouds.yaml',
+  data: '/var/lib/cumulet',
+  logs: '/var/log/cumulet',
+  command: '/home/me/cumulet/cumulet',
+};
+
+test('the last screen tells endpoint, login, three commands, places and the ends', () => {
+  const text = lastScreen({ ...summary, warnings: [] }).join('\n');
+  for (const part of [
+    'http://127.0.0.1:5000/v3',
+    'ssh root@172.24.4.10',
+    '/var/lib/cumulet',
+    '/var/log/cumulet',
+    'down --purge',
+  ]) {
+    expect(text).toContain(part);
+  }
+  expect(text.match(/openstack --os-cloud cumulet-demo /g)).toHaveLength(3);
+});
+
+test('warnings come last, and never make the screen longer than 24 lines', () => {
+  const lines = lastScreen({
+    ...summary,
+    warnings: Array.from({ length: 20 }, (_, n) => `number ${n} ${'word '.repeat(30)}`),
+  });
+  expect(lines.length).toBeLessThanOrEqual(24);
+  expect(lines.at(-1)).toMatch(/and \d+ more warnings/);
+  expect(lastScreen({ ...summary, warnings: ['no KVM'] }).at(-1)).toBe('warning: no KVM');
+});
