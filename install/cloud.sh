@@ -35,23 +35,6 @@ start_libvirt() {
   done
 }
 
-# write_config: once; an existing configuration is the administrator's.
-write_config() {
-  mkdir -p "$config_dir" "$run_dir"
-  chmod 755 "$config_dir" "$run_dir"
-  if [ ! -e "$config_dir/bootstrap.json" ]; then
-    (umask 077 && printf '{"admin_password": "%s"}\n' "$(od -An -tx1 -N 18 /dev/urandom | tr -d ' \n')" > "$config_dir/bootstrap.json")
-  fi
-  if [ -e "$config_dir/cumulet.yaml" ]; then return 0; fi
-  cat > "$config_dir/cumulet.yaml.new" << TEXT
-# Configuration of the cloud on this machine; docs/operations.md explains every key.
-listen: 127.0.0.1:$API_PORT
-data_dir: $data_dir
-bootstrap_file: $config_dir/bootstrap.json
-TEXT
-  mv "$config_dir/cumulet.yaml.new" "$config_dir/cumulet.yaml"
-}
-
 # start_process: the cloud as a daemon; its log is kept small by one older copy.
 start_process() {
   log=$log_dir/cumulet.log
@@ -100,8 +83,9 @@ task_cloud() {
   fresh=
   [ -e "$data_dir" ] || fresh=yes
   start_libvirt
-  write_config
-  mkdir -p "$data_dir"
+  mkdir -p "$run_dir" "$data_dir"
+  "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" 2> "$state/configure" ||
+    fail "no configuration could be written: $(sed 's/^cumulet: //' "$state/configure")"
   if cloud_pid > /dev/null && ! outdated; then
     wait_ready "$(cloud_pid)" || fail "the cloud runs (process $(cloud_pid)) but its API does not answer: see $log_dir/cumulet.log; sudo $self down stops it"
     detail "runs already"
@@ -112,7 +96,7 @@ task_cloud() {
   start_process
   if wait_ready "$(cat "$run_dir/cumulet.pid")"; then return 0; fi
   stop_process
-  why=$(tail -n 1 "$log_dir/cumulet.log")
+  why=$(grep -E 'rror|cumulet-standalone:' "$log_dir/cumulet.log" | tail -n 1)
   if [ -n "$fresh" ]; then rm -rf "$data_dir" "$config_dir" "$run_dir"; fi
   fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why"
 }

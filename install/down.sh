@@ -1,6 +1,33 @@
 # cumulet down: stops the cloud and leaves its servers running; --purge removes everything it made. Sourced.
 # shellcheck shell=sh disable=SC2154 # root, node, self are set by cumulet
 
+# purge_cloud: servers, networks, rules, data, logs, configuration and the entries in clouds.yaml. The packages stay, as do
+# node_modules and the build in the checkout.
+purge_cloud() {
+  if [ -e "$config_dir/cumulet.yaml" ]; then
+    export build_targets="standalone cli"
+    for each in machine compiler modules packages compile build purge; do start_task "$each"; done
+    await_task build "Build"
+    await_task compile "Database library"
+    await_task purge "Cloud"
+  fi
+  rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" /var/log/libvirt/qemu/cumulet-*
+  rm -f /run/cumulet.lock
+  echo "The cloud is removed: servers, networks, data, logs, configuration and the entries in clouds.yaml."
+  echo "What stays: the Debian packages, the ssh key of your account, and node_modules and dist in $root."
+}
+
+task_purge() {
+  after packages compile build
+  progress "stopping"
+  stop_process
+  start_libvirt
+  progress "removing servers and networks"
+  "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" --purge 2> "$state/purge" ||
+    fail "not everything could be removed: $(grep . "$state/purge" | tail -n 1) (run it again when that is repaired)"
+  "$node" "$root/cli/dist/up/main.js" forget --config "$config_dir" 2> "$state/purge" || fail "$(sed 's/^cumulet: //' "$state/purge")"
+}
+
 run_down() {
   purge=
   case ${1-} in

@@ -38,5 +38,5 @@ run_up() {
   await_task cloud "Cloud"
   user=$(calling_user)
   "$node" "$root/cli/dist/up/main.js" --url "$API_URL" --config "$config_dir" --data "$data_dir" --logs "$log_dir" \
-    --image "$cache_dir/tiny.qcow2" --user "$user" --home "$(home_of "$user")" --command "$self" --warnings "$state/warnings"
+    --image "$cache_dir/tiny.qcow2" --user "$user" --command "$self" --warnings "$state/warnings"
 }

@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import path from 'node:path';
 import { stringify } from 'yaml';
 
-/** Name of the bridge and of the physical network behind which floating IPs live. */
-export const EXTERNAL_BRIDGE = 'cml-ext';
+/** The external network's bridge, which the cloud makes: its own route is no collision. */
+const EXTERNAL_BRIDGE = 'cml-ext';
 
 const toNumber = (address: string): number => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
@@ -46,14 +46,8 @@ export function externalPrefix(routes: readonly Route[]): { prefix: string; reas
     }
   }
   throw new Error(
-    'every network from 172.24.4.0/24 to 172.24.255.0/24 meets a route of this machine: set network.external in the configuration',
+    'every network from 172.24.4.0/24 to 172.24.255.0/24 meets a route of this machine: set external_address in the configuration',
   );
-}
-
-/** What the rest of `up` needs to know of the configuration. */
-export interface Settings {
-  /** First three numbers of the external network. */
-  readonly externalPrefix: string;
 }
 
 function replaceFile(file: string, text: string, mode: number): void {
@@ -74,11 +68,10 @@ export function configure(directory: string, data: string): string[] {
   const routes = JSON.parse(execFileSync('ip', ['-json', '-4', 'route'], { encoding: 'utf8' })) as Route[];
   const { prefix, reason } = externalPrefix(routes);
   const text = stringify({
-    controller: { listen: '127.0.0.1', port: 5000, data_dir: data, bootstrap_file: bootstrap },
-    network: {
-      external: { bridge: EXTERNAL_BRIDGE, address: `${prefix}.1/24` },
-      physical_networks: { public: EXTERNAL_BRIDGE },
-    },
+    listen: '127.0.0.1:5000',
+    data_dir: data,
+    bootstrap_file: bootstrap,
+    external_address: `${prefix}.1/24`,
   });
   replaceFile(
     file,
@@ -96,23 +89,31 @@ export function adminPassword(directory: string): string {
   return password;
 }
 
-/** What the demo content needs to be repeated: its user's password, and whether it was finished once. */
+/** What the demo content needs to be repeated: its user's password, whether it was finished once, and who has it in
+ * their clouds.yaml. */
 export interface DemoState {
   readonly password: string;
   readonly finished: boolean;
+  readonly users: readonly string[];
 }
 
 const demoFile = (directory: string): string => path.join(directory, 'demo.json');
+
+/** Who has our entries in their clouds.yaml. */
+export function knownUsers(directory: string): readonly string[] {
+  return existsSync(demoFile(directory)) ? demoState(directory).users : [];
+}
 
 /** Reads demo.json, or makes it with a random password. */
 export function demoState(directory: string): DemoState {
   const file = demoFile(directory);
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as DemoState;
-  const state = { password: randomBytes(18).toString('base64url'), finished: false };
+  const state = { password: randomBytes(18).toString('base64url'), finished: false, users: [] };
   saveDemoState(directory, state);
   return state;
 }
 
+/** Replaces demo.json, readable by root only. */
 export function saveDemoState(directory: string, state: DemoState): void {
   replaceFile(demoFile(directory), `${JSON.stringify(state)}\n`, 0o600);
 }

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { callingUser } from './callingUser';
 import { cloudEntry, writeClouds } from './cloudsFile';
-import { adminPassword, configure, demoState, saveDemoState } from './configure';
+import { adminPassword, configure, demoState, knownUsers, saveDemoState } from './configure';
 import {
   ensureDemoNetwork,
   ensureFloatingIp,
@@ -50,9 +50,8 @@ async function admin(options: Options): Promise<Session> {
 /** First three numbers of the external network, from the configuration in use. */
 function externalPrefix(directory: string): string {
   const file = path.join(directory, 'cumulet.yaml');
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  const config = parse(text) as { network?: { external?: { address?: string } | null } } | null;
-  return config?.network?.external?.address?.split('.').slice(0, 3).join('.') ?? '172.24.4';
+  const config = parse(readFileSync(file, 'utf8')) as { external_address?: string } | null;
+  return (config?.external_address ?? '172.24.4.1/24').split('.').slice(0, 3).join('.');
 }
 
 /** Makes everything once; ends with a server that answers. */
@@ -93,7 +92,7 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
     if (locked !== undefined) warn(locked);
     return 'ping and ssh';
   });
-  saveDemoState(options.config, { ...state, finished: true });
+  saveDemoState(options.config, { ...demoState(options.config), finished: true });
   return key;
 }
 
@@ -113,7 +112,9 @@ async function run(options: Options): Promise<void> {
   const before = demoState(options.config);
   const user = callingUser(options.user);
   const key = before.finished ? sshKey(user) : await demoContent(options, (text) => warnings.push(text));
-  const { password } = demoState(options.config);
+  const state = demoState(options.config);
+  const { password } = state;
+  if (!state.users.includes(user.name)) saveDemoState(options.config, { ...state, users: [...state.users, user.name] });
   const cloudsFile = writeClouds(user, {
     cumulet: cloudEntry(options.url, 'admin', adminPassword(options.config), 'admin'),
     'cumulet-demo': cloudEntry(options.url, 'demo', password, 'demo'),
@@ -132,7 +133,8 @@ async function main(): Promise<void> {
     const warnings = configure(values.config, values.data);
     if (values.warnings !== '') appendFileSync(values.warnings, warnings.map((text) => `${text}\n`).join(''));
   } else if (task === 'forget') {
-    writeClouds(callingUser(values.user), { cumulet: undefined, 'cumulet-demo': undefined });
+    for (const user of knownUsers(values.config))
+      writeClouds(callingUser(user), { cumulet: undefined, 'cumulet-demo': undefined });
   } else {
     await run(values);
   }
