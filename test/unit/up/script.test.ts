@@ -78,10 +78,9 @@ test.each([
 ])('distribution %j', (text, error) => {
   const file = path.join(directory, 'os-release');
   writeFileSync(file, text);
-  const result = shell(
-    'fail() { echo "$*"; exit 1; }; uname() { echo x86_64; }; check_distribution',
-    { OS_RELEASE: file },
-  );
+  const result = shell('fail() { echo "$*"; exit 1; }; uname() { echo x86_64; }; check_distribution', {
+    OS_RELEASE: file,
+  });
   expect(result.out).toContain(error);
   expect(result.status).toBe(error === '' ? 0 : 1);
 });
