@@ -6,18 +6,30 @@ import type { ValidToken } from '../../services/identity/tokens';
 import { queryFlag } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { loginRequest, TokenIssue } from './tokenSchema';
-import { catalogOf, tokenView } from './tokenView';
+import { tokenJson } from './tokenView';
 
-async function render(request: ApiRequest, cloud: Cloud, valid: ValidToken): Promise<object> {
-  if (request.query.has('nocatalog')) return tokenView(valid, undefined);
-  const rows = await cloud.identity.catalog.rows();
-  return tokenView(valid, catalogOf(rows, valid.resolved, request.origin));
+/** The answer that shows a token, which goes into a header and not into the body. */
+async function render(
+  request: ApiRequest,
+  cloud: Cloud,
+  status: number,
+  token: string,
+  valid: ValidToken,
+): Promise<ApiResponse> {
+  const caller = { projectId: valid.resolved.project?.id ?? null, userId: valid.resolved.user.id };
+  const wanted = !request.query.has('nocatalog');
+  const catalog = wanted ? await cloud.identity.catalog.json(request.origin, caller) : undefined;
+  return {
+    status,
+    headers: { 'content-type': 'application/json', 'x-subject-token': token },
+    body: tokenJson(valid, catalog),
+  };
 }
 
 async function issue(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const login = loginRequest(request.body as Static<typeof TokenIssue>);
   const { token, ...valid } = await cloud.identity.login.login(login);
-  return { status: 201, headers: { 'x-subject-token': token }, body: await render(request, cloud, valid) };
+  return render(request, cloud, 201, token, valid);
 }
 
 /** The token asked about. One that is unknown is 404: nobody learns anything from a token he does not have. */
@@ -33,7 +45,7 @@ async function subject(request: ApiRequest, cloud: Cloud, rule: string, graceMs 
 async function validate(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const graceMs = queryFlag(request.query, 'allow_expired') === true ? cloud.identity.expiredWindow : 0;
   const [token, valid] = await subject(request, cloud, 'identity:validate_token', graceMs);
-  return { status: 200, headers: { 'x-subject-token': token }, body: await render(request, cloud, valid) };
+  return render(request, cloud, 200, token, valid);
 }
 
 async function revoke(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {

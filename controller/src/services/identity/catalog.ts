@@ -41,12 +41,13 @@ export interface CatalogRows {
   readonly endpoints: readonly CatalogEndpoint[];
 }
 
+export interface CatalogCaller {
+  readonly projectId: string | null;
+  readonly userId: string;
+}
+
 /** Builds the catalog for a caller. */
-export function buildCatalog(
-  rows: CatalogRows,
-  origin: string,
-  caller: { projectId: string | null; userId: string },
-): CatalogEntry[] {
+export function buildCatalog(rows: CatalogRows, origin: string, caller: CatalogCaller): CatalogEntry[] {
   const values = { project_id: caller.projectId, tenant_id: caller.projectId, user_id: caller.userId };
   return rows.services
     .filter((service) => service.enabled)
@@ -66,27 +67,50 @@ export function buildCatalog(
 
 export interface Catalog {
   rows(): Promise<CatalogRows>;
+  /** The catalog as JSON text. It is asked for with every token, and is the same for everybody whose URLs name no project. */
+  json(origin: string, caller: CatalogCaller): Promise<string>;
   invalidate(): void;
 }
+
+/** Addresses at which callers reach us; more than these are somebody making up Host headers. */
+const MAX_ORIGINS = 64;
 
 /** The catalog's rows, kept until something changes. */
 export function createCatalog(db: Database): Catalog {
   let known: CatalogRows | undefined;
   let generation = 0;
+  let texts = new Map<string, string>();
+
+  async function rows(): Promise<CatalogRows> {
+    if (known) return known;
+    const before = generation;
+    const found = await db.read(async (session) => ({
+      services: await session.find(catalogServices, { order: { type: 'ASC', id: 'ASC' } }),
+      endpoints: await session.find(catalogEndpoints, { order: { interface: 'ASC', id: 'ASC' } }),
+    }));
+    if (before === generation) known = found;
+    return found;
+  }
+
   return {
-    async rows() {
-      if (known) return known;
+    rows,
+    async json(origin, caller) {
+      const ready = texts.get(origin);
+      if (ready !== undefined) return ready;
       const before = generation;
-      const rows = await db.read(async (session) => ({
-        services: await session.find(catalogServices, { order: { type: 'ASC', id: 'ASC' } }),
-        endpoints: await session.find(catalogEndpoints, { order: { interface: 'ASC', id: 'ASC' } }),
-      }));
-      if (before === generation) known = rows;
-      return rows;
+      const found = await rows();
+      const text = JSON.stringify(buildCatalog(found, origin, caller));
+      const personal = found.endpoints.some((endpoint) => endpoint.url.includes('('));
+      if (!personal && before === generation) {
+        if (texts.size >= MAX_ORIGINS) texts.clear();
+        texts.set(origin, text);
+      }
+      return text;
     },
     invalidate() {
       generation++;
       known = undefined;
+      texts = new Map();
     },
   };
 }
