@@ -34,6 +34,8 @@ export interface MetadataAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** How bytes that are no text (compressed user data) are written in `body`. Absent: it is the text itself. */
+  readonly encoding?: 'base64';
 }
 
 export interface MetadataRequest {

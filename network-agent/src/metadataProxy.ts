@@ -91,7 +91,7 @@ async function answerTo(context: MetadataContext, request: IncomingMessage): Pro
 }
 
 function send(response: ServerResponse, answer: MetadataAnswer, head: boolean): void {
-  const body = Buffer.from(answer.body);
+  const body = Buffer.from(answer.body, answer.encoding ?? 'utf8');
   response.writeHead(answer.status, { 'content-type': answer.contentType, 'content-length': body.length });
   response.end(head ? undefined : body);
 }

@@ -106,7 +106,7 @@ test('values have the types and time formats that clients parse', async () => {
     'OS-SRV-USG:terminated_at': null,
     'OS-EXT-SRV-ATTR:host': 'h1',
     'OS-EXT-SRV-ATTR:hypervisor_hostname': 'h1',
-    'OS-EXT-SRV-ATTR:instance_name': `instance-${id.slice(0, 8)}`,
+    'OS-EXT-SRV-ATTR:instance_name': `cumulet-${id}`,
     host_status: 'UP',
     image: { id: image },
     flavor: { id: 'small' },

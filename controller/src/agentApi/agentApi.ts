@@ -4,6 +4,7 @@ import type { Cloud } from '../cloud';
 import { IsNull, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
 import { agents, hosts, residues, type Host } from '../db/entities/tasks';
+import { answerMetadata } from '../services/compute/metadata';
 import { networkChanges } from '../services/network/networkChanges';
 import { markPorts } from '../services/network/serverPorts';
 import { reportServers } from './serverReports';
@@ -83,6 +84,6 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: () => Promise.reject(new CumuletError('not_there', 'images are not there yet')),
-    metadata: () => Promise.resolve({ status: 404, contentType: 'text/plain', body: '' }),
+    metadata: (request) => answerMetadata(cloud, request),
   };
 }

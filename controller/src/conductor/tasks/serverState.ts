@@ -5,6 +5,7 @@ import { In, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Resources, Task } from '../../db/entities/tasks';
+import { configDriveOf } from '../../services/compute/metadata';
 import type { AskTarget, Fault } from '../task';
 
 const GIB = 1024 ** 3;
@@ -62,7 +63,10 @@ export async function domainOf(
   power: PowerTarget,
   extra: Partial<Pick<ServerEnsure, 'reboot' | 'redefine'>> = {},
 ): Promise<ServerEnsure> {
-  const interfaces = await cloud.db.read((session) => interfacesOf(session, server));
+  const { interfaces, config_drive } = await cloud.db.read(async (session) => ({
+    interfaces: await interfacesOf(session, server),
+    config_drive: await configDriveOf(session, server),
+  }));
   return {
     server_id: server.id,
     name: server.name,
@@ -71,7 +75,7 @@ export async function domainOf(
     memory_mib: server.flavor.ram,
     disk,
     interfaces,
-    config_drive: null,
+    config_drive,
     power,
     reboot: null,
     redefine: false,
