@@ -17,8 +17,8 @@ export interface CallTransport {
 export interface CallOptions {
   /** Milliseconds until the call fails with CallTimeoutError, its time in the queue included; Infinity for none. */
   timeoutMs: number;
-  /** Runs with the serial in the turn in which the reply arrives: stream packets may follow it at once. */
-  onReply?: (serial: number) => void;
+  /** Runs with the serial when the call leaves the queue: a daemon may send a stream's data before the reply. */
+  onSent?: (serial: number) => void;
 }
 
 interface PendingCall {
@@ -26,7 +26,8 @@ interface PendingCall {
   program: number;
   number: number;
   payload: Buffer;
-  succeed(serial: number, payload: Buffer): void;
+  onSent: ((serial: number) => void) | undefined;
+  succeed(reply: Buffer): void;
   fail(error: Error): void;
 }
 
@@ -46,7 +47,7 @@ export class Calls {
   ) {}
 
   /** @throws LibvirtError, CallTimeoutError, ConnectionLostError; XdrError when an argument has no wire form. */
-  call<A, R>(procedure: Procedure<A, R>, args: A, { timeoutMs, onReply }: CallOptions): Promise<R> {
+  call<A, R>(procedure: Procedure<A, R>, args: A, { timeoutMs, onSent }: CallOptions): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this.lost) throw this.lossOf(this.lost, false);
       let timer: NodeJS.Timeout | undefined;
@@ -55,11 +56,10 @@ export class Calls {
         program: procedure.program,
         number: procedure.number,
         payload: encode(procedure.args, args),
-        succeed(serial, payload) {
+        onSent,
+        succeed(reply) {
           clearTimeout(timer);
-          const result = decode(procedure.result, payload);
-          onReply?.(serial);
-          resolve(result);
+          resolve(decode(procedure.result, reply));
         },
         fail(error) {
           clearTimeout(timer);
@@ -106,6 +106,7 @@ export class Calls {
       this.queue.delete(call);
       const serial = this.nextSerial();
       this.inFlight.set(serial, call);
+      call.onSent?.(serial);
       const { program, number, payload } = call;
       const header = { program, version: 1, procedure: number, type: PacketType.CALL, serial, status: Status.OK };
       this.transport.send({ ...header, payload });
@@ -138,7 +139,7 @@ function settle(call: PendingCall, packet: Packet, errorPayload: Buffer | undefi
       throw new ProtocolError(`the reply to ${call.name} is one to procedure ${packet.procedure}`);
     }
     if (errorPayload) call.fail(libvirtErrorFrom(call.name, errorPayload));
-    else call.succeed(packet.serial, packet.payload);
+    else call.succeed(packet.payload);
   } catch (error) {
     call.fail(new ProtocolError(`libvirt ${call.name}: unreadable reply`, { cause: error }));
   }

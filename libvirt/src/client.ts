@@ -1,14 +1,24 @@
 // The client as its users see it: a session with the operations on domains, devices, host, storage and secrets.
+import { deviceOperations } from './devices';
 import { domainOperations } from './domains';
+import { guestAgentOperations } from './guestAgent';
 import { hostOperations } from './host';
+import { jobOperations } from './jobs';
+import { secretOperations } from './secrets';
 import { Session } from './session';
 import type { SessionOptions } from './session';
 import { statisticsOperations } from './statistics';
+import { storageOperations } from './storage';
 
 const operationsOf = (session: Session) => ({
   ...hostOperations(session),
   ...domainOperations(session),
+  ...deviceOperations(session),
+  ...guestAgentOperations(session),
   ...statisticsOperations(session),
+  ...jobOperations(session),
+  ...storageOperations(session),
+  ...secretOperations(session),
 });
 
 /** A connection to libvirt that reconnects by itself; see {@link Session} for events and errors. */

@@ -30,12 +30,16 @@ export interface ConnectionOptions {
 
 /** Where the packets of one stream go. */
 export interface StreamSink {
+  /** Runs before the first packet. */
+  opened(channel: StreamChannel): void;
   packet(packet: Packet): void;
   lost(error: ConnectionLostError): void;
 }
 
 /** The sending side of one stream. */
 export interface StreamChannel {
+  /** The procedure that opened the stream, for messages. */
+  procedure: string;
   /** `sent` runs when the kernel took the bytes: the writer's back-pressure. */
   send(status: number, payload: Buffer, sent?: (error?: Error | null) => void): void;
 }
@@ -93,21 +97,25 @@ export class Connection {
     return this.calls.call(procedure, args, { timeoutMs: this.options.callTimeoutMs, ...options });
   }
 
-  /** Calls a procedure that opens a stream; its packets go to `sink` from the reply on. Errors as for {@link call}. */
-  async openStream<A, R>(
-    procedure: Procedure<A, R>,
-    args: A,
-    sink: StreamSink,
-  ): Promise<{ channel: StreamChannel; result: R }> {
+  /** Calls a procedure that opens a stream; its packets go to `sink`, some perhaps before the reply. Errors as of a call. */
+  async openStream<A, R>(procedure: Procedure<A, R>, args: A, sink: StreamSink): Promise<R> {
+    const { program, number, name } = procedure;
     let serial = 0;
-    const onReply = (replied: number): void => {
-      serial = replied;
-      this.streams.set(replied, sink);
+    const onSent = (sent: number): void => {
+      serial = sent;
+      const header = { program, version: 1, procedure: number, type: PacketType.STREAM, serial };
+      this.streams.set(serial, sink);
+      sink.opened({
+        procedure: name,
+        send: (status, payload, done) => this.send({ ...header, status, payload }, done),
+      });
     };
-    const result = await this.call(procedure, args, { onReply });
-    const { program, number } = procedure;
-    const header = { program, version: 1, procedure: number, type: PacketType.STREAM, serial };
-    return { result, channel: { send: (status, payload, sent) => this.send({ ...header, status, payload }, sent) } };
+    try {
+      return await this.call(procedure, args, { onSent });
+    } catch (error) {
+      this.streams.delete(serial);
+      throw error;
+    }
   }
 
   /** Stops reading: replies, events and pings wait as well, so only for connections that serve one stream. */
@@ -123,7 +131,9 @@ export class Connection {
 
   /** Leaves in good order; a daemon that doesn't answer is left all the same. */
   async close(): Promise<void> {
-    if (this.reason === undefined && !this.socket.destroyed) {
+    // Nothing can be asked in good order while a stream's data fills the connection.
+    if (this.streams.size > 0) this.destroySoon('closed by this side');
+    else if (this.reason === undefined && !this.socket.destroyed) {
       this.resume();
       const left = await this.call(procedures.connectClose, {}, { timeoutMs: CLOSE_TIMEOUT_MS }).then(
         () => 'closed by this side',
@@ -181,14 +191,20 @@ export class Connection {
         return this.calls.reply(packet);
       case PacketType.STREAM:
       case PacketType.HOLE:
-        // Packets of a stream that was given up on this side are still under way for a moment.
-        return this.streams.get(packet.serial)?.packet(packet);
+        return this.routeStream(packet);
       case PacketType.MESSAGE:
         // By program and procedure, never by serial: the daemon numbers events 1.
         return this.options.onMessage?.(packet);
       default:
         throw new ProtocolError(`a packet of type ${packet.type} was not expected`);
     }
+  }
+
+  private routeStream(packet: Packet): void {
+    // Packets of a stream that was given up on this side are still under way for a moment.
+    const sink = this.streams.get(packet.serial);
+    if (packet.status !== Status.CONTINUE) this.streams.delete(packet.serial);
+    sink?.packet(packet);
   }
 
   private sendKeepalive(procedure: number): void {

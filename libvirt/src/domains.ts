@@ -1,5 +1,5 @@
 // Domains: define, start, stop, state, description. Whatever may run twice does no harm the second time.
-import { ErrorCode, LibvirtError, hasCode, isNotFound } from './errors';
+import { ErrorCode, LibvirtError, hasCode, orAbsent } from './errors';
 import { UndefineFlag } from './flags';
 import { procedures } from './procedures';
 import type { Session } from './session';
@@ -34,16 +34,6 @@ const DESTROY_GRACEFUL = 1;
 const DEFINE_VALIDATE = 1;
 const USUAL_UNDEFINE =
   UndefineFlag.MANAGED_SAVE | UndefineFlag.SNAPSHOTS_METADATA | UndefineFlag.NVRAM | UndefineFlag.CHECKPOINTS_METADATA;
-
-/** The domain that `find` looks up; undefined when the daemon says that it does not exist. */
-async function orAbsent<T>(find: Promise<T>): Promise<T | undefined> {
-  try {
-    return await find;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
 
 const stateName = (state: number): DomainStateName => states[state] ?? 'none';
 

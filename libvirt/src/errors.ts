@@ -144,3 +144,13 @@ const NOT_FOUND = [
 export function isNotFound(error: unknown): error is LibvirtError {
   return hasCode(error, ...NOT_FOUND);
 }
+
+/** What `find` looks up; undefined when the daemon says that it does not exist. */
+export async function orAbsent<T>(find: Promise<T>): Promise<T | undefined> {
+  try {
+    return await find;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}

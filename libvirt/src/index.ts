@@ -7,14 +7,20 @@ export type { EventMap, EventName, LibvirtEvent } from './events';
 export * from './flags';
 export { HandshakeError } from './handshake';
 export type { CpuComparison, EmulatorChoice } from './host';
+export type { GuestInterface } from './guestAgent';
+export type { BlockJob, MigrationOptions } from './jobs';
 export { ProtocolError } from './packet';
 export { procedures } from './procedures';
 export type { Procedure } from './procedures';
 export type { CallSettings, SessionEvents, SessionOptions } from './session';
+export type { SecretUsage } from './secrets';
+export { VirStream } from './stream';
+export type { VolumeRange } from './storage';
 export type { DomainStats } from './statistics';
 export { parametersOf } from './types';
 export type {
   DomainReference,
+  NetworkReference,
   Parameters,
   PoolReference,
   SecretReference,

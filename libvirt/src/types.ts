@@ -15,6 +15,7 @@ export const net = named;
 export const pool = named;
 export const nwfilter = named;
 export type PoolReference = CodecType<typeof pool>;
+export type NetworkReference = CodecType<typeof net>;
 
 /** A volume: daemons look it up by pool and name. */
 export const vol = struct({ pool: string, name: string, key: string });
