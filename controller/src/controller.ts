@@ -16,6 +16,7 @@ import { createEngine, type Engine, type EngineOptions } from './conductor/engin
 import { taskKinds } from './conductor/kinds';
 import { openDatabase, type DatabaseOptions } from './db';
 import { computePolicyRules } from './services/compute/policyRules';
+import { recoverImages } from './services/image/recover';
 import { imageRules } from './services/image/policyRules';
 import { createIdentity } from './services/identity/identity';
 import { identityRules } from './services/identity/policyRules';
@@ -76,6 +77,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     agentApi: createAgentApi(cloud),
     engine,
     async start() {
+      await recoverImages(cloud);
       await engine?.start();
       server = await listen(app, config.listen, config.port);
       identity.start();

@@ -3,10 +3,12 @@ import { createImage } from '../../services/image/create';
 import { deleteImage } from '../../services/image/delete';
 import { authorizedImage } from '../../services/image/access';
 import { listImages } from '../../services/image/list';
+import { updateImage } from '../../services/image/update';
 import { STORE_ID } from '../../services/image/store';
 import type { Handler } from '../route';
 import { parseNewImage } from './imageBody';
 import { imageView } from './imageView';
+import { parsePatch } from './jsonPatch';
 import { pageLinks, parseImageList } from './listQuery';
 
 /** How data can come besides an upload. */
@@ -40,6 +42,12 @@ export const getImage: Handler = async (request, cloud) => {
   const image = await cloud.db.read((session) =>
     authorizedImage(session, cloud, request.caller, id, 'image:get_image'),
   );
+  return { status: 200, body: imageView(image) };
+};
+
+export const patchImage: Handler = async (request, cloud) => {
+  const changes = parsePatch(request.headers['content-type'], request.body);
+  const image = await updateImage(cloud, request.caller, request.params['id'] ?? '', changes);
   return { status: 200, body: imageView(image) };
 };
 
