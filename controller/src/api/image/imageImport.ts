@@ -38,7 +38,7 @@ function requireImport(value: unknown): void {
   const stores = body['stores'] ?? [];
   if (!Array.isArray(stores)) throw new InvalidError("'stores' must be a list of stores");
   const unknown: unknown = stores.find((store) => store !== STORE_ID);
-  if (unknown !== undefined) throw new ConflictError(`Store '${String(unknown)}' is not available on this node.`);
+  if (unknown !== undefined) throw new ConflictError(`Store ${JSON.stringify(unknown)} is not available on this node.`);
 }
 
 export const postImport: Handler = async (request, cloud) => {

@@ -26,7 +26,8 @@ function field(body: unknown, name: 'member' | 'status'): string {
   if (value === undefined) {
     throw new InvalidError(name === 'member' ? 'Member to be added not specified' : 'Status not specified');
   }
-  if (value === '' || value === null) throw new InvalidError(`${name === 'member' ? 'Member' : 'Status'} can't be empty`);
+  if (value === '' || value === null)
+    throw new InvalidError(`${name === 'member' ? 'Member' : 'Status'} can't be empty`);
   if (typeof value !== 'string' || value.length > 255) {
     throw new InvalidError(`Expected a ${name} in the form: {"${name}": "..."}`);
   }

@@ -20,7 +20,9 @@ function newOperation(fields: Fields): { op: Operation; path: unknown } {
   const available = OPERATIONS.join(', ');
   const given = fields['op'];
   if (given === undefined || given === null) {
-    throw new InvalidError(`Unable to find \`op\` in JSON Schema change. It must be one of the following: ${available}.`);
+    throw new InvalidError(
+      `Unable to find \`op\` in JSON Schema change. It must be one of the following: ${available}.`,
+    );
   }
   const op = OPERATIONS.find((one) => one === given);
   if (!op) {

@@ -27,7 +27,12 @@ function seesAll(caller: Caller, image: ImageRecord): boolean {
   return caller.isAdmin || (caller.projectId !== null && caller.projectId === image.owner);
 }
 
-async function findMember(session: ReadSession, caller: Caller, image: ImageRecord, member: string): Promise<ImageMember> {
+async function findMember(
+  session: ReadSession,
+  caller: Caller,
+  image: ImageRecord,
+  member: string,
+): Promise<ImageMember> {
   const row =
     seesAll(caller, image) || member === caller.projectId
       ? await session.findOne(imageMembers, { image_id: image.id, member_id: member })
@@ -63,7 +68,10 @@ export async function listMembers(cloud: Cloud, caller: Caller, id: string): Pro
   return cloud.db.read(async (session) => {
     const image = await sharedImage(session, cloud, caller, id, 'image:get_members');
     const only = seesAll(caller, image) ? {} : { member_id: caller.projectId ?? '' };
-    return session.find(imageMembers, { where: { image_id: id, ...only }, order: { created_at: 'ASC', member_id: 'ASC' } });
+    return session.find(imageMembers, {
+      where: { image_id: id, ...only },
+      order: { created_at: 'ASC', member_id: 'ASC' },
+    });
   });
 }
 

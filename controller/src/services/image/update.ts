@@ -117,6 +117,12 @@ export async function updateImage(
     requireDetailQuota(cloud, Object.keys(draft.properties).length, draft.tags.length);
     const now = cloud.clock.now();
     await save(session, id, draft, now);
-    return { ...image, ...draft.attributes, properties: draft.properties, tags: [...draft.tags].sort(), updated_at: now };
+    return {
+      ...image,
+      ...draft.attributes,
+      properties: draft.properties,
+      tags: [...draft.tags].sort(),
+      updated_at: now,
+    };
   });
 }
