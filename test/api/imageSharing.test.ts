@@ -56,7 +56,14 @@ test.each(['private', 'shared'])("another tenant's %s image does not exist, what
 
 test.each(['community', 'public'])("another tenant's %s image can be used but not changed", async (visibility) => {
   const { id } = await activeImage(cloud, { visibility }, visibility === 'public' ? 'admin' : 'demo');
-  expect(await attempts(id, 'other')).toEqual({ ...all(403), show: 200, download: 200, tasks: 200, member: 404, import: 409 });
+  expect(await attempts(id, 'other')).toEqual({
+    ...all(403),
+    show: 200,
+    download: 200,
+    tasks: 200,
+    member: 404,
+    import: 409,
+  });
 });
 
 test('a reader sees the images of its project and changes nothing', async () => {
@@ -80,7 +87,8 @@ test('an administrator may do everything', async () => {
 
 test('only administrators publish; communities are for everybody', async () => {
   const { id } = await createImage(cloud);
-  const set = (value: string, token: string) => patch(cloud, id, [{ op: 'replace', path: '/visibility', value }], token);
+  const set = (value: string, token: string) =>
+    patch(cloud, id, [{ op: 'replace', path: '/visibility', value }], token);
   expect((await set('public', 'demo')).status).toBe(403);
   expect((await set('community', 'demo')).body.visibility).toBe('community');
   expect((await set('public', 'admin')).body.visibility).toBe('public');
@@ -135,7 +143,9 @@ describe('members', () => {
     const { id } = await createImage(cloud);
     await call('POST', id, '/members', 'demo', { member: 'other-project' });
     expect((await call('PUT', id, '/members/other-project', 'demo', { status: 'accepted' })).status).toBe(403);
-    expect((await call('PUT', id, '/members/other-project', 'admin', { status: 'rejected' })).body.status).toBe('rejected');
+    expect((await call('PUT', id, '/members/other-project', 'admin', { status: 'rejected' })).body.status).toBe(
+      'rejected',
+    );
   });
 
   test('without its membership a project does not know the image', async () => {
