@@ -89,10 +89,15 @@ export function createRuleset(exec: Exec, log: Logger): Ruleset {
       if (failure) throw failure.reason;
       await sets(members.after);
     } catch (error) {
-      // Some of it may be in the kernel: the next plan starts from nothing known.
+      // Some of it may be in the kernel: what follows starts from nothing known.
+      const partial = applied !== undefined;
       applied = undefined;
       snapshot = undefined;
       if (!(error instanceof CommandError)) throw error;
+      if (partial) {
+        log.warn({ error: error.message }, 'a change of rules failed: applying all of them anew');
+        return apply(plan);
+      }
       const refused = await findRefused(exec, plan);
       if (refused.size === 0) throw error;
       throw new RefusedRules(refused);

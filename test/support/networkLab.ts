@@ -47,7 +47,7 @@ export interface NetworkLab {
   readonly asked: MetadataRequest[];
   /** While true the controller answers nothing. */
   down: boolean;
-  agent(config?: Partial<NetworkAgentConfig>): Promise<NetworkAgent>;
+  agent(config?: Partial<NetworkAgentConfig>, run?: Exec): Promise<NetworkAgent>;
   /** Changes the desired state: objects are put, ids are removed. */
   change(objects: readonly NetworkObject[], gone?: readonly { kind: NetworkObject['kind']; id: string }[]): number;
   /** Sends ports.ensure or ports.remove as the controller does, and waits for the reply. */
@@ -73,6 +73,18 @@ export const succeeds = (run: Exec, argv: readonly string[]): Promise<boolean> =
 export const pings = (guest: { run: Exec }, address: string): Promise<boolean> =>
   succeeds(guest.run, ['ping', '-c', '2', '-i', '0.2', '-W', '1', address]);
 
+/** A veth's carrier may reach its bridge up to a second late (the kernel batches such news): waits until the ports forward. */
+async function carriers(onHost: Exec, portIds: readonly string[]): Promise<void> {
+  const names = portIds.map((id) => interfaceName('tap', id));
+  for (let tries = 0; tries < 60; tries++) {
+    const shown = await onHost(['bridge', '-json', 'link', 'show']);
+    const ports = JSON.parse(shown.stdout || '[]') as { ifname: string; state: string }[];
+    const waiting = names.filter((name) => ports.some((port) => port.ifname === name && port.state !== 'forwarding'));
+    if (waiting.length === 0) return;
+    await systemClock.sleep(50);
+  }
+}
+
 export async function createNetworkLab(): Promise<NetworkLab> {
   const prefix = `t${randomBytes(3).toString('hex')}`;
   const host = `${prefix}-host`;
@@ -88,6 +100,7 @@ export async function createNetworkLab(): Promise<NetworkLab> {
   };
   await namespace(host);
   const onHost = inNamespace(host);
+  const plugged = new Set<string>();
   const objects = new Map<string, { object: NetworkObject; at: number }>();
   const gone: { kind: NetworkObject['kind']; id: string; at: number }[] = [];
   let sequence = 1;
@@ -130,12 +143,12 @@ export async function createNetworkLab(): Promise<NetworkLab> {
     asked: [],
     down: false,
     namespace,
-    agent: async (config = {}) => {
+    agent: async (config = {}, run = onHost) => {
       const agent = createNetworkAgent({
         host,
         bus,
         api,
-        exec: onHost,
+        exec: run,
         log: silentLogger,
         clock: systemClock,
         config: { ...Value.Create(NetworkAgentConfig), stateDir, namespace_prefix: prefix, ...config },
@@ -153,33 +166,27 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       }
       return sequence;
     },
-    command: (kind, portIds) =>
-      new Promise((resolve, reject) => {
+    command: async (kind, portIds) => {
+      const reply = await new Promise<Reply>((resolve, reject) => {
         const task = randomUUID();
         waiting.set(task, resolve);
         const base = { task, step: 'network', send: ++sends, host, session, generation: 1, resource: portIds[0] ?? '' };
         bus.sendCommand({ ...base, kind, body: { port_ids: [...portIds], sequence } }).catch(reject);
-      }),
+      });
+      if (kind === 'ports.ensure')
+        await carriers(
+          onHost,
+          [...portIds].filter((id) => plugged.has(id)),
+        );
+      return reply;
+    },
     guest: async (port, { bare = false, gateway } = {}) => {
       const name = await namespace(`${prefix}-${interfaceName('tap', port.id)}`);
       const tap = interfaceName('tap', port.id);
       const run = inNamespace(name);
-      await onHost([
-        'ip',
-        'link',
-        'add',
-        tap,
-        'alias',
-        port.id,
-        'type',
-        'veth',
-        'peer',
-        'name',
-        'eth0',
-        'netns',
-        name,
-      ]).catch(async () => onHost(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]));
+      await onHost(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
       await onHost(['ip', 'link', 'set', 'dev', tap, 'alias', port.id]);
+      plugged.add(port.id);
       await run(['ip', 'link', 'set', 'dev', 'eth0', 'address', port.mac]);
       await run(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
       if (!bare) {
