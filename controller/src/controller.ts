@@ -8,7 +8,7 @@ import { computeService } from './api/compute/routes';
 import { cumuletRules, cumuletService } from './api/cumulet/routes';
 import { identityRootService, identityService } from './api/identity/routes';
 import { imageService } from './api/image/routes';
-import { networkService } from './api/network/routes';
+import { networkRootService, networkService } from './api/network/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
 import { createAgentApi } from './agentApi/agentApi';
@@ -20,6 +20,7 @@ import { recoverImages } from './services/image/recover';
 import { imageRules } from './services/image/policyRules';
 import { createIdentity } from './services/identity/identity';
 import { identityRules } from './services/identity/policyRules';
+import { networkRules } from './services/network/policyRules';
 import { baseRules, createPolicy, loadPolicyFile } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
 
@@ -56,7 +57,15 @@ export async function createController(parts: ControllerParts): Promise<Controll
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
-  const policy = createPolicy(baseRules, cumuletRules, identityRules, imageRules, computePolicyRules, ...rules);
+  const policy = createPolicy(
+    baseRules,
+    cumuletRules,
+    identityRules,
+    imageRules,
+    networkRules,
+    computePolicyRules,
+    ...rules,
+  );
   const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log });
   const cloud: Cloud = {
     ...parts,
@@ -68,7 +77,15 @@ export async function createController(parts: ControllerParts): Promise<Controll
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const app = createApp(
-    [identityService, imageService, networkService, computeService, cumuletService, identityRootService],
+    [
+      identityService,
+      imageService,
+      networkService,
+      networkRootService,
+      computeService,
+      cumuletService,
+      identityRootService,
+    ],
     cloud,
   );
   let server: Server | undefined;

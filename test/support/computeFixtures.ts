@@ -69,7 +69,6 @@ export async function makeNetwork(
       segmentation_id: third + 1,
       dns_domain: '',
       external,
-      is_default: false,
       availability_zone_hints: [],
     });
     if (!withSubnet) return;

@@ -45,7 +45,7 @@ export function diskOf(server: Server): CommandBody<'disk.ensure'> {
 }
 
 async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
-  const rows = await session.find(ports, { where: { device_id: server.id }, order: { created_at: 'ASC', id: 'ASC' } });
+  const rows = await session.find(ports, { where: { server_id: server.id }, order: { created_at: 'ASC', id: 'ASC' } });
   const mtus = new Map(
     (await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [
       row.id,

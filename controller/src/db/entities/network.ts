@@ -45,7 +45,6 @@ export const networks = table(
     dns_domain: text(255),
     /** Whether routers may have a gateway here. */
     external: flag(),
-    is_default: flag(),
     availability_zone_hints: json<readonly string[]>(),
   },
   { indices: [['project_id'], ['name']] },
@@ -100,6 +99,8 @@ export const ports = table(
     generation: integer(),
     vnic_type: text(32),
     profile: json<Record<string, unknown>>(),
+    /** The server that has the port. Unlike `device_id`, which any owner may write, only the compute service sets it. */
+    server_id: nullable(id()),
     /** The port was made for its server and is deleted with it. */
     made_for_server: flag(),
     /** The tag a server's user gave to this interface. */
@@ -109,7 +110,7 @@ export const ports = table(
   },
   {
     unique: [['network_id', 'mac_address']],
-    indices: [['device_id'], ['host'], ['project_id'], ['device_owner']],
+    indices: [['device_id'], ['server_id'], ['host'], ['project_id'], ['device_owner']],
   },
 );
 export type Port = Row<typeof ports>;
@@ -285,6 +286,13 @@ export const subnetPools = table(
 );
 export type SubnetPool = Row<typeof subnetPools>;
 
+/** What an administrator set on an agent; the agent itself is in `agent`. */
+export const agentSettings = table(
+  'network_agent_setting',
+  { agent_id: id(), admin_state_up: flag(), description: text(255) },
+  { primary: ['agent_id'] },
+);
+
 export const networkTables: readonly Table[] = [
   networks,
   segments,
@@ -305,4 +313,5 @@ export const networkTables: readonly Table[] = [
   networkQuotas,
   addressScopes,
   subnetPools,
+  agentSettings,
 ];

@@ -1,6 +1,6 @@
 // Finds security groups by id or name, as servers name them.
 import { ConflictError } from '../../errors';
-import { In, type WriteSession } from '../../db';
+import { In, type ReadSession, type WriteSession } from '../../db';
 import type { Cloud } from '../../cloud';
 import { securityGroups } from '../../db/entities/network';
 import { ensureDefaultGroup } from './defaultGroup';
@@ -40,4 +40,10 @@ export async function resolveGroups(
     return only.id;
   });
   return [...new Set(ids)];
+}
+
+/** The project that owns a group, which rules of rules name as security_group:project_id. */
+export async function groupOwner(session: ReadSession, groupId: unknown): Promise<string | undefined> {
+  if (typeof groupId !== 'string') return undefined;
+  return (await session.findOne(securityGroups, { id: groupId }))?.project_id;
 }

@@ -67,6 +67,7 @@ async function claimOne(session: WriteSession, claim: Claim, wish: AddressWish):
 
 /**
  * Claims the addresses of a new port. Named ones are claimed first, so that a free choice never takes one of them.
+ * With `onlySubnetId` no other subnet of the network is looked at.
  * @throws ApiError InvalidInput, IpAddressInUse, IpAddressGenerationFailure
  */
 export async function claimAddresses(
@@ -75,9 +76,10 @@ export async function claimAddresses(
   port: AddressedPort,
   requests: readonly FixedIpRequest[] | undefined,
   startPosition = 0,
+  onlySubnetId?: string,
 ): Promise<PortAddress[]> {
   const own = await session.find(subnets, {
-    where: { network_id: port.networkId },
+    where: { network_id: port.networkId, ...(onlySubnetId === undefined ? {} : { id: onlySubnetId }) },
     order: { created_at: 'ASC', id: 'ASC' },
   });
   const wishes = planAddresses(port, own, requests).map((wish, position) => ({ wish, position }));

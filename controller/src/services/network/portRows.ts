@@ -51,6 +51,7 @@ export interface NewPort {
       | 'host'
       | 'vnic_type'
       | 'profile'
+      | 'server_id'
       | 'made_for_server'
       | 'device_tag'
     >
@@ -115,6 +116,7 @@ export async function insertPort(session: WriteSession, cloud: Cloud, wanted: Ne
     generation: 0,
     vnic_type: 'normal',
     profile: {},
+    server_id: null,
     made_for_server: false,
     device_tag: null,
     fault: null,

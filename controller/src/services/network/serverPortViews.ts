@@ -52,7 +52,7 @@ export async function portsOfServers(
 ): Promise<Map<string, ServerPort[]>> {
   const answer = new Map<string, ServerPort[]>(serverIds.map((id) => [id, []]));
   const rows = await session.find(ports, {
-    where: { device_id: In([...serverIds]) },
+    where: { server_id: In([...serverIds]) },
     order: { created_at: 'ASC', id: 'ASC' },
   });
   const portIds = rows.map((row) => row.id);
@@ -76,7 +76,9 @@ export async function portsOfServers(
       const version = subnet.ip_version === 4 ? 4 : 6;
       return [{ address: row.address, version, subnet, floating: leading.map((one) => one.floating_ip_address) }];
     });
-    answer.get(port.device_id)?.push({ port, network, addresses: own, securityGroups: groups.get(port.id) ?? [] });
+    answer
+      .get(port.server_id ?? '')
+      ?.push({ port, network, addresses: own, securityGroups: groups.get(port.id) ?? [] });
   }
   return answer;
 }

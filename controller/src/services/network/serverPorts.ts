@@ -59,7 +59,7 @@ async function adoptPort(
   const port = await session.findOne(ports, { id: portId });
   if (!port || (port.project_id !== owner.projectId && !owner.isAdmin)) throw notFound('port', portId);
   const busy = new ConflictError(`Port ${portId} is still in use.`, 'PortInUse');
-  if (port.device_id !== '') throw busy;
+  if (port.device_id !== '' || port.device_owner.startsWith('network:')) throw busy;
   if (request.fixedIp !== undefined) {
     const has = await session.count(portAddresses, { port_id: portId, address: request.fixedIp });
     if (has === 0)
@@ -67,6 +67,7 @@ async function adoptPort(
   }
   const set = {
     device_id: server.id,
+    server_id: server.id,
     device_owner: `compute:${server.availabilityZone}`,
     made_for_server: false,
     device_tag: request.tag ?? null,
@@ -98,6 +99,7 @@ async function makePort(
     groupIds: network.port_security_enabled ? groupIds : [],
     values: {
       device_id: server.id,
+      server_id: server.id,
       device_owner: `compute:${server.availabilityZone}`,
       made_for_server: true,
       device_tag: request.tag ?? null,
@@ -144,7 +146,7 @@ export async function bindServerPorts(
   serverId: string,
   host: string,
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { device_id: serverId }, order: { created_at: 'ASC', id: 'ASC' } });
+  const rows = await session.find(ports, { where: { server_id: serverId }, order: { created_at: 'ASC', id: 'ASC' } });
   for (const row of rows.filter((one) => one.host !== host)) {
     await session.update(
       ports,
@@ -173,6 +175,7 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
       { id: row.id },
       {
         device_id: '',
+        server_id: null,
         device_owner: '',
         host: '',
         generation: row.generation + 1,
@@ -198,7 +201,7 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
  * user's are unbound. May run twice: then it finds nothing.
  */
 export async function releaseServerPorts(session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> {
-  return release(session, cloud, await session.find(ports, { where: { device_id: serverId } }));
+  return release(session, cloud, await session.find(ports, { where: { server_id: serverId } }));
 }
 
 /** The same for one port of a server (detaching an interface). @throws ApiError PortNotFound */
@@ -208,7 +211,7 @@ export async function releaseServerPort(
   serverId: string,
   portId: string,
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { id: In([portId]), device_id: serverId } });
+  const rows = await session.find(ports, { where: { id: portId, server_id: serverId } });
   if (rows.length === 0) throw notFound('port', portId);
   return release(session, cloud, rows);
 }
