@@ -1,1 +1,4 @@
-export {};
+export * from './agent';
+export * from './config';
+export type { Hypervisor } from './hypervisor';
+export { detectVirtType } from './inventory';

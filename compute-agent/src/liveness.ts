@@ -1,0 +1,141 @@
+// Tells the controller what happens to servers by themselves: a guest that powers off or crashes, a host that came back.
+import type { AgentApi, Clock, Expected, Logger, ObservedServer } from '@cumulet/common';
+import { Stats } from '@cumulet/libvirt';
+import type { Hypervisor } from './hypervisor';
+import { hasOurName } from './layout';
+import { powerOf } from './power';
+
+export interface Liveness {
+  /** Reports every server of ours, and as off those that should be here but are not. */
+  reportAll(expected: readonly Expected[]): Promise<void>;
+  /**
+   * Runs a command's work, after which the server has the power state that it resolves with: the command's own answer tells
+   * it, so it is reported only when it is another one by then. Undefined: the server is gone.
+   */
+  during<T extends { readonly power?: ObservedServer['power'] }>(serverId: string, work: () => Promise<T>): Promise<T>;
+  /** Resolves when nothing is being reported. */
+  stop(): Promise<void>;
+}
+
+export interface LivenessOptions {
+  readonly host: string;
+  readonly api: Pick<AgentApi, 'reportServers'>;
+  readonly hypervisor: Hypervisor;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly domainPrefix: string;
+}
+
+const TRY_AGAIN_MS = 2_000;
+const QUIET = new Set(['defined', 'undefined']);
+
+/** virDomainState by number, as the statistics give it; names as in `DomainStateName`. */
+const STATES = ['none', 'running', 'blocked', 'paused', 'shutting-down', 'shut-off', 'crashed', 'pm-suspended'];
+
+export function createLiveness(options: LivenessOptions): Liveness {
+  const { host, api, hypervisor, clock, log, domainPrefix } = options;
+  const stopping = new AbortController();
+  const busy = new Map<string, number>();
+  const changed = new Set<string>();
+  /** What the controller was last told. */
+  const told = new Map<string, ObservedServer['power']>();
+  let pump: Promise<void> | undefined;
+
+  const look = async (id: string): Promise<ObservedServer | undefined> => {
+    const domain = await hypervisor.domainState(id);
+    if (!domain) return undefined;
+    const saved = domain.state === 'shut-off' && (await hypervisor.hasManagedSave(id));
+    return { id, power: powerOf(domain.state, domain.reason, saved) };
+  };
+
+  const tell = async (servers: readonly ObservedServer[]): Promise<void> => {
+    if (servers.length === 0) return;
+    await api.reportServers(host, servers);
+    for (const { id, power } of servers) told.set(id, power);
+  };
+
+  const reportChanged = async (): Promise<void> => {
+    for (;;) {
+      const ids = [...changed].filter((id) => !busy.has(id));
+      if (ids.length === 0 || stopping.signal.aborted) return;
+      for (const id of ids) changed.delete(id);
+      try {
+        const servers = (await Promise.all(ids.map(look))).filter((server) => server !== undefined);
+        // A command may have begun meanwhile: what was seen may be half of its work.
+        for (const { id } of servers) if (busy.has(id)) changed.add(id);
+        await tell(servers.filter(({ id, power }) => !busy.has(id) && told.get(id) !== power));
+      } catch (error) {
+        log.warn({ err: error, servers: ids }, 'the state of servers was not reported; it is tried again');
+        for (const id of ids) changed.add(id);
+        await clock.sleep(TRY_AGAIN_MS, stopping.signal);
+      }
+    }
+  };
+
+  const report = (): void => {
+    pump ??= reportChanged().finally(() => {
+      pump = undefined;
+      if (!stopping.signal.aborted && [...changed].some((id) => !busy.has(id))) report();
+    });
+  };
+
+  const onLifecycle = ({ domain, event }: { domain: { name: string; uuid: string }; event: string }): void => {
+    if (QUIET.has(event) || !hasOurName(domainPrefix, domain)) return;
+    changed.add(domain.uuid);
+    report();
+  };
+  hypervisor.on('lifecycle', onLifecycle);
+  hypervisor.on('connected', () => {
+    // Events of the meantime are lost: look at everything.
+    hypervisor.domains().then(
+      (domains) => {
+        for (const domain of domains) if (hasOurName(domainPrefix, domain)) changed.add(domain.uuid);
+        report();
+      },
+      (error: unknown) => log.warn({ err: error }, 'the domains could not be listed after reconnecting'),
+    );
+  });
+
+  return {
+    async reportAll(expected) {
+      const all = await hypervisor.allDomainStats(Stats.STATE);
+      const ours = all.filter(({ domain }) => hasOurName(domainPrefix, domain));
+      const seen = await Promise.all(
+        ours.map(async ({ domain, statistics }): Promise<ObservedServer> => {
+          const state = STATES[Number(statistics['state.state'])] ?? 'none';
+          const saved = state === 'shut-off' && (await hypervisor.hasManagedSave(domain.uuid));
+          return { id: domain.uuid, power: powerOf(state, Number(statistics['state.reason']), saved) };
+        }),
+      );
+      const present = new Set(seen.map(({ id }) => id));
+      const absent = expected
+        .filter(({ id }) => !present.has(id))
+        .map(({ id }) => ({ id, power: 'shutdown' as const }));
+      told.clear();
+      await tell([...seen, ...absent]);
+    },
+    async during(serverId, work) {
+      busy.set(serverId, (busy.get(serverId) ?? 0) + 1);
+      try {
+        const result = await work();
+        if (result.power === undefined) told.delete(serverId);
+        else told.set(serverId, result.power);
+        return result;
+      } catch (error) {
+        // Whatever it did is not in an answer.
+        told.delete(serverId);
+        changed.add(serverId);
+        throw error;
+      } finally {
+        const left = (busy.get(serverId) ?? 1) - 1;
+        if (left > 0) busy.set(serverId, left);
+        else busy.delete(serverId);
+        if (changed.has(serverId)) report();
+      }
+    },
+    async stop() {
+      stopping.abort();
+      await pump;
+    },
+  };
+}
