@@ -89,7 +89,13 @@ end_tasks() {
       echo "cumulet: waiting for apt to finish what it has begun" >&2
       while kill -0 "$pid" 2> /dev/null; do sleep 0.5; done
     else
-      kill -s TERM -- "-$pid" 2> /dev/null || :
+      kill -s TERM -- "-$pid" 2> /dev/null || continue
+      tries=0
+      while kill -s 0 -- "-$pid" 2> /dev/null; do
+        tries=$((tries + 1))
+        if [ $tries = 50 ]; then kill -s KILL -- "-$pid" 2> /dev/null || :; fi
+        sleep 0.1
+      done
     fi
   done
 }

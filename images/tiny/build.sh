@@ -9,9 +9,9 @@ export LC_ALL=C MTOOLS_SKIP_CHECK=1 PATH="$PATH:/usr/sbin:/sbin"
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 BOOT_MB=24
-ROOT_MB=24
+ROOT_MB=32
 # What runs in the guest, and what makes its boot sector and boot filesystem.
-GUEST="busybox-static dropbear-bin libtomcrypt1 libtommath1 libgmp10 libcrypt1 zlib1g libc6"
+GUEST="busybox-static dropbear-bin libtomcrypt1 libtommath1 libgmp10 libcrypt1 zlib1g libc6 e2fsprogs"
 TOOLS="syslinux syslinux-common mtools dosfstools"
 MODULES="virtio_pci virtio_rng virtio_blk virtio_net virtio_balloon virtio_scsi sd_mod sr_mod ahci ata_piix isofs vfat
   nls_ascii nls_cp437 nls_utf8 button evdev"
@@ -35,15 +35,21 @@ kernel_packages() {
 
 # download: the packages, once; the list is written last, so an interrupted download is taken up again.
 download() {
-  [ ! -e "$work/packages" ] || return 0
+  wanted="$GUEST $TOOLS"
+  [ "$(cat "$work/packages" 2> /dev/null)" != "$wanted" ] || return 0
   command -v apt-get > /dev/null || die "apt-get not found: the image is built from Debian or Ubuntu packages"
+  rm -rf "$work/guest" "$work/tools" "$work/kernel" "$work/packages" "$work/debs"
   mkdir -p "$work/debs"
-  rm -rf "$work/guest" "$work/tools" "$work/kernel"
   kernel=$(kernel_packages)
+  # The libraries of resize2fs are named differently from release to release.
+  GUEST="$GUEST $(apt-cache depends e2fsprogs | awk '/Depends: lib/ {print $2}' | sort -u | tr '\n' ' ')"
   # shellcheck disable=SC2086 # lists of names
   (cd "$work/debs" && apt-get -qq -o APT::Sandbox::User=root download $GUEST $TOOLS $kernel) ||
     die "apt-get could not download the packages (messages above): is the network there, was apt-get update run?"
-  echo "$GUEST $TOOLS $kernel" > "$work/packages"
+  echo "$GUEST" > "$work/guest.packages"
+  echo "$TOOLS" > "$work/tools.packages"
+  echo "$kernel" > "$work/kernel.packages"
+  echo "$wanted" > "$work/packages"
 }
 
 # unpack DIRECTORY PACKAGE...
@@ -113,7 +119,8 @@ make_root() {
   done
   ln -s ../bin/busybox "$root/sbin/init"
   cp "$work/guest/usr/sbin/dropbear" "$work/guest/usr/bin/dropbearkey" "$root/usr/bin/"
-  add_libraries "$root/usr/bin/dropbear" "$root/usr/bin/dropbearkey"
+  cp "$(find "$work/guest" -name resize2fs -type f)" "$root/usr/bin/"
+  add_libraries "$root/usr/bin/dropbear" "$root/usr/bin/dropbearkey" "$root/usr/bin/resize2fs"
   for name in rc ready console udhcpc.sh; do install -m 755 "$recipe/$name" "$root/etc/$name"; done
   for name in inittab say metadata.sh json.awk; do install -m 644 "$recipe/$name" "$root/etc/$name"; done
   install -m 755 "$recipe/powerbutton" "$root/etc/acpi/PWRF/00000080"
@@ -122,7 +129,7 @@ make_root() {
   echo /bin/sh > "$root/etc/shells"
   echo tiny > "$root/etc/hostname"
   echo '127.0.0.1 localhost' > "$root/etc/hosts"
-  mke2fs -q -t ext4 -b 1024 -J size=1 -O '^metadata_csum,^64bit' -m 0 -L tinyroot -E root_owner=0:0 -d "$root" "$tmp/root.ext4" "${ROOT_MB}M" > "$tmp/mke2fs.log"
+  mke2fs -q -t ext4 -b 4096 -J size=4 -O '^metadata_csum,^64bit' -m 0 -L tinyroot -E root_owner=0:0 -d "$root" "$tmp/root.ext4" "${ROOT_MB}M" > "$tmp/mke2fs.log"
 }
 
 make_boot() {
@@ -169,11 +176,11 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp" "$out.part"' EXIT
 trap 'exit 1' INT TERM HUP
 download
-# shellcheck disable=SC2046,SC2086 # lists of names
+# shellcheck disable=SC2046 # lists of names
 {
-  unpack guest $GUEST
-  unpack tools $TOOLS
-  unpack kernel $(tr ' ' '\n' < "$work/packages" | grep ^linux-)
+  unpack guest $(cat "$work/guest.packages")
+  unpack tools $(cat "$work/tools.packages")
+  unpack kernel $(cat "$work/kernel.packages")
 }
 export PATH="$work/tools/usr/bin:$work/tools/sbin:$work/tools/usr/sbin:$PATH"
 busybox=$(find "$work/guest" -name busybox -type f -perm -u+x | head -n 1)

@@ -125,7 +125,7 @@ test('the image is under 40 MB, and building it again needs no network', () => {
   expect(statSync(again).size).toBeGreaterThan(5e6);
 });
 
-test('a config drive gives name, all keys and user data; passwords are off over ssh; the power button shuts down cleanly', async () => {
+test('a config drive gives name, all keys and user data; passwords are off over ssh; the disk is used whole; the power button shuts down cleanly', async () => {
   const ssh = await freePort();
   const http = await freePort();
   const drive = configDrive({
@@ -137,7 +137,9 @@ test('a config drive gives name, all keys and user data; passwords are off over 
     devices: [{ type: 'nic', tags: [] }],
   });
   const network = `hostfwd=tcp:127.0.0.1:${ssh}-:22,hostfwd=tcp:127.0.0.1:${http}-:80`;
-  guest = await startGuest(image, network, ['-drive', `file=${drive},if=virtio,format=raw,readonly=on`]);
+  const disk = path.join(directory, 'disk.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, disk, '1G']);
+  guest = await startGuest(disk, network, ['-drive', `file=${drive},if=virtio,format=raw,readonly=on`]);
   const log = await guest.seen('TINY-READY');
   expect(log).toMatch(/TINY-DHCP if=eth0 ip=10\.0\.2\.15\/24/);
   expect(log).toMatch(
@@ -146,6 +148,8 @@ test('a config drive gives name, all keys and user data; passwords are off over 
   expect(log).toMatch(/TINY-USERDATA rc=0 it ran on from-drive/);
   expect(sshWithKey(ssh, 'first', 'hostname')).toBe('from-drive\n');
   expect(sshWithKey(ssh, 'second', 'id -u')).toBe('0\n');
+  const grown = `until [ "$(df -m / | awk 'NR == 2 {print $2}')" -gt 900 ]; do sleep 0.2; done; echo grown`;
+  expect(sshWithKey(ssh, 'first', grown)).toBe('grown\n');
   const password = sshWithPassword(ssh, 'id -u');
   expect(password.stderr).toMatch(/Permission denied/);
   expect(password.stdout).toBe('');
