@@ -1,0 +1,123 @@
+// What a controller finds when it starts after it was killed: cut-off uploads, interrupted imports, files of no image.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { images, imageTasks, type Image } from '../../controller/src/db/entities/image';
+import { runImport } from '../../controller/src/services/image/importImage';
+import { activeImage, createImage, startImageCloud, upload } from '../support/images';
+import type { TestCloud } from '../support/testCloud';
+
+let directory: string;
+let cloud: TestCloud;
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'cumulet-images-'));
+  cloud = await startImageCloud({}, { data_dir: directory });
+});
+afterEach(async () => {
+  await cloud.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const file = (name: string): string => join(directory, 'images', name);
+const files = (): string[] => readdirSync(join(directory, 'images')).sort();
+const set = (id: string, values: Partial<Image>) =>
+  cloud.cloud.db.write((session) => session.update(images, { id }, values));
+const show = async (id: string) => (await cloud.call('GET', `/image/v2/images/${id}`)).body;
+
+async function restart(): Promise<void> {
+  await cloud.stop();
+  cloud = await startImageCloud({}, { data_dir: directory });
+}
+
+const staged = (bytes: string) => ({
+  size: bytes.length,
+  checksum: createHash('md5').update(bytes).digest('hex'),
+  digest: createHash('sha512').update(bytes).digest('hex'),
+});
+
+/** An image as it is when the process dies in the middle of an import. */
+async function importing(bytes: string, at: 'staged' | 'placed' | 'lost'): Promise<string> {
+  const { id } = await createImage(cloud);
+  mkdirSync(join(directory, 'images'), { recursive: true });
+  await set(id, { status: 'importing', size: bytes.length, staged: staged(bytes) });
+  if (at !== 'lost') writeFileSync(file(`${id as string}.staged`), bytes);
+  if (at === 'placed') renameSync(file(`${id as string}.staged`), file(id));
+  await cloud.cloud.db.write((session) =>
+    session.insert(imageTasks, {
+      id: `task-${id as string}`,
+      image_id: id,
+      status: 'processing',
+      message: '',
+      input: {},
+      owner: 'demo-project',
+      user_id: 'demo-user',
+      request_id: 'req-1',
+      created_at: 1,
+      updated_at: 1,
+    }),
+  );
+  return id as string;
+}
+
+test('uploads that were cut off are queued again, with nothing left, and can be repeated', async () => {
+  const saving = await createImage(cloud);
+  const placed = await createImage(cloud);
+  const staging = await createImage(cloud);
+  mkdirSync(join(directory, 'images'), { recursive: true });
+  writeFileSync(file(`${saving.id as string}.1234.part`), 'half');
+  // Died between the rename and the commit.
+  writeFileSync(file(placed.id), 'whole');
+  writeFileSync(file(`${staging.id as string}.5678.part`), 'half');
+  await set(saving.id, { status: 'saving' });
+  await set(placed.id, { status: 'saving' });
+  await set(staging.id, { status: 'uploading' });
+  await restart();
+  expect(files()).toEqual([]);
+  for (const { id } of [saving, placed, staging]) {
+    expect((await show(id)).status).toBe('queued');
+    expect((await upload(cloud, id, 'again')).status).toBe(204);
+  }
+});
+
+test('data and staged bytes stay; files of no image and of queued ones go; others are not ours', async () => {
+  const active = await activeImage(cloud);
+  const deactivated = await activeImage(cloud);
+  await cloud.call('POST', `/image/v2/images/${deactivated.id as string}/actions/deactivate`);
+  const waiting = await createImage(cloud);
+  await cloud.call('PUT', `/image/v2/images/${waiting.id as string}/stage`, {
+    body: 'staged',
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+  const queued = await createImage(cloud);
+  writeFileSync(file(queued.id), 'x');
+  writeFileSync(file('6f1a2b3c-0000-4000-8000-000000000000'), 'deleted, but the process died before its file was removed');
+  writeFileSync(file(`${active.id as string}.staged`), 'x');
+  writeFileSync(file('README'), 'not ours');
+  await restart();
+  expect(files()).toEqual([active.id, deactivated.id, `${waiting.id as string}.staged`, 'README'].sort());
+  expect((await cloud.call('GET', `/image/v2/images/${active.id as string}/file`)).body).toBe('some bytes');
+});
+
+test.each(['staged', 'placed'] as const)('an import that was interrupted when the bytes were %s is finished', async (at) => {
+  const id = await importing('staged bytes', at);
+  await restart();
+  expect(await show(id)).toMatchObject({ status: 'active', ...{ size: 12, checksum: staged('staged bytes').checksum } });
+  expect((await cloud.call('GET', `/image/v2/images/${id}/file`)).body).toBe('staged bytes');
+  expect((await cloud.call('GET', `/image/v2/images/${id}/tasks`)).body.tasks[0].status).toBe('success');
+});
+
+test('an import whose bytes are lost ends with a failure, not with a stuck image', async () => {
+  const id = await importing('staged bytes', 'lost');
+  await restart();
+  expect((await show(id)).status).toBe('queued');
+  const [task] = (await cloud.call('GET', `/image/v2/images/${id}/tasks`)).body.tasks;
+  expect(task).toMatchObject({ status: 'failure', message: expect.stringMatching(/./) as string });
+});
+
+test('an import of an image that was deleted meanwhile does nothing', async () => {
+  const { id } = await createImage(cloud);
+  await runImport(cloud.cloud, id);
+  expect((await show(id)).status).toBe('queued');
+  expect(existsSync(file(id))).toBe(false);
+});
