@@ -10,7 +10,10 @@ let cloud: TestCloud;
 afterEach(() => cloud.stop());
 
 const stage = (id: string, bytes: Buffer) =>
-  cloud.call('PUT', `/image/v2/images/${id}/stage`, { body: bytes, headers: { 'content-type': 'application/octet-stream' } });
+  cloud.call('PUT', `/image/v2/images/${id}/stage`, {
+    body: bytes,
+    headers: { 'content-type': 'application/octet-stream' },
+  });
 const files = (): string[] => readdirSync(join(cloud.directory, 'images'));
 
 test('the number of images is limited per project', async () => {
@@ -97,7 +100,13 @@ test('uploads at a time are limited', async () => {
 });
 
 test('-1 is no limit', async () => {
-  cloud = await startImageCloud({ max_images: -1, max_total_mib: -1, max_uploads: -1, max_tags: -1, max_properties: -1 });
+  cloud = await startImageCloud({
+    max_images: -1,
+    max_total_mib: -1,
+    max_uploads: -1,
+    max_tags: -1,
+    max_properties: -1,
+  });
   await activeImage(cloud, { tags: ['a'], a: 'b' });
 });
 

@@ -91,7 +91,10 @@ test('data and staged bytes stay; files of no image and of queued ones go; other
   });
   const queued = await createImage(cloud);
   writeFileSync(file(queued.id), 'x');
-  writeFileSync(file('6f1a2b3c-0000-4000-8000-000000000000'), 'deleted, but the process died before its file was removed');
+  writeFileSync(
+    file('6f1a2b3c-0000-4000-8000-000000000000'),
+    'deleted, but the process died before its file was removed',
+  );
   writeFileSync(file(`${active.id as string}.staged`), 'x');
   writeFileSync(file('README'), 'not ours');
   await restart();
@@ -99,13 +102,19 @@ test('data and staged bytes stay; files of no image and of queued ones go; other
   expect((await cloud.call('GET', `/image/v2/images/${active.id as string}/file`)).body).toBe('some bytes');
 });
 
-test.each(['staged', 'placed'] as const)('an import that was interrupted when the bytes were %s is finished', async (at) => {
-  const id = await importing('staged bytes', at);
-  await restart();
-  expect(await show(id)).toMatchObject({ status: 'active', ...{ size: 12, checksum: staged('staged bytes').checksum } });
-  expect((await cloud.call('GET', `/image/v2/images/${id}/file`)).body).toBe('staged bytes');
-  expect((await cloud.call('GET', `/image/v2/images/${id}/tasks`)).body.tasks[0].status).toBe('success');
-});
+test.each(['staged', 'placed'] as const)(
+  'an import that was interrupted when the bytes were %s is finished',
+  async (at) => {
+    const id = await importing('staged bytes', at);
+    await restart();
+    expect(await show(id)).toMatchObject({
+      status: 'active',
+      ...{ size: 12, checksum: staged('staged bytes').checksum },
+    });
+    expect((await cloud.call('GET', `/image/v2/images/${id}/file`)).body).toBe('staged bytes');
+    expect((await cloud.call('GET', `/image/v2/images/${id}/tasks`)).body.tasks[0].status).toBe('success');
+  },
+);
 
 test('an import whose bytes are lost ends with a failure, not with a stuck image', async () => {
   const id = await importing('staged bytes', 'lost');
