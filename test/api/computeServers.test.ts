@@ -2,19 +2,20 @@
 import { ports } from '../../controller/src/db/entities/network';
 import { servers } from '../../controller/src/db/entities/compute';
 import { tasks } from '../../controller/src/db/entities/tasks';
-import { makeFlavor, makeHost, makeImage, makeNetwork, settle } from '../support/computeFixtures';
+import { makeFlavor, makeHost, makeImage, makeNetwork, settle, withoutQuota } from '../support/computeFixtures';
 import { startTestCloud, type Answer, type TestCloud } from '../support/testCloud';
 
 let cloud: TestCloud;
 let image: string;
 let network: string;
-beforeEach(async () => {
+beforeAll(async () => {
   cloud = await startTestCloud();
   image = await makeImage(cloud);
   network = await makeNetwork(cloud, 'demo');
   await makeFlavor(cloud, 'small');
+  await withoutQuota(cloud);
 });
-afterEach(() => cloud.stop());
+afterAll(() => cloud.stop());
 
 const at = (version: string) => ({ 'x-openstack-nova-api-version': version });
 const post = (server: object, version = '2.1', token = 'demo', more: object = {}): Promise<Answer> =>

@@ -151,3 +151,9 @@ export async function settle(cloud: TestCloud, id: string, set: Partial<Server> 
     );
   });
 }
+
+/** Lets a project have as many servers as it likes. */
+export async function withoutQuota(cloud: TestCloud, project = 'demo-project'): Promise<void> {
+  const body = { quota_set: { instances: -1, cores: -1, ram: -1, force: true } };
+  await cloud.call('PUT', `/compute/v2.1/os-quota-sets/${project}`, { token: 'admin', body });
+}

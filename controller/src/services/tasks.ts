@@ -2,7 +2,7 @@
 import { newId } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { isDuplicate, type Row, type WriteSession } from '../db';
-import { taskResources, tasks } from '../db/entities/tasks';
+import { taskEvents, taskResources, tasks } from '../db/entities/tasks';
 import { ConflictError } from '../errors';
 
 /** The step of a task that has not begun: the engine goes to the first step of its kind. */
@@ -85,4 +85,25 @@ export async function requestDelete(session: WriteSession, cloud: Cloud, request
   const turned = await session.update(tasks, running, { delete_requested_at: now, run_at: now });
   if (turned === 0) await createTask(session, cloud, request);
   session.afterCommit(cloud.wake);
+}
+
+/** Records something that was done at once in the request itself, so that it stands in the resource's timeline too. */
+export async function recordDone(
+  session: WriteSession,
+  cloud: Cloud,
+  request: TaskRequest,
+  message: string,
+): Promise<void> {
+  const now = cloud.clock.now();
+  const task = { ...row(cloud, request), active: null, step: 'done', finished_at: now };
+  await session.insert(tasks, task);
+  await session.insert(taskEvents, {
+    task_id: task.id,
+    resource_id: task.resource_id,
+    step: task.step,
+    started_at: now,
+    ended_at: now,
+    outcome: 'done',
+    message,
+  });
 }

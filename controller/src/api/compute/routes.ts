@@ -6,6 +6,7 @@ import { flavorRoutes } from './flavors';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
 import { quotaRoutes } from './quotas';
+import { serverActionRoutes } from './serverActions';
 import { serverCreateRoutes } from './serverCreate';
 import { serverRoutes } from './servers';
 import { versionRoutes } from './versions';
@@ -17,6 +18,7 @@ const resources: readonly Route[] = [
   ...quotaRoutes,
   ...serverRoutes,
   ...serverCreateRoutes,
+  ...serverActionRoutes,
 ];
 
 /** The same resources answer under /v2, which had no microversions of its own. */

@@ -54,27 +54,36 @@ export function statesOfStatuses(statuses: readonly string[]): StatesOfStatus | 
   return { vmStates: [...vmStates], taskStates: any ? null : [...taskStates] };
 }
 
-/** Operations that users ask for, with the states in which each is possible. */
-const possible: Readonly<Record<string, { readonly vm: readonly VmState[]; readonly task?: readonly TaskState[] }>> = {
-  start: { vm: ['stopped'] },
-  stop: { vm: ['active', 'error'] },
-  reboot: { vm: ['active'] },
-  // Cutting the power is the way out of a reboot that hangs, and of most other states.
-  reboot_hard: { vm: ['active', 'stopped', 'paused', 'suspended', 'error'], task: ['rebooting', 'rebooting_hard'] },
-  pause: { vm: ['active'] },
-  unpause: { vm: ['paused'] },
-  suspend: { vm: ['active'] },
-  resume: { vm: ['suspended'] },
-  rebuild: { vm: ['active', 'stopped', 'error'] },
-  changePassword: { vm: ['active'] },
-  createImage: { vm: ['active', 'stopped', 'paused', 'suspended'] },
-  attach_interface: { vm: ['active', 'paused', 'stopped'] },
-  detach_interface: { vm: ['active', 'paused', 'stopped'] },
-  update_metadata: { vm: ['active', 'paused', 'suspended', 'stopped'] },
-  update_tags: { vm: ['active', 'paused', 'suspended', 'stopped'] },
+/** Operations that users ask for, with the states in which each is possible while nothing else runs. */
+const possible: Readonly<Record<Operation, readonly VmState[]>> = {
+  start: ['stopped'],
+  stop: ['active', 'error'],
+  reboot: ['active'],
+  reboot_hard: ['active', 'stopped', 'paused', 'suspended', 'error'],
+  pause: ['active'],
+  unpause: ['paused'],
+  suspend: ['active'],
+  resume: ['suspended'],
+  rebuild: ['active', 'stopped', 'error'],
+  changePassword: ['active'],
+  createImage: ['active', 'stopped', 'paused', 'suspended'],
+  attach_interface: ['active', 'paused', 'stopped'],
+  detach_interface: ['active', 'paused', 'stopped'],
 };
 export type Operation =
-  'start' | 'stop' | 'reboot' | 'reboot_hard' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rebuild';
+  | 'start'
+  | 'stop'
+  | 'reboot'
+  | 'reboot_hard'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'rebuild'
+  | 'changePassword'
+  | 'createImage'
+  | 'attach_interface'
+  | 'detach_interface';
 
 const refuse = (server: Server, name: string, attribute: string, state: string): ConflictError =>
   new ConflictError(
@@ -87,11 +96,15 @@ const refuse = (server: Server, name: string, attribute: string, state: string):
  * @param name as users know it, for the words of the error
  * @throws ConflictError that names the state
  */
-export function requireState(server: Server, operation: string, name = operation): void {
-  const { vm, task = [] } = possible[operation] ?? { vm: [] };
-  if (!vm.includes(server.vm_state)) throw refuse(server, name, 'vm_state', server.vm_state);
-  if (server.task_state !== null && !task.includes(server.task_state))
-    throw refuse(server, name, 'task_state', server.task_state);
+export function requireState(server: Server, operation: Operation, name: string = operation): void {
+  if (!possible[operation].includes(server.vm_state)) throw refuse(server, name, 'vm_state', server.vm_state);
+  if (server.task_state !== null) throw refuse(server, name, 'task_state', server.task_state);
+}
+
+/** Checks that a server has a host to be asked. @throws ConflictError */
+export function requireHost(server: Server): string {
+  if (server.host === null) throw new ConflictError(`Instance ${server.id} is not ready`, 'InstanceNotReady');
+  return server.host;
 }
 
 /** @throws ConflictError when the server is locked and the caller is no administrator */

@@ -1,0 +1,59 @@
+// Bodies of POST /servers/{id}/action: one key, named after the action.
+import { byVersion, name, object } from './schemaTypes';
+
+const bare = (key: string): object => object({ [key]: {} }, [key]);
+
+export const startSchema = bare('os-start');
+export const stopSchema = bare('os-stop');
+export const pauseSchema = bare('pause');
+export const unpauseSchema = bare('unpause');
+export const suspendSchema = bare('suspend');
+export const resumeSchema = bare('resume');
+export const unlockSchema = bare('unlock');
+export const forceDeleteSchema = bare('forceDelete');
+export const rebootSchema = object(
+  { reboot: object({ type: { enum: ['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft'] } }, ['type']) },
+  ['reboot'],
+);
+export const lockSchema = byVersion((minor) =>
+  minor < 73
+    ? bare('lock')
+    : object(
+        {
+          lock: {
+            anyOf: [
+              { type: 'null' },
+              {
+                type: 'object',
+                properties: { locked_reason: { type: 'string', minLength: 1, maxLength: 255 } },
+                additionalProperties: false,
+              },
+            ],
+          },
+        },
+        ['lock'],
+      ),
+);
+export const consoleSchema = object(
+  {
+    'os-getConsoleOutput': object({
+      length: { type: ['integer', 'string', 'null'], pattern: '^-?[0-9]+$', minimum: -1 },
+    }),
+  },
+  ['os-getConsoleOutput'],
+);
+export const resetStateSchema = object(
+  { 'os-resetState': object({ state: { enum: ['active', 'error'] } }, ['state']) },
+  ['os-resetState'],
+);
+export const groupSchema = (action: string): object => object({ [action]: object({ name }, ['name']) }, [action]);
+export const changePasswordSchema = object(
+  { changePassword: object({ adminPass: { type: 'string' } }, ['adminPass']) },
+  ['changePassword'],
+);
+export const createImageSchema = object(
+  {
+    createImage: object({ name, metadata: { type: 'object', additionalProperties: { type: 'string' } } }, ['name']),
+  },
+  ['createImage'],
+);

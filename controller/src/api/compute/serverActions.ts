@@ -1,0 +1,225 @@
+// POST /servers/{id}/action: a table of actions, each with its schema, policy and microversions.
+import { ApiError, ConflictError, InvalidError } from '../../errors';
+import type { Cloud } from '../../cloud';
+import type { Server } from '../../db/entities/compute';
+import type { WriteSession } from '../../db';
+import { findServer } from '../../services/compute/findServer';
+import {
+  lockServer,
+  resetState,
+  startAction,
+  unlockServer,
+  type Actor,
+  type HostAction,
+} from '../../services/compute/serverActions';
+import { deleteServer } from '../../services/compute/serverDelete';
+import { addServerGroup, removeServerGroup } from '../../services/compute/serverSecurityGroups';
+import { requireHost, requireState, requireUnlocked } from '../../services/compute/serverStates';
+import { checkBody } from '../body';
+import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
+import { rebuild } from './rebuild';
+import { rebuildSchema } from './serverSchema';
+import {
+  changePasswordSchema,
+  consoleSchema,
+  createImageSchema,
+  forceDeleteSchema,
+  groupSchema,
+  lockSchema,
+  pauseSchema,
+  rebootSchema,
+  resetStateSchema,
+  resumeSchema,
+  startSchema,
+  stopSchema,
+  suspendSchema,
+  unlockSchema,
+  unpauseSchema,
+} from './serverActionSchema';
+import { serverIdOf } from './servers';
+
+interface ServerAction {
+  readonly schema: object | ((version: { readonly minor: number }) => object);
+  readonly policy: string;
+  readonly run: (request: ApiRequest, cloud: Cloud) => Promise<ApiResponse>;
+}
+
+const actorOf = (request: ApiRequest): Actor => ({ caller: request.caller, requestId: request.id });
+const valueOf = <T>(request: ApiRequest, key: string): T => (request.body as Record<string, T>)[key] as T;
+
+/** Finds the server and works on it in one transaction; answers 202 without a body. */
+const changing =
+  (work: (session: WriteSession, cloud: Cloud, request: ApiRequest, server: Server) => Promise<unknown>) =>
+  async (request: ApiRequest, cloud: Cloud): Promise<ApiResponse> => {
+    await cloud.db.write(async (session) =>
+      work(session, cloud, request, await findServer(session, request.caller, serverIdOf(request))),
+    );
+    return { status: 202 };
+  };
+
+const onHost = (operation: HostAction) =>
+  changing((session, cloud, request, server) => startAction(session, cloud, actorOf(request), server, operation));
+
+const reboot = changing((session, cloud, request, server) => {
+  const hard = valueOf<{ type: string }>(request, 'reboot').type.toUpperCase() === 'HARD';
+  return startAction(session, cloud, actorOf(request), server, hard ? 'reboot_hard' : 'reboot');
+});
+
+const lock = changing((session, cloud, request, server) => {
+  const value = valueOf<{ locked_reason?: string } | null>(request, 'lock');
+  const reason = request.microversion.minor >= 73 ? (value?.locked_reason ?? null) : null;
+  return lockServer(session, cloud, actorOf(request), server, reason);
+});
+
+/** Characters that have no place in a JSON text for people: a terminal would obey them. */
+const CONTROL = /[\u0000-\u0008\u000b-\u001f]/g;
+const CONSOLE_BYTES = 102_400;
+
+/** The last lines of a text; all of them without a number or with a negative one. */
+export function lastLines(text: string, count: number | undefined): string {
+  if (count === undefined || count < 0) return text;
+  if (count === 0) return '';
+  const ended = text.endsWith('\n');
+  const lines = (ended ? text.slice(0, -1) : text).split('\n');
+  return lines.slice(-count).join('\n') + (ended ? '\n' : '');
+}
+
+async function consoleOutput(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  const server = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
+  if (server.vm_state === 'building')
+    throw new ConflictError(
+      `Cannot 'get_console_output' instance ${server.id} while it is in vm_state building`,
+      'InstanceInvalidState',
+    );
+  const host = cloud.host(requireHost(server));
+  if (!host)
+    throw new ConflictError(`Instance ${server.id} is not ready: its host can't be reached.`, 'InstanceNotReady');
+  const bytes = await host.consoleLog(server.id, CONSOLE_BYTES);
+  const { length } = valueOf<{ length?: number | string | null }>(request, 'os-getConsoleOutput');
+  const count = length === undefined || length === null ? undefined : Number(length);
+  return { status: 200, body: { output: lastLines(bytes.toString('utf8').replaceAll(CONTROL, ''), count) } };
+}
+
+const refusing = (operation: 'changePassword' | 'createImage', words: string) =>
+  changing((_session, _cloud, request, server) => {
+    requireUnlocked(server, request.caller);
+    requireState(server, operation);
+    throw new ApiError(501, 'NotImplemented', words);
+  });
+
+const group = (work: typeof addServerGroup, action: string) =>
+  changing((session, cloud, request, server) =>
+    work(session, cloud, server, valueOf<{ name: string }>(request, action).name),
+  );
+
+const actions: Readonly<Record<string, ServerAction>> = {
+  'os-start': { schema: startSchema, policy: 'servers:start', run: onHost('start') },
+  'os-stop': { schema: stopSchema, policy: 'servers:stop', run: onHost('stop') },
+  reboot: { schema: rebootSchema, policy: 'servers:reboot', run: reboot },
+  pause: { schema: pauseSchema, policy: 'os-pause-server:pause', run: onHost('pause') },
+  unpause: { schema: unpauseSchema, policy: 'os-pause-server:unpause', run: onHost('unpause') },
+  suspend: { schema: suspendSchema, policy: 'os-suspend-server:suspend', run: onHost('suspend') },
+  resume: { schema: resumeSchema, policy: 'os-suspend-server:resume', run: onHost('resume') },
+  lock: { schema: lockSchema, policy: 'os-lock-server:lock', run: lock },
+  unlock: {
+    schema: unlockSchema,
+    policy: 'os-lock-server:unlock',
+    run: changing((session, cloud, request, server) => unlockServer(session, cloud, actorOf(request), server)),
+  },
+  rebuild: { schema: rebuildSchema, policy: 'servers:rebuild', run: rebuild },
+  'os-getConsoleOutput': { schema: consoleSchema, policy: 'os-console-output', run: consoleOutput },
+  'os-resetState': {
+    schema: resetStateSchema,
+    policy: 'os-admin-actions:reset_state',
+    run: changing((session, cloud, request, server) =>
+      resetState(
+        session,
+        cloud,
+        actorOf(request),
+        server,
+        valueOf<{ state: 'active' | 'error' }>(request, 'os-resetState').state,
+      ),
+    ),
+  },
+  forceDelete: {
+    schema: forceDeleteSchema,
+    policy: 'os-deferred-delete:force',
+    run: changing((session, cloud, request, server) =>
+      deleteServer(session, cloud, request.caller, request.id, server),
+    ),
+  },
+  addSecurityGroup: {
+    schema: groupSchema('addSecurityGroup'),
+    policy: 'os-security-groups:add',
+    run: group(addServerGroup, 'addSecurityGroup'),
+  },
+  removeSecurityGroup: {
+    schema: groupSchema('removeSecurityGroup'),
+    policy: 'os-security-groups:remove',
+    run: group(removeServerGroup, 'removeSecurityGroup'),
+  },
+  changePassword: {
+    schema: changePasswordSchema,
+    policy: 'os-admin-password',
+    run: refusing('changePassword', 'Unable to set password on instance'),
+  },
+  createImage: {
+    schema: createImageSchema,
+    policy: 'servers:create_image',
+    run: refusing('createImage', 'Making an image of a server is not implemented here.'),
+  },
+};
+
+/** Actions that the API has and this cloud has not, with the microversions at which they exist. */
+const absent: Readonly<Record<string, { readonly since?: number; readonly until?: number }>> = {
+  ...Object.fromEntries(
+    [
+      ...['resize', 'confirmResize', 'revertResize', 'migrate', 'os-migrateLive', 'evacuate', 'shelve', 'unshelve'],
+      ...['shelveOffload', 'rescue', 'unrescue', 'createBackup', 'restore', 'injectNetworkInfo', 'resetNetwork'],
+    ].map((name) => [name, {}]),
+  ),
+  trigger_crash_dump: { since: 17 },
+  addFixedIp: { until: 43 },
+  removeFixedIp: { until: 43 },
+  addFloatingIp: { until: 43 },
+  removeFloatingIp: { until: 43 },
+  'os-getVNCConsole': { until: 5 },
+  'os-getSPICEConsole': { until: 5 },
+  'os-getRDPConsole': { until: 5 },
+  'os-getSerialConsole': { until: 5 },
+};
+
+/** The action's name: the one key of the body. @throws InvalidError, ApiError 501 */
+function actionOf(request: ApiRequest): [string, ServerAction] {
+  const { body } = request;
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new InvalidError('Malformed request body', 'MalformedRequestBody');
+  const names = Object.keys(body);
+  const [name = ''] = names;
+  const known = Object.hasOwn(actions, name) ? actions[name] : undefined;
+  if (names.length > 1) throw new InvalidError(`A request names one action, not ${names.length}: ${names.join(', ')}`);
+  if (known) return [name, known];
+  const other = Object.hasOwn(absent, name) ? absent[name] : undefined;
+  const { minor } = request.microversion;
+  if (!other || minor < (other.since ?? 0) || minor > (other.until ?? Infinity))
+    throw new InvalidError(`There is no such action: ${name}`);
+  throw new ApiError(501, 'NotImplemented', `The action ${name} is not implemented here.`);
+}
+
+const act: Handler = (request, cloud) => {
+  const [, action] = actionOf(request);
+  cloud.policy.require(request.caller, `os_compute_api:${action.policy}`, {
+    project_id: request.caller.projectId,
+    user_id: request.caller.userId,
+  });
+  const { schema } = action;
+  checkBody(
+    typeof schema === 'function'
+      ? (schema as (version: { readonly minor: number }) => object)(request.microversion)
+      : schema,
+    request.body,
+  );
+  return action.run(request, cloud);
+};
+
+export const serverActionRoutes: readonly Route[] = [{ method: 'POST', path: '/servers/:id/action', handler: act }];
