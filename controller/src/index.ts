@@ -1,5 +1,6 @@
 export * from './cloud';
 export * from './conductor/engine';
+export * from './conductor/kinds';
 export * from './conductor/task';
 export * from './config';
 export * from './controller';

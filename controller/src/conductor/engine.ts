@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly stepMs?: number;
   /** Longest pause between tries; default 300 s. */
   readonly maxBackoffMs?: number;
+  /** Multiplies the time that a step waits for an answer; tests make it small. Default 1. */
+  readonly askAgainFactor?: number;
   /** Called before and after each step's run; a test kills the engine here. */
   readonly observer?: EngineObserver;
 }
@@ -64,7 +66,14 @@ type Outcome =
   | { readonly type: 'ended' };
 
 export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
-  const { leaseMs = 10_000, pollMs = 1000, stepMs = 45_000, maxBackoffMs = 300_000, observer } = options;
+  const {
+    leaseMs = 10_000,
+    pollMs = 1000,
+    stepMs = 45_000,
+    maxBackoffMs = 300_000,
+    askAgainFactor = 1,
+    observer,
+  } = options;
   const kinds = new Map(options.kinds.map((kind) => [kind.kind, kind]));
   const leases: Leases = createLeases(cloud.db, { owner: newId(), leaseMs });
   const held = new Map<string, Held>();
@@ -181,7 +190,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   async function settle(task: Task, kind: TaskKind, holder: Held, result: StepResult): Promise<Outcome> {
     switch (result.type) {
       case 'wait':
-        return { type: 'pause', ms: result.seconds * 1000, resend: true };
+        return { type: 'pause', ms: result.seconds * 1000 * askAgainFactor, resend: true };
       case 'fail':
         return failTask(task, kind, holder, result.fault);
       case 'done':

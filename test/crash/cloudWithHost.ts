@@ -1,0 +1,120 @@
+// A cloud with a simulated host, its demo content, and an engine that can be killed and started again.
+import { createMemoryBus, type AgentRole, type Bus, type Mischief } from '@cumulet/common';
+import { createEngine, taskKinds, type Engine, type EngineObserver } from '@cumulet/controller';
+import { agents, hosts, tasks } from '../../controller/src/db/entities/tasks';
+import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
+
+export interface CloudWithHost {
+  readonly test: TestCloud;
+  readonly host: SimulatedHost;
+  readonly bus: Bus;
+  /** Starts an engine, in place of one that was killed. */
+  startEngine(observer?: EngineObserver): Promise<Engine>;
+  /** Asks for a server and returns its id. */
+  boot(name?: string, changes?: Record<string, unknown>): Promise<string>;
+  /** Resolves when no task is active any more. @throws Error that lists those that are */
+  settled(seconds?: number): Promise<void>;
+  /** Fails with every difference between database and host, and with every number that does not add up. */
+  expectClean(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function content(test: TestCloud): Promise<{ image: string; network: string }> {
+  const must = async (method: string, path: string, body?: unknown, headers?: Record<string, string>) => {
+    const answer = await test.call(method, path, { token: 'admin', body, ...(headers ? { headers } : {}) });
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  };
+  const image = await must('POST', '/image/v2/images', {
+    name: 'tiny',
+    disk_format: 'raw',
+    container_format: 'bare',
+    visibility: 'public',
+  });
+  await must('PUT', `/image/v2/images/${image.id}/file`, Buffer.alloc(1024), {
+    'content-type': 'application/octet-stream',
+  });
+  await must('POST', '/compute/v2.1/flavors', { flavor: { name: 'm1.nano', id: 'nano', vcpus: 1, ram: 128, disk: 1 } });
+  const { network } = await must('POST', '/network/v2.0/networks', {
+    network: { name: 'demo', tenant_id: 'demo-project' },
+  });
+  await must('POST', '/network/v2.0/subnets', {
+    subnet: { network_id: network.id, ip_version: 4, cidr: '10.0.0.0/24', tenant_id: 'demo-project' },
+  });
+  return { image: image.id as string, network: network.id as string };
+}
+
+/** `mischief` decides the fate of each message once the cloud is there. */
+export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): Promise<CloudWithHost> {
+  let calm = true;
+  const bus = createMemoryBus((direction, message) => (calm ? 'deliver' : mischief(direction, message)));
+  const found: { host?: SimulatedHost } = {};
+  const test = await startTestCloud({ bus, host: () => found.host?.api });
+  const { cloud } = test;
+  const simulated = (found.host = createSimulatedHost('node-1', bus, test.controller.agentApi));
+  await simulated.start();
+  const { image, network } = await content(test);
+  calm = false;
+  const engines: Engine[] = [];
+
+  return {
+    test,
+    host: simulated,
+    bus,
+    async startEngine(observer) {
+      const engine = createEngine(cloud, {
+        kinds: taskKinds,
+        leaseMs: 200,
+        pollMs: 20,
+        maxBackoffMs: 30,
+        askAgainFactor: 0.01,
+        ...(observer ? { observer } : {}),
+      });
+      engines.push(engine);
+      await engine.start();
+      return engine;
+    },
+    async boot(name = 'server', changes = {}) {
+      const answer = await test.call('POST', '/compute/v2.1/servers', {
+        token: 'demo',
+        body: { server: { name, imageRef: image, flavorRef: 'nano', networks: [{ uuid: network }], ...changes } },
+      });
+      if (answer.status !== 202) throw new Error(`boot: ${answer.status} ${JSON.stringify(answer.body)}`);
+      return answer.body.server.id as string;
+    },
+    async settled(seconds = 20) {
+      const end = Date.now() + seconds * 1000;
+      for (;;) {
+        const active = await cloud.db.read((session) => session.find(tasks, { where: { active: 1 } }));
+        if (active.length === 0) return;
+        if (Date.now() > end)
+          throw new Error(
+            `stuck: ${active.map((task) => `${task.kind} in ${task.step}: ${task.error ?? 'no error'}`).join('; ')}`,
+          );
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    },
+    async expectClean() {
+      const answer = await test.call('GET', '/cumulet/v1/audit', { token: 'admin' });
+      expect(answer.status).toBe(200);
+      expect(answer.body.findings.map((finding: { message: string }) => finding.message)).toEqual([]);
+    },
+    async stop() {
+      await Promise.all(engines.map((engine) => engine.kill()));
+      await simulated.stop();
+      await test.stop();
+    },
+  };
+}
+
+/** Makes the agents of a host look silent for long. */
+export async function silence(world: CloudWithHost, role: AgentRole): Promise<void> {
+  await world.test.cloud.db.write((session) => session.update(agents, { role }, { heard_at: 0 }));
+}
+
+/** A host's claimed room, for assertions. */
+export const usedOf = async (world: CloudWithHost) =>
+  (await world.test.cloud.db.read((session) => session.find(hosts))).map(
+    ({ used_vcpus, used_memory_mib, used_disk_gib }) => ({ used_vcpus, used_memory_mib, used_disk_gib }),
+  );

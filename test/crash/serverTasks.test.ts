@@ -1,0 +1,177 @@
+// The generic crash test: every task kind at every step, run twice, killed before and after, failing, its messages lost,
+// doubled and late. Whatever happens, every task ends, and database and host agree.
+import { HostError, type Mischief } from '@cumulet/common';
+import { taskKinds, type EngineObserver } from '@cumulet/controller';
+import { servers } from '../../controller/src/db/entities/compute';
+import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
+
+type FaultName =
+  | 'killed before'
+  | 'killed after'
+  | 'fails once'
+  | 'runs twice'
+  | 'command lost'
+  | 'reply lost'
+  | 'command doubled'
+  | 'reply doubled'
+  | 'reply late';
+const FAULTS: readonly FaultName[] = [
+  'killed before',
+  'killed after',
+  'fails once',
+  'runs twice',
+  'command lost',
+  'reply lost',
+  'command doubled',
+  'reply doubled',
+  'reply late',
+];
+
+/** How a task of each kind comes about: what is done first, then the call that begins it. */
+const scenarios: Readonly<Record<string, { readonly before: readonly string[]; readonly action: string }>> = {
+  'server.create': { before: [], action: 'create' },
+  'server.delete': { before: ['create'], action: 'delete' },
+  'server.cleanup': { before: [], action: 'create and fail' },
+  'server.stop': { before: ['create'], action: 'os-stop' },
+  'server.start': { before: ['create', 'os-stop'], action: 'os-start' },
+  'server.reboot': { before: ['create'], action: 'reboot' },
+  'server.pause': { before: ['create'], action: 'pause' },
+  'server.unpause': { before: ['create', 'pause'], action: 'unpause' },
+  'server.suspend': { before: ['create'], action: 'suspend' },
+  'server.resume': { before: ['create', 'suspend'], action: 'resume' },
+  'server.rebuild': { before: ['create'], action: 'rebuild' },
+};
+
+async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
+  if (action === 'create') return world.boot();
+  if (action === 'create and fail') {
+    world.host.before = (kind) => {
+      if (kind === 'server.ensure') throw new HostError('guest_refused', 'this guest can not start', false);
+    };
+    return world.boot();
+  }
+  const path = `/compute/v2.1/servers/${id}`;
+  const image = (await world.test.call('GET', path)).body.server?.image?.id as string | undefined;
+  const bodies: Record<string, unknown> = {
+    reboot: { reboot: { type: 'HARD' } },
+    rebuild: { rebuild: { imageRef: image } },
+  };
+  const answer =
+    action === 'delete'
+      ? await world.test.call('DELETE', path)
+      : await world.test.call('POST', `${path}/action`, { body: bodies[action] ?? { [action]: null } });
+  if (answer.status >= 300) throw new Error(`${action}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return id;
+}
+
+interface Fault {
+  readonly mischief: Mischief;
+  readonly observer: EngineObserver;
+  /** Told when an engine must die. */
+  onDeath: () => void;
+  armed: boolean;
+  /** Whether the fault has struck. */
+  struck: boolean;
+}
+
+function faultAt(kind: string, step: string, name: FaultName): Fault {
+  const strike = (): boolean => {
+    if (!fault.armed || fault.struck) return false;
+    return (fault.struck = true);
+  };
+  const die = async (): Promise<never> => {
+    fault.onDeath();
+    await new Promise((resolve) => setImmediate(resolve));
+    throw new Error('killed');
+  };
+  const here = (task: { kind: string; step: string }): boolean => task.kind === kind && task.step === step;
+  const fault: Fault = {
+    armed: false,
+    struck: false,
+    onDeath: () => undefined,
+    mischief: (direction, message) => {
+      if (message.step !== step || !name.startsWith(direction)) return 'deliver';
+      if (!strike()) return 'deliver';
+      if (name.endsWith('lost')) return 'drop';
+      return name.endsWith('doubled') ? 'double' : { delayMs: 600 };
+    },
+    observer: {
+      beforeStep: async (task) => {
+        if (name === 'killed before' && here(task) && strike()) await die();
+      },
+      afterStep: async (task) => {
+        if (!here(task)) return;
+        if (name === 'killed after' && strike()) await die();
+        if ((name === 'fails once' || name === 'runs twice') && strike()) throw new Error('this run does not count');
+      },
+    },
+  };
+  return fault;
+}
+
+async function play(kind: string, step: string, name: FaultName): Promise<void> {
+  const fault = faultAt(kind, step, name);
+  const world = await startCloudWithHost(fault.mischief);
+  try {
+    let engine = await world.startEngine(fault.observer);
+    let restarted: Promise<void> | undefined;
+    fault.onDeath = () => {
+      restarted = engine.kill().then(async () => {
+        engine = await world.startEngine(fault.observer);
+      });
+    };
+    const scenario = scenarios[kind];
+    if (!scenario) throw new Error(`no scenario makes a task of kind ${kind}`);
+    let id = '';
+    for (const action of scenario.before) {
+      id = await act(world, action, id);
+      await world.settled();
+    }
+    fault.armed = true;
+    id = await act(world, scenario.action, id);
+    await world.settled();
+    await restarted;
+    await world.settled();
+    await world.expectClean();
+    const server = await world.test.cloud.db.read((session) => session.findOne(servers, { id }));
+    const state = server?.deleted_at === null ? server.vm_state : 'gone';
+    expect(state).toBe(
+      kind === 'server.delete' ? 'gone' : kind === 'server.cleanup' ? 'error' : (finalStates[kind] ?? 'active'),
+    );
+    if (kind === 'server.cleanup') expect(server?.fault?.message).toContain('this guest can not start');
+    // And everything that was made goes again.
+    world.host.before = () => undefined;
+    if (state !== 'gone') {
+      await act(world, 'delete', id);
+      await world.settled();
+    }
+    await world.expectClean();
+    expect([world.host.domains.size, world.host.disks.size, world.host.taps.size]).toEqual([0, 0, 0]);
+  } finally {
+    await world.stop();
+  }
+}
+
+const finalStates: Readonly<Record<string, string>> = {
+  'server.stop': 'stopped',
+  'server.pause': 'paused',
+  'server.suspend': 'suspended',
+};
+
+test('every kind of task has a scenario', () => {
+  expect(taskKinds.map(({ kind }) => kind).sort()).toEqual(Object.keys(scenarios).sort());
+});
+
+describe.each(taskKinds.map((kind) => [kind.kind, Object.keys(kind.steps)] as const))('%s', (kind, steps) => {
+  test.each(steps)(
+    'step %s survives every fault',
+    async (step) => {
+      const results = await Promise.allSettled(FAULTS.map((name) => play(kind, step, name)));
+      const failures = results.flatMap((result, at) =>
+        result.status === 'rejected' ? [`${FAULTS[at] ?? ''}: ${String((result.reason as Error).message)}`] : [],
+      );
+      expect(failures).toEqual([]);
+    },
+    120_000,
+  );
+});
