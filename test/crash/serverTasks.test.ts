@@ -46,7 +46,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
   if (action === 'create') return world.boot();
   if (action === 'create and fail') {
     world.host.before = (kind) => {
-      if (kind === 'server.ensure') throw new HostError('guest_refused', 'this guest can not start', false);
+      if (kind === 'server.ensure') throw new HostError('guest_refused', 'this guest can not start', { retryable: false });
     };
     return world.boot();
   }
