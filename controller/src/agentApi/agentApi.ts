@@ -5,6 +5,7 @@ import { IsNull, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
 import { agents, hosts, residues, type Host } from '../db/entities/tasks';
 import { answerMetadata } from '../services/compute/metadata';
+import { openImageBytes } from '../services/image/store';
 import { networkChanges } from '../services/network/networkChanges';
 import { markPorts } from '../services/network/serverPorts';
 import { reportServers } from './serverReports';
@@ -83,7 +84,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     networkChanges: (host, since) => networkChanges(cloud, host, since),
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
-    openImage: () => Promise.reject(new CumuletError('not_there', 'images are not there yet')),
+    openImage: (_host, digest) => openImageBytes(cloud, digest),
     metadata: (request) => answerMetadata(cloud, request),
   };
 }
