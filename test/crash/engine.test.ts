@@ -387,18 +387,32 @@ describe('questions to agents', () => {
     });
   });
 
-  test('an unanswered question is asked again under a new number, and the late answer only goes to the timeline', async () => {
+  test('an unanswered question is asked again, and whatever round is answered first ends the wait', async () => {
     const commands: Command[] = [];
     await bus.onCommand('h1', 'compute', (command) => {
       commands.push(command);
       const [first] = commands;
-      if (commands.length === 2 && first)
-        void bus.sendReply(replyTo(first, { observed: { said: 'late' } })).then(() => bus.sendReply(replyTo(command)));
+      if (commands.length === 2 && first) void bus.sendReply(replyTo(first));
     });
     await run([kindOf({ one: asking })]);
     const id = await begin();
     await ended(id);
     expect(commands.map(({ send }) => send)).toEqual([1, 2]);
+    expect(await timeline(id)).toEqual(['one wait', 'one done']);
+  });
+
+  test('a failure of an earlier round does not count any more and goes to the timeline', async () => {
+    const commands: Command[] = [];
+    const fault = { code: 'x', message: 'gone wrong', retryable: false };
+    await bus.onCommand('h1', 'compute', (command) => {
+      commands.push(command);
+      const [first] = commands;
+      if (commands.length < 2 || !first) return;
+      void bus.sendReply(replyTo(first, { outcome: 'failed', fault })).then(() => bus.sendReply(replyTo(command)));
+    });
+    await run([kindOf({ one: asking })]);
+    const id = await begin();
+    expect((await ended(id)).error).toBeNull();
     expect(await timeline(id)).toEqual(['one wait', 'one late', 'one done']);
   });
 

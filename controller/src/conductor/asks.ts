@@ -8,11 +8,18 @@ import { HostFault, type AskTarget, type Facts, type StepContext } from './task'
 /** Which commands of a task's current round have been sent by this process. */
 export type SentCommands = Set<string>;
 
-/** The answers to the current round of a task. */
+/**
+ * The answers that count: what a host said it has done in this step, in whatever round (the desired state is the same), and what
+ * failed in the current round. Were earlier successes ignored, a host slower than the time between rounds would never be heard.
+ */
 export async function repliesOf(cloud: Cloud, task: Task): Promise<TaskReply[]> {
+  const { id: task_id, step, send } = task;
   return cloud.db.read((session) =>
     session.find(taskReplies, {
-      where: { task_id: task.id, step: task.step, send: task.send },
+      where: [
+        { task_id, step, outcome: 'done' },
+        { task_id, step, send },
+      ],
       order: { sequence: 'ASC' },
     }),
   );
@@ -37,7 +44,8 @@ export function createAsk(
   sent: SentCommands,
 ): StepContext['ask'] {
   return async (kind, target: AskTarget, body) => {
-    const reply = replies.find((one) => one.kind === kind && one.host === target.host);
+    const own = replies.filter((one) => one.kind === kind && one.host === target.host);
+    const reply = own.find((one) => one.outcome === 'done') ?? own[0];
     if (reply) return answerOf(reply);
     const key = `${task.step}/${task.send}/${kind}/${target.host}`;
     if (sent.has(key)) return undefined;
@@ -59,11 +67,12 @@ export function createAsk(
   };
 }
 
-/** Records a reply in the transaction that makes its task due. One for another step or round only goes to the timeline. */
+/** Records a reply in the transaction that makes its task due. One that no longer counts only goes to the timeline. */
 export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
   const now = cloud.clock.now();
   await cloud.db.write(async (session) => {
-    const due = { id: reply.task, step: reply.step, send: reply.send, active: 1 };
+    const round = reply.outcome === 'done' ? {} : { send: reply.send };
+    const due = { id: reply.task, step: reply.step, active: 1, ...round };
     const counted = (await session.update(tasks, due, { run_at: now })) === 1;
     if (counted) {
       const { task, step, send, host, kind, outcome, observed, fault } = reply;
