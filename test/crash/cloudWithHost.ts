@@ -1,7 +1,6 @@
 // A cloud with a simulated host, its demo content, and an engine that can be killed and started again.
-import { createMemoryBus, newId, type AgentRole, type Bus, type Mischief } from '@cumulet/common';
+import { createMemoryBus, type AgentRole, type Bus, type Mischief } from '@cumulet/common';
 import { createEngine, taskKinds, type Engine, type EngineObserver } from '@cumulet/controller';
-import { networks, subnets } from '../../controller/src/db/entities/network';
 import { agents, hosts, tasks } from '../../controller/src/db/entities/tasks';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
@@ -37,49 +36,13 @@ async function content(test: TestCloud): Promise<{ image: string; network: strin
     'content-type': 'application/octet-stream',
   });
   await must('POST', '/compute/v2.1/flavors', { flavor: { name: 'm1.nano', id: 'nano', vcpus: 1, ram: 128, disk: 1 } });
-  const network = newId();
-  await test.cloud.db.write(async (session) => {
-    const row = {
-      project_id: 'demo-project',
-      name: 'demo',
-      description: '',
-      created_at: 0,
-      updated_at: 0,
-      revision: 0,
-    };
-    await session.insert(networks, {
-      ...row,
-      id: network,
-      admin_state_up: true,
-      status: 'ACTIVE',
-      mtu: 1450,
-      port_security_enabled: true,
-      network_type: 'vxlan',
-      physical_network: null,
-      segmentation_id: 1,
-      dns_domain: '',
-      external: false,
-      is_default: false,
-      availability_zone_hints: [],
-    });
-    await session.insert(subnets, {
-      ...row,
-      id: newId(),
-      network_id: network,
-      ip_version: 4,
-      cidr: '10.0.0.0/24',
-      gateway_ip: '10.0.0.1',
-      enable_dhcp: false,
-      allocation_pools: [{ start: '10.0.0.2', end: '10.0.0.254' }],
-      dns_nameservers: [],
-      host_routes: [],
-      ipv6_ra_mode: null,
-      ipv6_address_mode: null,
-      service_types: [],
-      subnetpool_id: null,
-    });
+  const { network } = await must('POST', '/network/v2.0/networks', {
+    network: { name: 'demo', project_id: 'demo-project' },
   });
-  return { image: image.id as string, network };
+  await must('POST', '/network/v2.0/subnets', {
+    subnet: { network_id: network.id, ip_version: 4, cidr: '10.0.0.0/24', project_id: 'demo-project' },
+  });
+  return { image: image.id as string, network: network.id as string };
 }
 
 /** `mischief` decides the fate of each message once the cloud is there. */

@@ -1,5 +1,5 @@
 // The audit: database against hosts, and the database against itself. It changes nothing.
-import { messageOf } from '@cumulet/common';
+import { messageOf, type NetworkObject } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, IsNull, Not, type ReadSession } from '../../db';
 import { computeUsages, servers, type Server } from '../../db/entities/compute';
@@ -25,6 +25,17 @@ function serverResources(server: Server, busy: boolean): ExpectedResource[] {
 
 const NETWORK_KINDS = { network: 'bridge', port: 'tap', router: 'namespace', security_group: null } as const;
 
+/** Ids that interfaces and rules of an object carry besides its own. */
+function partsOf(object: NetworkObject): string[] {
+  if (object.kind === 'network') return object.dhcp ? [object.dhcp.port_id] : [];
+  if (object.kind !== 'router') return [];
+  const ports = [...object.interfaces, ...(object.gateway ? [object.gateway] : [])].map(({ port_id }) => port_id);
+  return [...ports, ...object.floating_ips.map(({ id }) => id)];
+}
+
+/** Made once per host, for nobody in particular. */
+const HOST_WIDE: readonly ExpectedResource[] = [{ kind: 'external-bridge', id: 'external', required: false }];
+
 async function networkResources(
   cloud: Cloud,
   host: string,
@@ -34,14 +45,12 @@ async function networkResources(
   const portIds = objects.filter((object) => object.kind === 'port').map(({ id }) => id);
   const devices = await cloud.db.read((session) => session.find(ports, { where: { id: In(portIds) } }));
   const unsettled = new Set(devices.filter((port) => busyServers.has(port.device_id)).map(({ id }) => id));
-  return objects.map((object) => {
+  return objects.flatMap((object): ExpectedResource[] => {
     const kind = NETWORK_KINDS[object.kind];
     const physical = object.kind === 'network' && object.attachment.type === 'physical';
-    return {
-      kind: kind ?? object.kind,
-      id: object.id,
-      required: kind !== null && !physical && !unsettled.has(object.id),
-    };
+    const required = kind !== null && !physical && !unsettled.has(object.id);
+    const parts = partsOf(object).map((id) => ({ kind: 'part', id, required: false }));
+    return [{ kind: kind ?? object.kind, id: object.id, required }, ...parts];
   });
 }
 
@@ -60,6 +69,7 @@ async function auditHost(
   try {
     const found = await api.inventoryOfResources();
     const expected = [
+      ...HOST_WIDE,
       ...here.flatMap((server) => serverResources(server, busy.has(server.id))),
       ...(await networkResources(cloud, host.name, busy)),
     ];
