@@ -1,0 +1,201 @@
+// A stand-in for libvirt at the client's interface; `hypervisorContract` holds it to what the real one does.
+import { EventEmitter } from 'node:events';
+import type { Hypervisor } from '@cumulet/compute-agent';
+import { ErrorCode, LibvirtError, XmlFlag, type DomainReference, type DomainStateName } from '@cumulet/libvirt';
+
+interface FakeDomain {
+  name: string;
+  uuid: string;
+  id: number;
+  state: DomainStateName;
+  reason: number;
+  saved: string | undefined;
+  config: string;
+  live: string | undefined;
+}
+
+export interface FakeHypervisor {
+  readonly hypervisor: Hypervisor;
+  /** Names of the calls that change something, in their order. */
+  readonly calls: string[];
+  readonly domains: Map<string, FakeDomain>;
+  /** What the guest does when the power button is pressed; off at once unless told. */
+  onPowerButton: (domain: FakeDomain) => void;
+  /** Makes the next call of this name fail. */
+  failNext(call: string, error: Error): void;
+  /** Switches a domain off as if by itself. */
+  stopped(uuid: string, reason: number): void;
+  emit(event: 'connected'): void;
+}
+
+/** An error as the daemon sends it. */
+export function libvirtError(code: number, message: string | undefined = 'refused', procedure = 'FAKE'): LibvirtError {
+  const nothing = {
+    dom: undefined,
+    str1: undefined,
+    str2: undefined,
+    str3: undefined,
+    int1: 0,
+    int2: 0,
+    net: undefined,
+  };
+  return new LibvirtError(procedure, { code, domain: 10, message, level: 2, ...nothing });
+}
+
+const STATES = ['none', 'running', 'blocked', 'paused', 'shutting-down', 'shut-off', 'crashed', 'pm-suspended'];
+const element = (xml: string, name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1] ?? '';
+
+export function fakeHypervisor(): FakeHypervisor {
+  const events = new EventEmitter();
+  const domains = new Map<string, FakeDomain>();
+  const calls: string[] = [];
+  const failures = new Map<string, Error>();
+  let nextId = 1;
+
+  const doCall = (name: string): void => {
+    calls.push(name);
+    const error = failures.get(name);
+    failures.delete(name);
+    if (error) throw error;
+  };
+  const known = (uuid: string): FakeDomain => {
+    const domain = domains.get(uuid);
+    if (!domain) throw libvirtError(ErrorCode.NO_DOMAIN, `no domain ${uuid}`);
+    return domain;
+  };
+  const lifecycle = (domain: FakeDomain, event: string): void => {
+    setImmediate(() =>
+      events.emit('lifecycle', { domain: { name: domain.name, uuid: domain.uuid, id: domain.id }, event, detail: '' }),
+    );
+  };
+  const off = (domain: FakeDomain, reason: number): void => {
+    Object.assign(domain, { state: 'shut-off', reason, live: undefined, id: -1 });
+    lifecycle(domain, 'stopped');
+  };
+  const active = (uuid: string): FakeDomain => {
+    const domain = known(uuid);
+    if (domain.live === undefined) throw libvirtError(ErrorCode.OPERATION_INVALID, 'domain is not running');
+    return domain;
+  };
+  const reference = ({ name, uuid, id }: FakeDomain): DomainReference => ({ name, uuid, id });
+
+  const methods = {
+    close: async () => undefined,
+    domains: async () => [...domains.values()].map(reference),
+    lookupDomain: async (uuid: string) => {
+      doCallQuietly('lookupDomain');
+      const domain = domains.get(uuid);
+      return domain && reference(domain);
+    },
+    domainState: async (uuid: string) => {
+      doCallQuietly('domainState');
+      const domain = domains.get(uuid);
+      return domain && { state: domain.state, reason: domain.reason };
+    },
+    domainXml: async (uuid: string, flags = 0) => {
+      const domain = known(uuid);
+      return (flags & XmlFlag.INACTIVE) === 0 ? (domain.live ?? domain.config) : domain.config;
+    },
+    hasManagedSave: async (uuid: string) => known(uuid).saved !== undefined,
+    allDomainStats: async () =>
+      [...domains.values()].map((domain) => ({
+        domain: reference(domain),
+        statistics: { 'state.state': STATES.indexOf(domain.state), 'state.reason': domain.reason },
+      })),
+    defineDomain: async (xml: string) => {
+      doCall('defineDomain');
+      const [name, uuid] = [element(xml, 'name'), element(xml, 'uuid')];
+      const domain = domains.get(uuid);
+      if (domain) domain.config = xml;
+      else
+        domains.set(uuid, {
+          name,
+          uuid,
+          id: -1,
+          state: 'shut-off',
+          reason: 0,
+          saved: undefined,
+          config: xml,
+          live: undefined,
+        });
+      return reference(known(uuid));
+    },
+    startDomain: async (uuid: string, { paused = false } = {}) => {
+      doCall('startDomain');
+      const domain = known(uuid);
+      if (domain.live !== undefined) {
+        if (domain.state === 'running' || (paused && domain.state === 'paused')) return;
+        throw libvirtError(ErrorCode.OPERATION_INVALID, 'domain is already running');
+      }
+      Object.assign(domain, { live: domain.saved ?? domain.config, saved: undefined, id: nextId++, reason: 1 });
+      domain.state = paused ? 'paused' : 'running';
+      lifecycle(domain, 'started');
+    },
+    shutdownDomain: async (uuid: string) => {
+      doCall('shutdownDomain');
+      fake.onPowerButton(active(uuid));
+    },
+    destroyDomain: async (uuid: string) => {
+      doCall('destroyDomain');
+      const domain = domains.get(uuid);
+      if (domain?.live !== undefined) off(domain, 2);
+    },
+    undefineDomain: async (uuid: string) => {
+      doCall('undefineDomain');
+      domains.delete(uuid);
+    },
+    suspendDomain: async (uuid: string) => {
+      doCall('suspendDomain');
+      const domain = active(uuid);
+      domain.state = 'paused';
+      lifecycle(domain, 'suspended');
+    },
+    resumeDomain: async (uuid: string) => {
+      doCall('resumeDomain');
+      const domain = active(uuid);
+      domain.state = 'running';
+      lifecycle(domain, 'resumed');
+    },
+    managedSave: async (uuid: string) => {
+      doCall('managedSave');
+      const domain = active(uuid);
+      domain.saved = domain.live;
+      off(domain, 5);
+    },
+    managedSaveRemove: async (uuid: string) => {
+      doCall('managedSaveRemove');
+      known(uuid).saved = undefined;
+    },
+    nodeInfo: async () => ({
+      model: 'x86_64',
+      memoryKiB: 2048 * 1024,
+      cpus: 2,
+      mhz: 0,
+      nodes: 1,
+      sockets: 1,
+      cores: 2,
+      threads: 1,
+    }),
+    version: async () => ({ library: '9.0.0', hypervisor: '7.2.22' }),
+    capabilities: async () =>
+      '<capabilities><host><cpu><arch>x86_64</arch><model>Test</model><vendor>V</vendor></cpu></host></capabilities>',
+    domainCapabilities: async () => '<domainCapabilities><domain>kvm</domain></domainCapabilities>',
+    on: (name: string, listener: (event: never) => void) => events.on(name, listener as (event: unknown) => void),
+  };
+  /** Looking is not worth remembering, but may fail too. */
+  function doCallQuietly(name: string): void {
+    doCall(name);
+    calls.pop();
+  }
+
+  const fake: FakeHypervisor = {
+    hypervisor: methods as unknown as Hypervisor,
+    calls,
+    domains,
+    onPowerButton: (domain) => off(domain, 1),
+    failNext: (call, error) => void failures.set(call, error),
+    stopped: (uuid, reason) => off(known(uuid), reason),
+    emit: (event) => void events.emit(event),
+  };
+  return fake;
+}
