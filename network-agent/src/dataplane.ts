@@ -1,19 +1,30 @@
 // Makes the host's networking so: links, rules, namespaces, DHCP, in the order in which a port is never open without its rules.
-import { messageOf, type Clock, type Exec, type HostResource, type Logger, type NetworkState } from '@cumulet/common';
+import {
+  messageOf,
+  type Clock,
+  type Exec,
+  type HostResource,
+  type Logger,
+  type NetworkState,
+  type RouterState,
+} from '@cumulet/common';
+import { join } from 'node:path';
 import type { NetworkAgentConfig } from './config';
-import { dhcpFiles, METADATA_ADDRESS } from './dhcp';
+import { dhcpFiles, METADATA_ADDRESS, METADATA_ADDRESS6 } from './dhcp';
 import { nothingDesired, type Desired } from './desired';
 import { createDhcpServers } from './dnsmasq';
 import { staleFlows } from './firewall/conntrack';
 import { parseBridgeAlias } from './firewall/zones';
 import { inventoryOf } from './inventory';
+import { createAppliedFile } from './appliedFile';
 import { runSteps } from './ipBatch';
 import { planLinks, type LinkPlan, type ObservedLinks } from './linkPlan';
 import { desiredLinks, type DesiredLinks, type DesiredVeth } from './links';
-import { METADATA_ADDRESS6, type Listeners } from './listeners';
+import type { Listeners } from './listeners';
 import { bridgeName, parseNamespace, routerNamespace } from './names';
 import { observeLinks } from './observe';
-import { applyNamespace, createRouters, deleteFlows } from './routers';
+import { applyNamespace, createRouters, deleteFlows, DHCP_SYSCTLS } from './routers';
+import { advertFiles } from './routerAdvert';
 import { createRuleset, RefusedRules } from './ruleset';
 import { planRules, type Wiring } from './rulesPlan';
 
@@ -47,7 +58,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
   const routers = createRouters(exec, prefix, log);
   const dhcp = createDhcpServers(exec, config.stateDir, clock, log);
   const dhcpApplied = new Map<string, string>();
-  let last: { desired: Desired; zones: ReadonlyMap<string, number> } | undefined;
+  const memory = createAppliedFile(join(config.stateDir, 'applied.json'), log);
 
   const applyRules = async (wiring: Wiring, desired: Desired): Promise<ReadonlyMap<string, string>> => {
     const plan = planRules(wiring, desired);
@@ -74,7 +85,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const { mac } = network.dhcp;
     const state = { links: [{ name: veth.name, alias: veth.portId, mac, mtu: veth.mtu, addresses }], routes: [] };
     const text = JSON.stringify(state);
-    if (fresh || full || dhcpApplied.get(network.id) !== text) await applyNamespace(exec, veth.namespace, state, fresh);
+    if (fresh || full || dhcpApplied.get(network.id) !== text)
+      await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
     dhcpApplied.set(network.id, text);
     const files = dhcpFiles(network, veth.portId, dhcp.directory(network.id));
     for (const problem of files.problems.values()) log.warn({ network: network.id }, problem);
@@ -82,6 +94,12 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       dhcp.ensure(network.id, veth.namespace, files),
       listeners.ensure(network.id, veth.namespace, veth.name),
     ]);
+  };
+
+  const announce = async (router: RouterState, desired: Desired): Promise<void> => {
+    const files = advertFiles(router, desired.networks);
+    if (files) await dhcp.ensure(router.id, routerNamespace(prefix, router.id), files);
+    else if ((await dhcp.pid(router.id)) !== undefined) await dhcp.remove(router.id);
   };
 
   /** Namespaces of DHCP servers and routers; a failing one is a fault of its own. */
@@ -104,7 +122,13 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       if (ends.length === 0) continue;
       const fresh = !observed.namespaces.has(routerNamespace(prefix, router.id));
       const changed = ends.some((end) => !observed.links.has(end.name));
-      jobs.push({ id: router.id, run: () => routers.ensure(router, desired.networks, fresh, full || changed) });
+      jobs.push({
+        id: router.id,
+        run: async () => {
+          await routers.ensure(router, desired.networks, fresh, full || changed);
+          await announce(router, desired);
+        },
+      });
     }
     await Promise.all(
       jobs.map(async ({ id, run }) => {
@@ -125,8 +149,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
         if (parsed?.role === 'dhcp') {
           listeners.remove(parsed.id);
           dhcpApplied.delete(parsed.id);
-          await dhcp.remove(parsed.id);
         } else if (parsed) routers.forget(parsed.id);
+        if (parsed) await dhcp.remove(parsed.id);
         await exec(['ip', 'netns', 'del', name]);
       }),
     );
@@ -155,8 +179,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     observed: ObservedLinks,
     zones: ReadonlyMap<string, number>,
   ): Promise<void> => {
-    const before = last;
-    last = { desired, zones };
+    const before = await memory.read();
     const left = [...observed.links.values()].flatMap((link) => {
       const parsed = parseBridgeAlias(link.alias);
       return parsed && bridgeName(parsed.networkId) === link.name && !zones.has(link.name)
@@ -166,6 +189,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const known = before?.zones ?? zones;
     const stale = before ? staleFlows(before.desired, desired, (id) => known.get(bridgeName(id))) : [];
     await deleteFlows(exec, [...stale, ...left]);
+    memory.write({ desired, zones });
   };
 
   const mergeFaults = (into: Map<string, string>, more: ReadonlyMap<string, string>): void => {
@@ -209,6 +233,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       if (external && links.get(external.bridge)?.alias === 'cumulet external') {
         await exec(['ip', 'link', 'del', 'dev', external.bridge]);
       }
+      await memory.remove();
     },
   };
 }

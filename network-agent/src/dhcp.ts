@@ -16,6 +16,8 @@ export interface DhcpFiles {
 }
 
 export const METADATA_ADDRESS = '169.254.169.254';
+/** The metadata service's IPv6 address; a socket on it needs the interface's name. */
+export const METADATA_ADDRESS6 = 'fe80::a9fe:a9fe';
 /** Where the agent answers the questions that dnsmasq can't: the relay's address within the namespace. */
 export const RELAY_PORT = 5353;
 const LEASE_SECONDS = 86400;

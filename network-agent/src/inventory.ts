@@ -48,6 +48,15 @@ async function rules(exec: Exec): Promise<HostResource[]> {
   ];
 }
 
+/** Each server's files are in a folder named after what it serves. */
+async function directoriesOf(stateDir: string): Promise<string[]> {
+  const entries = await readdir(stateDir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}
+
 /** The host's list. Kinds: bridge, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files and the rules' kinds. */
 export async function inventoryOf(
   exec: Exec,
@@ -57,7 +66,7 @@ export async function inventoryOf(
 ): Promise<HostResource[]> {
   const [{ links, namespaces }, directories, found] = await Promise.all([
     observeLinks(exec, prefix),
-    readdir(stateDir).catch(() => []),
+    directoriesOf(stateDir),
     rules(exec),
   ]);
   const interfaces = [...links.values()].flatMap((link): HostResource[] => {

@@ -2,13 +2,10 @@
 import type { Socket } from 'node:dgram';
 import type { Server } from 'node:net';
 import { inheritSockets, type Logger, type SocketRequest } from '@cumulet/common';
-import { METADATA_ADDRESS, RELAY_PORT } from './dhcp';
+import { METADATA_ADDRESS, METADATA_ADDRESS6, RELAY_PORT } from './dhcp';
 import { relayDatagrams, relayStreams, type Upstreams } from './dnsRelay';
 import { createMetadataServer, type MetadataContext } from './metadataProxy';
 import { NETNS_DIR } from './observe';
-
-/** The metadata service's IPv6 address; it needs the interface's name. */
-export const METADATA_ADDRESS6 = 'fe80::a9fe:a9fe';
 
 export interface Listeners {
   /** Listens in a network's namespace, unless it does already. */

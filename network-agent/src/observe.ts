@@ -1,6 +1,7 @@
 // What is on the host now: interfaces, our namespaces and what is inside them.
 import { readdir } from 'node:fs/promises';
 import { CumuletError, messageOf, type Exec } from '@cumulet/common';
+import { METADATA_ADDRESS6 } from './dhcp';
 import type { ObservedLink, ObservedLinks } from './linkPlan';
 import { parseNamespace } from './names';
 import { emptyNamespace, type ObservedNamespace, type Route } from './namespacePlan';
@@ -26,7 +27,7 @@ interface JsonLink {
     readonly family?: string;
     readonly local?: string;
     readonly prefixlen?: number;
-    readonly protocol?: string;
+    readonly dynamic?: boolean;
   }[];
 }
 
@@ -75,8 +76,10 @@ export function parseNamespaceState(addresses: string, routes4: string, routes6:
   const links = parseJson<JsonLink>(addresses, 'ip address')
     .filter((link) => link.ifname !== 'lo')
     .map((link) => {
-      // The kernel makes link-local addresses by itself; ours among them have no "kernel_ll".
-      const own = (link.addr_info ?? []).filter((entry) => entry.protocol !== 'kernel_ll');
+      // The kernel makes link-local and announced addresses by itself; of the former only the metadata address is ours.
+      const own = (link.addr_info ?? []).filter(
+        ({ local = '', dynamic }) => dynamic !== true && (!local.startsWith('fe80:') || local === METADATA_ADDRESS6),
+      );
       return [
         link.ifname ?? '',
         {

@@ -9,7 +9,9 @@ import { emptyNamespace, planNamespace, type NamespaceState } from './namespaceP
 import { execIn, observeNamespace } from './observe';
 import { newOuterAddresses, ROUTER_SYSCTLS, routerPlan, staleTranslations } from './router';
 
-const DHCP_SYSCTLS = ['net.ipv4.ip_forward=0', 'net.ipv6.conf.all.forwarding=0', 'net.ipv6.conf.default.accept_ra=0'];
+export const DHCP_SYSCTLS = ['net.ipv4.ip_forward=0', 'net.ipv6.conf.all.forwarding=0'];
+/** Addresses are chosen by the controller: none is made from an announcement, none waits for a check of uniqueness. */
+const LINK_SETTINGS = ['accept_ra=0', 'accept_dad=0'];
 
 /** Brings a namespace's links and routes to a state. A new one gets its kernel settings first. */
 export async function applyNamespace(
@@ -17,11 +19,14 @@ export async function applyNamespace(
   namespace: string,
   state: NamespaceState,
   fresh: boolean,
-  sysctls: readonly string[] = DHCP_SYSCTLS,
+  sysctls: readonly string[],
 ): Promise<void> {
   const inside = execIn(exec, namespace);
-  if (fresh) await inside(['sysctl', '-q', '-w', ...sysctls]);
   const observed = fresh ? emptyNamespace : await observeNamespace(exec, namespace);
+  const added = state.links.filter((link) => observed.links.get(link.name)?.mac !== link.mac);
+  const settings = added.flatMap(({ name }) => LINK_SETTINGS.map((setting) => `net.ipv6.conf.${name}.${setting}`));
+  const all = [...(fresh ? sysctls : []), ...settings];
+  if (all.length > 0) await inside(['sysctl', '-q', '-w', ...all]);
   const lines = planNamespace(state, observed);
   if (lines.length > 0) await inside(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }

@@ -32,6 +32,7 @@ for option in ack[DHCP].options:
     if isinstance(option, tuple):
         name, value = option[0], option[1] if len(option) == 2 else list(option[1:])
         if isinstance(value, bytes):
-            value = value.decode() if value.isascii() and value.isalnum() else value.hex()
+            text = value.rstrip(b"\0")
+            value = text.decode() if text.isascii() and text.isalnum() else value.hex()
         found["mtu" if name == "interface-mtu" else str(name)] = value
 print(json.dumps(found))

@@ -134,11 +134,7 @@ export function udp(source: number, destination: number, payload: Buffer, length
 }
 
 /** An ICMP echo request with a payload. */
-export function echo(payload: Buffer): Buffer {
-  const message = Buffer.concat([Buffer.from([8, 0, 0, 0, 0, 7, 0, 1]), payload, Buffer.alloc(payload.length % 2)]);
-  message.writeUInt16BE(checksum(message), 2);
-  return message;
-}
+export const echo = (payload: Buffer): Buffer => icmp(8, 0, payload);
 
 export const tagged = (tag: string): Buffer => Buffer.from(`TAG-${tag};`);
 
@@ -148,4 +144,44 @@ export function sentinel(from: Guest, to: Guest, tag: string): Buffer {
   const head = Buffer.from([0, 1, 8, 0, 6, 4, 0, 1]);
   const fields = [macBytes(ends.fromMac), ipBytes(ends.from), Buffer.alloc(6), ipBytes(ends.to)];
   return ethernet(ends.fromMac, ends.toMac, 0x0806, Buffer.concat([head, ...fields, tagged(tag)]));
+}
+
+/** Which of these frames reach a guest, by their tags. A sentinel sent after them says when to look. */
+export async function arrivals(from: Guest, to: Guest, frames: readonly Buffer[]): Promise<string[]> {
+  const seen = await watch(to);
+  await sendFrames(from, [...frames, sentinel(from, to, 'end')]);
+  return seen.until('end');
+}
+
+/** A TCP segment without payload checks: flags SYN. */
+export function tcpSyn(source: number, destination: number, payload: Buffer): Buffer {
+  const header = Buffer.alloc(20);
+  header.writeUInt16BE(source, 0);
+  header.writeUInt16BE(destination, 2);
+  header[12] = 0x50;
+  header[13] = 0x02;
+  header.writeUInt16BE(1024, 14);
+  return Buffer.concat([header, payload]);
+}
+
+/** Gives a TCP segment the checksum that its addresses ask for: conntrack drops others as invalid. */
+export function withTcpChecksum(ends: Ends, segment: Buffer): Buffer {
+  const even = Buffer.concat([segment, Buffer.alloc(segment.length % 2)]);
+  const pseudo = Buffer.concat([ipBytes(ends.from), ipBytes(ends.to), Buffer.from([0, 6, 0, 0])]);
+  pseudo.writeUInt16BE(segment.length, 10);
+  const sum = checksum(Buffer.concat([pseudo, even]));
+  const copy = Buffer.from(segment);
+  copy.writeUInt16BE(sum, 16);
+  return copy;
+}
+
+/** An ICMP message of a type and code. */
+export function icmp(type: number, code: number, payload: Buffer): Buffer {
+  const message = Buffer.concat([
+    Buffer.from([type, code, 0, 0, 0, 7, 0, 1]),
+    payload,
+    Buffer.alloc(payload.length % 2),
+  ]);
+  message.writeUInt16BE(checksum(message), 2);
+  return message;
 }

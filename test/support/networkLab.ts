@@ -50,6 +50,8 @@ export interface NetworkLab {
   agent(config?: Partial<NetworkAgentConfig>, run?: Exec): Promise<NetworkAgent>;
   /** Changes the desired state: objects are put, ids are removed. */
   change(objects: readonly NetworkObject[], gone?: readonly { kind: NetworkObject['kind']; id: string }[]): number;
+  /** The desired state as it is now. */
+  objects(): NetworkObject[];
   /** Sends ports.ensure or ports.remove as the controller does, and waits for the reply. */
   command(kind: 'ports.ensure' | 'ports.remove', portIds: readonly string[]): Promise<Reply>;
   /** A namespace whose eth0 is the other end of the port's link; addresses are set unless `bare`. */
@@ -157,6 +159,7 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       await agent.start();
       return agent;
     },
+    objects: () => [...objects.values()].map((entry) => entry.object),
     change: (put, remove = []) => {
       sequence++;
       for (const object of put) objects.set(object.id, { object, at: sequence });
@@ -188,6 +191,7 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       await onHost(['ip', 'link', 'set', 'dev', tap, 'alias', port.id]);
       plugged.add(port.id);
       await run(['ip', 'link', 'set', 'dev', 'eth0', 'address', port.mac]);
+      await run(['sysctl', '-q', '-w', 'net.ipv6.conf.eth0.accept_dad=0']);
       await run(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
       if (!bare) {
         for (const { address } of port.fixed_ips) {

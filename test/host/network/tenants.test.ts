@@ -1,6 +1,6 @@
 // Two tenants with the same addresses on one host at the same time: their packets share a kernel and never a flow.
 import { randomUUID } from 'node:crypto';
-import { between, echo, ipv4, sendFrames, sentinel, tagged, udp, watch } from '../../support/frames';
+import { arrivals, between, echo, ipv4, sendFrames, sentinel, tagged, udp, watch } from '../../support/frames';
 import {
   createNetworkLab,
   pings,
@@ -45,29 +45,23 @@ async function tenant(group: SecurityGroupState): Promise<Tenant> {
 const datagram = (from: Guest, to: Guest, tag: string, back = false): Buffer =>
   ipv4(between(from, to), 17, back ? udp(5000, 4000, tagged(tag)) : udp(4000, 5000, tagged(tag)));
 
-async function arrives(from: Guest, to: Guest, frames: readonly Buffer[]): Promise<string[]> {
-  const seen = await watch(to);
-  await sendFrames(from, [...frames, sentinel(from, to, 'end')]);
-  return seen.until('end');
-}
-
 async function establish({ one, two }: Tenant): Promise<void> {
-  expect(await arrives(one, two, [datagram(one, two, 'hello')])).toEqual(['hello']);
-  expect(await arrives(two, one, [datagram(two, one, 'answer', true)])).toEqual(['answer']);
+  expect(await arrivals(one, two, [datagram(one, two, 'hello')])).toEqual(['hello']);
+  expect(await arrivals(two, one, [datagram(two, one, 'answer', true)])).toEqual(['answer']);
 }
 
 test('the same 5-tuple at the same time is judged by each tenant alone', async () => {
   await lab.agent();
   const a = await tenant(udp5000());
   const b = await tenant(securityGroup([]));
-  expect(await arrives(b.one, b.two, [datagram(b.one, b.two, 'before')])).toEqual([]);
+  expect(await arrivals(b.one, b.two, [datagram(b.one, b.two, 'before')])).toEqual([]);
   await establish(a);
-  expect(await arrives(b.one, b.two, [datagram(b.one, b.two, 'during')])).toEqual([]);
-  expect(await arrives(a.one, a.two, [datagram(a.one, a.two, 'again')])).toEqual(['again']);
+  expect(await arrivals(b.one, b.two, [datagram(b.one, b.two, 'during')])).toEqual([]);
+  expect(await arrivals(a.one, a.two, [datagram(a.one, a.two, 'again')])).toEqual(['again']);
   // Without the zones the other tenant's flow would be taken for this one's: the attack is real.
   await lab.exec(['nft', 'delete', 'table', 'inet', 'cumulet']);
   await establish(a);
-  expect(await arrives(b.one, b.two, [datagram(b.one, b.two, 'unzoned')])).toEqual(['unzoned']);
+  expect(await arrivals(b.one, b.two, [datagram(b.one, b.two, 'unzoned')])).toEqual(['unzoned']);
 });
 
 test('a first fragment of one tenant and the second of another never become one packet', async () => {
@@ -102,7 +96,7 @@ test('removing a rule cuts the flow that it let in, and leaves the others', asyn
   await establish(a);
   lab.change([{ ...group, rules: group.rules.filter((entry) => entry.protocol !== 'udp') }]);
   expect(await lab.command('ports.ensure', [a.two.port.id])).toMatchObject({ outcome: 'done' });
-  expect(await arrives(a.one, a.two, [datagram(a.one, a.two, 'late')])).toEqual([]);
+  expect(await arrivals(a.one, a.two, [datagram(a.one, a.two, 'late')])).toEqual([]);
   expect(await pings(a.one, '10.0.0.12')).toBe(true);
 });
 

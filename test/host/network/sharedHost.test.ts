@@ -1,0 +1,189 @@
+// A host that is not ours alone: other people's rules stay as they are and don't get in our way, and tampering is noticed.
+import {
+  createNetworkLab,
+  pings,
+  rule,
+  securityGroup,
+  serverPort,
+  tenantNetwork,
+  withHosts,
+  type Guest,
+  type NetworkLab,
+} from '../../support/networkLab';
+import { interfaceName, systemClock, type PortState, type SecurityGroupState } from '@cumulet/common';
+
+jest.setTimeout(60_000);
+let lab: NetworkLab;
+beforeEach(async () => {
+  lab = await createNetworkLab();
+});
+afterEach(async () => {
+  await lab.close();
+});
+
+const FOREIGN = `*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -p icmp -j DOCKER
+-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+-A DOCKER -d 172.17.0.12/32 -p icmp -j DNAT --to-destination 172.17.0.99
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A DOCKER-USER -m comment --comment "somebody else's" -j RETURN
+COMMIT
+`;
+
+async function pair(cidr = '10.0.0.0/24'): Promise<{ one: Guest; two: Guest; group: SecurityGroupState }> {
+  const base = cidr.replace('0/24', '');
+  const group = securityGroup([rule({ protocol: 'icmp' })]);
+  const network = tenantNetwork(cidr);
+  const ports: [PortState, PortState] = [
+    serverPort(network, `${base}11`, [group.id]),
+    serverPort(network, `${base}12`, [group.id]),
+  ];
+  lab.change([group, withHosts(network, ports), ...ports]);
+  const [one, two] = [await lab.guest(ports[0]), await lab.guest(ports[1])];
+  expect(
+    await lab.command(
+      'ports.ensure',
+      ports.map((port) => port.id),
+    ),
+  ).toMatchObject({ outcome: 'done' });
+  return { one, two, group };
+}
+
+/** All rules but ours, without counters and times. */
+async function foreignRules(): Promise<string[]> {
+  const saved = await Promise.all(['iptables-save', 'ip6tables-save'].map((command) => lab.exec([command])));
+  const lines = saved.flatMap(({ stdout }) => stdout.split('\n'));
+  return lines
+    .filter((line) => line !== '' && !line.startsWith('#') && !line.includes('cumulet-'))
+    .map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
+}
+
+const eventually = async (check: () => Promise<boolean>): Promise<boolean> => {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await check()) return true;
+    await systemClock.sleep(100);
+  }
+  return false;
+};
+
+test("a foreign FORWARD policy of DROP and foreign NAT for a tenant's range change nothing for guests", async () => {
+  await lab.exec(['iptables-restore'], { input: FOREIGN });
+  await lab.agent();
+  const { one, two } = await pair('172.17.0.0/24');
+  expect(await pings(one, '172.17.0.12')).toBe(true);
+  // Seen by the receiver with its true source: nobody masqueraded it on the way.
+  const flows = await lab.exec(['conntrack', '-L', '-p', 'icmp']);
+  expect(flows.stdout).toContain('src=172.17.0.12 dst=172.17.0.11');
+  expect(flows.stdout).not.toContain('172.17.0.99');
+  expect(await pings(two, '172.17.0.11')).toBe(true);
+});
+
+test("everybody else's rules are the same before, during and after", async () => {
+  await lab.exec(['iptables-restore'], { input: FOREIGN });
+  await lab.exec(['nft', 'add table inet firewalld; add chain inet firewalld mine']);
+  const before = await foreignRules();
+  const agent = await lab.agent({ external: { bridge: 'cml-ext', address: '172.24.4.1/24' } });
+  await pair();
+  const present = new Set(await foreignRules());
+  expect(before.filter((line) => !present.has(line))).toEqual([]);
+  await agent.stop();
+  await agent.purge();
+  const after = await foreignRules();
+  // Tables that only we used stay behind as empty chains with policy ACCEPT: removing them could race with somebody else.
+  expect(after.filter((line) => line.startsWith('-A'))).toEqual(before.filter((line) => line.startsWith('-A')));
+  expect(before.filter((line) => !after.includes(line))).toEqual([]);
+  const tables = await lab.exec(['nft', 'list', 'tables']);
+  expect(tables.stdout).toContain('table inet firewalld');
+  expect(tables.stdout).not.toContain('cumulet');
+  expect((await lab.exec(['ip', '-json', 'link', 'show', 'type', 'bridge'])).stdout.trim()).toBe('[]');
+});
+
+test('br_netfilter switched off is noticed and switched on again', async () => {
+  await lab.agent({ poll_seconds: 0.2 });
+  await lab.exec([
+    'sysctl',
+    '-q',
+    '-w',
+    'net.bridge.bridge-nf-call-iptables=0',
+    'net.bridge.bridge-nf-call-ip6tables=0',
+  ]);
+  const on = async (): Promise<boolean> => {
+    const shown = await lab.exec([
+      'sysctl',
+      '-n',
+      'net.bridge.bridge-nf-call-iptables',
+      'net.bridge.bridge-nf-call-ip6tables',
+    ]);
+    return shown.stdout === '1\n1\n';
+  };
+  expect(await eventually(on)).toBe(true);
+});
+
+test('rules, links and processes that somebody removed come back with the next comparison', async () => {
+  await lab.agent({ compare_seconds: 0.5 });
+  const { one, two } = await pair();
+  await eventually(async () => (await lab.exec(['iptables-save'])).stdout.includes('cumulet-forward'));
+  await systemClock.sleep(1500);
+  await lab.exec(['iptables', '-D', 'FORWARD', '1']);
+  await lab.exec(['nft', 'delete', 'table', 'bridge', 'cumulet']);
+  await lab.exec(['ip', 'link', 'set', 'dev', interfaceName('tap', two.port.id), 'nomaster']);
+  const repaired = async (): Promise<boolean> => {
+    const [head, tables] = await Promise.all([
+      lab.exec(['iptables', '-S', 'FORWARD']),
+      lab.exec(['nft', 'list', 'tables']),
+    ]);
+    return head.stdout.includes('-j cumulet-forward') && tables.stdout.includes('table bridge cumulet');
+  };
+  expect(await eventually(repaired)).toBe(true);
+  expect(await eventually(() => pings(one, '10.0.0.12'))).toBe(true);
+});
+
+test('another agent on a host that runs takes over what is there without breaking a flow', async () => {
+  const first = await lab.agent();
+  const { one } = await pair();
+  await first.stop();
+  const before = await first.inventory();
+  const pinging = one.run(['ping', '-c', '20', '-i', '0.1', '-W', '1', '10.0.0.12']);
+  const second = await lab.agent();
+  expect((await pinging).stdout).toContain(' 0% packet loss');
+  expect((await second.inventory()).map((resource) => resource.name).sort()).toEqual(
+    before.map((resource) => resource.name).sort(),
+  );
+});
+
+test('a port whose rules make no sense is closed by itself and reported in words, its neighbours work', async () => {
+  await lab.agent();
+  const { one } = await pair();
+  const network = [...lab.objects()].find((object) => object.kind === 'network');
+  if (network?.kind !== 'network') throw new Error('no network');
+  const odd = securityGroup([rule({ protocol: 'vrrp', port_range_min: 80, port_range_max: 80 })]);
+  const port = serverPort(network, '10.0.0.13', [odd.id]);
+  lab.change([odd, port]);
+  const guest = await lab.guest(port);
+  const reply = await lab.command('ports.ensure', [port.id]);
+  expect(reply).toMatchObject({ outcome: 'failed', fault: { code: 'port_not_wired' } });
+  expect(reply.fault?.message).toContain('protocol vrrp has no ports');
+  expect(lab.reports.at(-1)?.find((entry) => entry.id === port.id)?.fault).toContain('protocol vrrp has no ports');
+  expect(await pings(guest, '10.0.0.12')).toBe(false);
+  expect(await pings(one, '10.0.0.12')).toBe(true);
+});
+
+test('metadata is answered from the last known answer while the controller is away', async () => {
+  await lab.agent();
+  const { one } = await pair();
+  await one.run(['ip', 'route', 'add', '169.254.169.254/32', 'via', '10.0.0.2']);
+  const ask = (path: string): Promise<{ stdout: string }> =>
+    one.run(['curl', '-s', '-m', '5', '-w', '%{http_code}', `http://169.254.169.254${path}`]);
+  const known = (await ask('/openstack/latest/meta_data.json')).stdout;
+  lab.down = true;
+  expect((await ask('/openstack/latest/meta_data.json')).stdout).toBe(known);
+  expect((await ask('/openstack/latest/user_data')).stdout).toContain('503');
+});
