@@ -10,6 +10,7 @@ import {
   createLogger,
   systemClock,
   type Bus,
+  type Clock,
   type HostApi,
 } from '@cumulet/common';
 import {
@@ -88,6 +89,7 @@ export interface TestCloudOptions {
   readonly realIdentity?: boolean;
   readonly host?: (name: string) => HostApi | undefined;
   readonly config?: Partial<ControllerConfig>;
+  readonly clock?: Clock;
   /** Default false: tasks pile up and nothing runs. */
   readonly engine?: EngineOptions | false;
 }
@@ -106,7 +108,7 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
   const controller = await createController({
     config,
     bus: options.bus ?? createMemoryBus(),
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     log: process.env['LOUD'] ? createLogger('t') : silentLogger,
     host: options.host ?? (() => undefined),
     engine: options.engine ?? false,
