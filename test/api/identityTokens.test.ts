@@ -20,7 +20,12 @@ beforeEach(async () => void (token = await cloud.token(ann, { project: { id: pro
 const subject = (method: string, of: string, by = cloud.admin, query = '') =>
   cloud.call(method, `/auth/tokens${query}`, undefined, by, { 'x-subject-token': of });
 const fromToken = (id: string, scope?: unknown) =>
-  cloud.call('POST', '/auth/tokens', { auth: { identity: { methods: ['token'], token: { id } }, ...(scope === undefined ? {} : { scope }) } }, null);
+  cloud.call(
+    'POST',
+    '/auth/tokens',
+    { auth: { identity: { methods: ['token'], token: { id } }, ...(scope === undefined ? {} : { scope }) } },
+    null,
+  );
 const refused = (answer: { status: number; body: unknown }): void => {
   expect(answer.status).toBe(401);
   expect(answer.body).toEqual({
@@ -67,7 +72,12 @@ test('the catalog has the addresses from which clients find every service', asyn
     body.token.catalog.map((one: { type: string; endpoints: { url: string }[] }) => [one.type, one.endpoints[0]?.url]),
   );
   const at = (path: string): string => cloud.test.url + path;
-  expect(urls).toMatchObject({ identity: at('/identity'), image: at('/image'), compute: at('/compute/v2.1'), network: at('/network') });
+  expect(urls).toMatchObject({
+    identity: at('/identity'),
+    image: at('/image'),
+    compute: at('/compute/v2.1'),
+    network: at('/network'),
+  });
 });
 
 test('scopes: none, a domain, the system', async () => {
@@ -78,7 +88,11 @@ test('scopes: none, a domain, the system', async () => {
   await cloud.grant('reader', 'domains/default', `users/${ann.id}`);
   await cloud.grant('reader', 'system', `users/${ann.id}`);
   const domain = (await cloud.login({ id: ann.id }, ann.password, { domain: { name: 'Default' } })).body.token;
-  expect(domain).toMatchObject({ domain: { id: 'default', name: 'Default' }, roles: [{ name: 'reader' }], catalog: expect.any(Array) });
+  expect(domain).toMatchObject({
+    domain: { id: 'default', name: 'Default' },
+    roles: [{ name: 'reader' }],
+    catalog: expect.any(Array),
+  });
   const system = (await cloud.login({ id: ann.id }, ann.password, { system: { all: true } })).body.token;
   expect(system).toMatchObject({ system: { all: true }, roles: [{ name: 'reader' }] });
 });
@@ -165,7 +179,11 @@ test('password and token together must be of one user', async () => {
     cloud.call(
       'POST',
       '/auth/tokens',
-      { auth: { identity: { methods: ['password', 'token'], password: { user: { id, password } }, token: { id: tokenId } } } },
+      {
+        auth: {
+          identity: { methods: ['password', 'token'], password: { user: { id, password } }, token: { id: tokenId } },
+        },
+      },
       null,
     );
   const good = await both(ann.id, ann.password, token);
@@ -221,12 +239,17 @@ test('an expired token is refused, and shown only to those who ask for expired o
   const admin = cloud.admin;
   cloud.clock.advance(3_600_000);
   refused(await cloud.call('GET', '/auth/projects', undefined, token));
-  cloud.admin = await cloud.token({ id: (await import('jsonwebtoken')).decode(admin)?.sub as string, password: 'admin-secret' }, { project: { name: 'admin', domain: { id: 'default' } } });
+  cloud.admin = await cloud.token(
+    { id: (await import('jsonwebtoken')).decode(admin)?.sub as string, password: 'admin-secret' },
+    { project: { name: 'admin', domain: { id: 'default' } } },
+  );
   expect((await subject('GET', token)).status).toBe(404);
   expect((await subject('GET', token, cloud.admin, '?allow_expired=1')).status).toBe(200);
   expect((await subject('GET', token, cloud.admin, '?allow_expired=0')).status).toBe(404);
   cloud.clock.advance(3 * 86_400_000);
-  const later = await cloud.login({ name: 'admin', domain: { id: 'default' } }, 'admin-secret', { project: { name: 'admin', domain: { id: 'default' } } });
+  const later = await cloud.login({ name: 'admin', domain: { id: 'default' } }, 'admin-secret', {
+    project: { name: 'admin', domain: { id: 'default' } },
+  });
   cloud.admin = later.headers.get('x-subject-token') ?? '';
   expect((await subject('GET', token, cloud.admin, '?allow_expired=1')).status).toBe(404);
 });
@@ -243,8 +266,11 @@ test('forged tokens are refused', async () => {
   const publicKey = await cloud.test.cloud.identity.keys.find(kid);
   const publicPem = publicKey?.export({ type: 'spki', format: 'pem' }).toString() ?? '';
   const hmacHead = part({ alg: 'HS256', typ: 'JWT', kid });
-  const sign = (changes: object, keyid: string | undefined = kid, by = createPrivateKey(key.export({ type: 'pkcs8', format: 'pem' }))) =>
-    jwt.sign({ ...claims, ...changes }, by, { algorithm: 'ES256', ...(keyid === undefined ? {} : { keyid }) });
+  const sign = (
+    changes: object,
+    keyid: string | undefined = kid,
+    by = createPrivateKey(key.export({ type: 'pkcs8', format: 'pem' })),
+  ) => jwt.sign({ ...claims, ...changes }, by, { algorithm: 'ES256', ...(keyid === undefined ? {} : { keyid }) });
   const forged: Record<string, string> = {
     'no algorithm': `${part({ ...header, alg: 'none' })}.${body}.`,
     'no algorithm, signature kept': `${part({ ...header, alg: 'none' })}.${body}.${signature}`,
@@ -253,7 +279,11 @@ test('forged tokens are refused', async () => {
     'an unknown key id': sign({}, '0123456789abcdef0123456789abcdef'),
     'no key id': sign({}, ''),
     'another audience': sign({ aud: 'elsewhere' }),
-    'no audience': jwt.sign({ sub: claims.sub, scope: claims['scope'] }, key, { algorithm: 'ES256', keyid: kid, expiresIn: 60 }),
+    'no audience': jwt.sign({ sub: claims.sub, scope: claims['scope'] }, key, {
+      algorithm: 'ES256',
+      keyid: kid,
+      expiresIn: 60,
+    }),
     'other claims under the old signature': `${head}.${part({ ...claims, scope: 's' })}.${signature}`,
     'no subject': sign({ sub: undefined }),
     'a scope that is none': sign({ scope: 'x:1' }),

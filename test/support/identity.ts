@@ -35,7 +35,13 @@ export interface IdentityCloud {
   admin: string;
   readonly roles: Readonly<Record<string, string>>;
   /** One request below /identity/v3; as the administrator unless told otherwise. */
-  call(method: string, path: string, body?: unknown, token?: string | null, headers?: Record<string, string>): Promise<Answer>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string | null,
+    headers?: Record<string, string>,
+  ): Promise<Answer>;
   /** The same, and the status must be as expected. Gives the body. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into bodies freely
   must(status: number, method: string, path: string, body?: unknown, token?: string | null): Promise<any>;
@@ -53,7 +59,10 @@ export interface IdentityCloud {
 }
 
 export const passwordLogin = (user: object, password: string, scope?: unknown): object => ({
-  auth: { identity: { methods: ['password'], password: { user: { ...user, password } } }, ...(scope === undefined ? {} : { scope }) },
+  auth: {
+    identity: { methods: ['password'], password: { user: { ...user, password } } },
+    ...(scope === undefined ? {} : { scope }),
+  },
 });
 
 export async function startIdentity(options: TestCloudOptions = {}): Promise<IdentityCloud> {
@@ -86,7 +95,9 @@ export async function startIdentity(options: TestCloudOptions = {}): Promise<Ide
     },
     async person(name, fields = {}) {
       const password = `${name}-secret`;
-      const { user } = await cloud.must(201, 'POST', '/users', { user: { name, password, domain_id: 'default', ...fields } });
+      const { user } = await cloud.must(201, 'POST', '/users', {
+        user: { name, password, domain_id: 'default', ...fields },
+      });
       return { id: user.id, name, password };
     },
     project: async (name, fields = {}) =>
