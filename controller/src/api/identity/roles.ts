@@ -36,10 +36,12 @@ const RoleUpdate = Type.Object({
 const ruleFor = (action: string, role: { domain_id: string } | undefined): string =>
   role && role.domain_id !== '' ? `identity:${action}_domain_role` : `identity:${action}_role`;
 
+/** A role that the caller may not see is refused in the words used for one that does not exist. */
 async function find(request: ApiRequest, cloud: Cloud, action: string): Promise<Role> {
   const id = param(request, 'role_id');
   const row = await findRole(cloud, id);
-  return allowed(request, cloud, ruleFor(action, row), row, targetOf.role, `role: ${id}`);
+  if (row && cloud.policy.allows(request.caller, ruleFor(action, row), targetOf.role(row))) return row;
+  return allowed<Role>(request, cloud, `identity:${action}_role`, undefined, targetOf.role, `role: ${id}`);
 }
 
 async function create(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {

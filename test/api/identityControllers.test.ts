@@ -1,0 +1,191 @@
+// Several controllers on one database: what one changes holds in the others soon; keys rotate without anybody noticing.
+import { existsSync, readFileSync, statSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import jwt from 'jsonwebtoken';
+import { identityChanges, tokenKeys } from '../../controller/src/db/entities/identity';
+import { startIdentity, type IdentityCloud, type Person } from '../support/identity';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
+
+let first: IdentityCloud;
+let second: TestCloud;
+let ann: Person;
+let project: string;
+
+beforeEach(async () => {
+  first = await startIdentity({ config: { token_key_lifetime: 3600 } });
+  second = await startTestCloud({
+    realIdentity: true,
+    clock: first.clock,
+    config: { data_dir: first.test.directory, token_key_lifetime: 3600 },
+  });
+  ann = await first.person('ann');
+  project = await first.project('shared');
+  await first.grant('member', `projects/${project}`, `users/${ann.id}`);
+});
+afterEach(async () => {
+  await second.stop();
+  await first.stop();
+});
+
+const token = () => first.token(ann, { project: { id: project } });
+const statusAtSecond = async (of: string): Promise<number> =>
+  (await second.call('GET', '/identity/v3/auth/projects', { token: of })).status;
+
+/** Asks the other controller until it answers as expected. It reads changes twice a second; a busy machine gets longer. */
+async function eventually(of: string, expected: number): Promise<number> {
+  const end = Date.now() + 10_000;
+  let status = await statusAtSecond(of);
+  while (status !== expected && Date.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    status = await statusAtSecond(of);
+  }
+  return status;
+}
+
+test('a revoked token is refused by the other controller too', async () => {
+  const mine = await token();
+  const other = await token();
+  expect(await statusAtSecond(mine)).toBe(200);
+  expect((await first.call('DELETE', '/auth/tokens', undefined, mine, { 'x-subject-token': mine })).status).toBe(204);
+  expect(await eventually(mine, 401)).toBe(401);
+  expect(await statusAtSecond(other)).toBe(200);
+});
+
+test.each([
+  ['the user is disabled', () => first.must(200, 'PATCH', `/users/${ann.id}`, { user: { enabled: false } })],
+  ['the password is new', () => first.must(200, 'PATCH', `/users/${ann.id}`, { user: { password: 'new' } })],
+  ['the user is deleted', () => first.must(204, 'DELETE', `/users/${ann.id}`)],
+  [
+    'the role is taken',
+    () => first.must(204, 'DELETE', `/projects/${project}/users/${ann.id}/roles/${first.roles['member']}`),
+  ],
+  ['the project is disabled', () => first.must(200, 'PATCH', `/projects/${project}`, { project: { enabled: false } })],
+  ['the project is deleted', () => first.must(204, 'DELETE', `/projects/${project}`)],
+])('when %s, the other controller learns of it', async (_what, act) => {
+  const mine = await token();
+  expect(await statusAtSecond(mine)).toBe(200);
+  await act();
+  expect(await eventually(mine, 401)).toBe(401);
+});
+
+test('a new service is in the catalog of the other controller soon', async () => {
+  const mine = await token();
+  const types = async (): Promise<string[]> =>
+    (await second.call('GET', '/v3/auth/catalog', { token: mine })).body.catalog.map(
+      (one: { type: string }) => one.type,
+    );
+  expect(await types()).not.toContain('late');
+  await first.must(201, 'POST', '/services', { service: { type: 'late' } });
+  const end = Date.now() + 10_000;
+  while (!(await types()).includes('late') && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await types()).toContain('late');
+});
+
+test('revocations outlive a restart', async () => {
+  const mine = await token();
+  await first.call('DELETE', '/auth/tokens', undefined, mine, { 'x-subject-token': mine });
+  const third = await startTestCloud({
+    realIdentity: true,
+    clock: first.clock,
+    config: { data_dir: first.test.directory },
+  });
+  expect((await third.call('GET', '/v3/auth/projects', { token: mine })).status).toBe(401);
+  await third.stop();
+});
+
+test('keys rotate: tokens of both are good everywhere, and the old key goes when its last token has expired', async () => {
+  const { keys } = first.test.cloud.identity;
+  const kid = (of: string): string | undefined => jwt.decode(of, { complete: true })?.header.kid;
+  const before = await token();
+  expect(await keys.rotate()).toBe(true);
+  const after = await token();
+  expect(kid(after)).not.toBe(kid(before));
+  expect([await statusAtSecond(before), await statusAtSecond(after)]).toEqual([200, 200]);
+  first.clock.advance(2000);
+  expect(await keys.rotate()).toBe(true);
+  const newest = await token();
+  expect([await statusAtSecond(before), await statusAtSecond(newest)]).toEqual([200, 200]);
+  expect(await second.cloud.identity.keys.rotate()).toBe(true);
+  first.clock.advance(3 * 86_400_000);
+  await keys.maintain();
+  const left = await first.test.cloud.db.read((session) => session.find(tokenKeys, { order: { generation: 'ASC' } }));
+  expect(left.map((row) => row.kid)).not.toContain(kid(before));
+  expect(left.length).toBeGreaterThanOrEqual(2);
+  expect(await keys.find(kid(before) ?? '')).toBeUndefined();
+});
+
+test('a key that another controller made meanwhile is not made twice', async () => {
+  const { keys } = first.test.cloud.identity;
+  await second.cloud.identity.keys.rotate();
+  expect(await keys.rotate()).toBe(false);
+  expect(keys.current().kid).toBe(second.cloud.identity.keys.current().kid);
+});
+
+test('maintenance replaces a key that is old enough, and only then', async () => {
+  const { keys } = first.test.cloud.identity;
+  const { kid } = keys.current();
+  await keys.maintain();
+  expect(keys.current().kid).toBe(kid);
+  first.clock.advance(3_601_000);
+  await keys.maintain();
+  expect(keys.current().kid).not.toBe(kid);
+});
+
+test('changes that no token can remember are deleted', async () => {
+  const { feed } = first.test.cloud.identity;
+  const count = () => first.test.cloud.db.read((session) => session.count(identityChanges));
+  expect(await count()).toBeGreaterThan(0);
+  await feed.prune(first.clock.now() + 1);
+  expect(await count()).toBe(0);
+});
+
+test('the private keys are in the database only encrypted, and the key file is for its owner alone', async () => {
+  const file = join(first.test.directory, 'token-keys.secret');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const rows = await first.test.cloud.db.read((session) => session.find(tokenKeys));
+  for (const row of rows) {
+    expect(row.public_key).toContain('BEGIN PUBLIC KEY');
+    expect(row.private_key).not.toContain('PRIVATE');
+  }
+  const other = await startTestCloud({ realIdentity: true });
+  const foreign = readFileSync(join(other.directory, 'token-keys.secret'));
+  await other.stop();
+  writeFileSync(file, foreign);
+  await expect(startTestCloud({ realIdentity: true, config: { data_dir: first.test.directory } })).rejects.toThrow(
+    'does not fit the signing keys',
+  );
+});
+
+test('a damaged or missing bootstrap file is named', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-bad-bootstrap-'));
+  const file = join(directory, 'bootstrap.json');
+  const start = () =>
+    startTestCloud({ realIdentity: true, config: { bootstrap_file: file, data_dir: join(directory, 'data') } });
+  await expect(start()).rejects.toThrow(`cannot read the bootstrap file ${file}`);
+  writeFileSync(file, '{"admin_password": 5}');
+  await expect(start()).rejects.toThrow('must hold {"admin_password"');
+  expect(existsSync(join(directory, 'data'))).toBe(true);
+  rmSync(directory, { recursive: true });
+});
+
+test('a new cloud is made once: a second start changes nothing, and a late bootstrap file makes the administrator', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-late-'));
+  const config = { data_dir: join(directory, 'data') };
+  const without = await startTestCloud({ realIdentity: true, config });
+  const login = (password: string) => ({
+    auth: {
+      identity: { methods: ['password'], password: { user: { name: 'admin', domain: { id: 'default' }, password } } },
+    },
+  });
+  expect((await without.call('POST', '/v3/auth/tokens', { token: null, body: login('late') })).status).toBe(401);
+  await without.stop();
+  const file = join(directory, 'bootstrap.json');
+  for (const password of ['late', 'later']) {
+    writeFileSync(file, JSON.stringify({ admin_password: password }));
+    const cloud = await startTestCloud({ realIdentity: true, config: { ...config, bootstrap_file: file } });
+    expect((await cloud.call('POST', '/v3/auth/tokens', { token: null, body: login('late') })).status).toBe(201);
+    await cloud.stop();
+  }
+  rmSync(directory, { recursive: true });
+});
