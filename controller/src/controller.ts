@@ -66,7 +66,12 @@ export async function createController(parts: ControllerParts): Promise<Controll
     computePolicyRules,
     ...rules,
   );
-  const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log });
+  const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log }).catch(
+    async (error: unknown) => {
+      await db.close();
+      throw error;
+    },
+  );
   const cloud: Cloud = {
     ...parts,
     db,
