@@ -37,7 +37,10 @@ export interface ComputeAgentOptions {
   readonly connect?: () => Promise<Hypervisor>;
 }
 
-export type ComputeAgent = Agent & HostApi;
+export interface ComputeAgent extends Agent, HostApi {
+  /** Removes every server of ours from the host. The agent must not have been started. */
+  purge(): Promise<void>;
+}
 
 /** What exists once libvirt was reached. */
 interface Reached {
@@ -139,6 +142,11 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
       await reached?.context.hypervisor.close();
     },
     consoleLog: (serverId, maxBytes) => readConsoleLog(consoleLogPath(dir, serverId), maxBytes),
+    async purge() {
+      const { context } = await reach();
+      await mkdir(serversDirectory(dir), { recursive: true });
+      await removeUnexpected(context, []);
+    },
     async inventoryOfResources() {
       const { context } = await reach();
       const domains = (await context.hypervisor.domains()).filter((domain) => hasOurName(domainPrefix, domain));

@@ -2,12 +2,13 @@
 import { parseArgs } from 'node:util';
 import { createLogger, loadConfig, messageOf } from '@cumulet/common';
 import { partsOf, StandaloneConfig, type Parts } from './config';
-import { createStandalone } from './standalone';
+import { createStandalone, purgeHost } from './standalone';
 
-const usage = `usage: cumulet-standalone --config FILE [--check-config]
+const usage = `usage: cumulet-standalone --config FILE [--check-config | --purge]
 
   --config FILE    configuration (YAML); every key is documented in docs/operations.md
   --check-config   read it, say what is wrong with it and exit
+  --purge          remove all servers, networks and rules of the cloud from this machine and exit; it must not be running
 
 example: cumulet-standalone --config /etc/cumulet/cumulet.yaml
 `;
@@ -44,6 +45,7 @@ async function main(): Promise<number | undefined> {
   const options = {
     config: { type: 'string' },
     'check-config': { type: 'boolean' },
+    purge: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   } as const;
   try {
@@ -52,6 +54,10 @@ async function main(): Promise<number | undefined> {
     if (values.config === undefined) throw new Error(`--config is missing\n\n${usage}`);
     const parts = partsOf(loadConfig(StandaloneConfig, values.config), values.config);
     if (values['check-config']) return say(`${values.config} is right\n`);
+    if (values.purge) {
+      await purgeHost(parts);
+      return say('nothing of the cloud is left on this machine but its files\n');
+    }
     await run(parts);
     return undefined;
   } catch (error) {

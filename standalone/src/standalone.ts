@@ -1,5 +1,5 @@
 // The whole cloud in one process: the controller and the three agents of this machine, on the in-process bus.
-import { createMemoryBus, createLogger, exec, systemClock, type HostApi } from '@cumulet/common';
+import { createMemoryBus, createLogger, exec, systemClock, type AgentApi, type HostApi } from '@cumulet/common';
 import { createComputeAgent } from '@cumulet/compute-agent';
 import { createController, type Controller } from '@cumulet/controller';
 import { createNetworkAgent } from '@cumulet/network-agent';
@@ -15,29 +15,35 @@ export interface Standalone {
   stop(): Promise<void>;
 }
 
+type Wiring = Pick<Parameters<typeof createComputeAgent>[0], 'bus' | 'api'>;
+
+function createAgents(parts: Parts, wiring: Wiring) {
+  const common = { ...wiring, host: parts.host, exec, clock: systemClock };
+  return {
+    network: createNetworkAgent({ ...common, log: createLogger('network-agent'), config: parts.network }),
+    storage: createStorageAgent({ ...common, log: createLogger('storage-agent'), config: parts.storage }),
+    compute: createComputeAgent({ ...common, log: createLogger('compute-agent'), config: parts.compute }),
+  };
+}
+
 /** Composes the cloud; nothing runs before `start`. */
 export async function createStandalone(parts: Parts): Promise<Standalone> {
-  const { host } = parts;
   const bus = createMemoryBus();
-  const clock = systemClock;
   const found: { api?: HostApi } = {};
   const controller = await createController({
     config: parts.controller,
     bus,
-    clock,
+    clock: systemClock,
     log: createLogger('controller'),
-    host: (name) => (name === host ? found.api : undefined),
+    host: (name) => (name === parts.host ? found.api : undefined),
   });
-  const common = { host, bus, api: controller.agentApi, exec, clock };
-  const compute = createComputeAgent({ ...common, log: createLogger('compute-agent'), config: parts.compute });
-  const network = createNetworkAgent({ ...common, log: createLogger('network-agent'), config: parts.network });
-  const storage = createStorageAgent({ ...common, log: createLogger('storage-agent'), config: parts.storage });
+  const { compute, network, storage } = createAgents(parts, { bus, api: controller.agentApi });
   const agents = [network, storage, compute];
   const api: HostApi = {
     consoleLog: (serverId, maxBytes) => compute.consoleLog(serverId, maxBytes),
     inventoryOfResources: async () => {
-      const parts = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
-      return (await Promise.all(parts)).flat();
+      const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
+      return (await Promise.all(found)).flat();
     },
   };
   found.api = api;
@@ -55,4 +61,24 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
       await controller.stop();
     },
   };
+}
+
+/** Removes servers, disks, networks and rules of ours from this machine, whatever the database says. Nothing else may run. */
+export async function purgeHost(parts: Parts): Promise<void> {
+  const unasked = (): Promise<never> => Promise.reject(new Error('a purge asks no controller'));
+  const api: AgentApi = {
+    register: unasked,
+    heartbeat: unasked,
+    networkChanges: unasked,
+    reportPorts: unasked,
+    reportServers: unasked,
+    openImage: unasked,
+    metadata: unasked,
+  };
+  const { compute, storage, network } = createAgents(parts, { bus: createMemoryBus(), api });
+  // Guests first: nothing they use may go while they run.
+  await compute.purge();
+  await compute.stop();
+  await storage.purge();
+  await network.purge();
 }

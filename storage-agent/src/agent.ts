@@ -28,6 +28,8 @@ export interface StorageAgentOptions {
 }
 
 export interface StorageAgent extends Agent {
+  /** Removes every disk of ours from the host. The agent must not have been started. */
+  purge(): Promise<void>;
   /** Files of servers on this host. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }
@@ -95,6 +97,10 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   return {
     start: () => agent.start(),
     session: () => agent.session(),
+    async purge() {
+      await prepare();
+      await reconcile([]);
+    },
     async stop() {
       await cache.stop();
       await agent.stop();
