@@ -26,7 +26,7 @@ export interface LivenessOptions {
   readonly domainPrefix: string;
 }
 
-const TRY_AGAIN_MS = 2_000;
+const TRY_AGAIN_MS = 3_000;
 const QUIET = new Set(['defined', 'undefined']);
 
 /** virDomainState by number, as the statistics give it; names as in `DomainStateName`. */

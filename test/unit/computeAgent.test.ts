@@ -1,0 +1,299 @@
+// The compute agent against a stand-in for libvirt: waiting for guests, faults in the middle, reports, registration.
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createMemoryBus,
+  exec,
+  newId,
+  parseConfig,
+  silentLogger,
+  type Clock,
+  type Reply,
+  type ServerEnsure,
+} from '@cumulet/common';
+import { ComputeConfig, createComputeAgent, type ComputeAgent } from '@cumulet/compute-agent';
+import { ConnectionLostError, ErrorCode } from '@cumulet/libvirt';
+import { driveAgent, type AgentDriver } from '../support/agentDriver';
+import { fakeAgentApi, type FakeAgentApi } from '../support/fakeAgentApi';
+import { fakeHypervisor, libvirtError, type FakeHypervisor } from '../support/fakeHypervisor';
+
+/** Time passes as fast as somebody sleeps through it. */
+function fastClock(): Clock {
+  let now = 1_000_000;
+  return {
+    now: () => now,
+    sleep: (milliseconds, signal) => {
+      // Heartbeats would make time fly for nobody.
+      if (milliseconds === 2_000) return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()));
+      now += milliseconds;
+      return new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+let dir: string;
+let fake: FakeHypervisor;
+let api: FakeAgentApi;
+let agent: ComputeAgent;
+let driver: AgentDriver;
+
+async function startAgent(
+  changes: { connect?: () => Promise<FakeHypervisor['hypervisor']>; virt_type?: string } = {},
+): Promise<void> {
+  const bus = createMemoryBus();
+  driver = await driveAgent(bus, 'h1');
+  const { connect = () => Promise.resolve(fake.hypervisor), virt_type = 'qemu' } = changes;
+  const config = parseConfig(ComputeConfig, JSON.stringify({ dir, virt_type }), 'test');
+  agent = createComputeAgent({ host: 'h1', bus, api, exec, log: silentLogger, clock: fastClock(), config, connect });
+  await agent.start();
+}
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'cumulet-compute-'));
+  writeFileSync(join(dir, 'disk.qcow2'), '');
+  fake = fakeHypervisor();
+  api = fakeAgentApi();
+  await startAgent();
+});
+afterEach(async () => {
+  await agent.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  for (let i = 0; i < 400; i++) {
+    if (holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`never came: ${what}`);
+};
+const aServer = (changes: Partial<ServerEnsure> = {}): ServerEnsure => ({
+  server_id: newId(),
+  name: 'web',
+  project_id: newId(),
+  vcpus: 1,
+  memory_mib: 128,
+  disk: { path: join(dir, 'disk.qcow2'), format: 'qcow2' },
+  interfaces: [],
+  config_drive: null,
+  power: 'running',
+  reboot: null,
+  redefine: false,
+  ...changes,
+});
+const ensure = (server: ServerEnsure, generation = 1): Promise<Reply> =>
+  driver.run('server.ensure', server.server_id, server, { generation });
+const remove = (id: string): Promise<Reply> => driver.run('server.remove', id, { server_id: id }, { generation: 99 });
+
+test('a create asks libvirt only what it must: define and start', async () => {
+  const server = aServer();
+  expect(await ensure(server)).toMatchObject({
+    outcome: 'done',
+    observed: {
+      power: 'running',
+      domain: `cumulet-${server.server_id}`,
+      virt_type: 'qemu',
+      actions: ['define', 'start'],
+    },
+  });
+  expect(fake.calls).toEqual(['defineDomain', 'startDomain']);
+});
+
+test('a guest that does not listen is asked every 10 s for 60 s, with progress, then its power is cut', async () => {
+  const server = aServer();
+  await ensure(server);
+  fake.calls.length = 0;
+  fake.onPowerButton = () => undefined;
+  const reply = await ensure({ ...server, power: 'shutdown' });
+  expect(reply).toMatchObject({ outcome: 'done', observed: { power: 'shutdown', actions: ['shutdown'] } });
+  expect(fake.calls).toEqual([...Array<string>(6).fill('shutdownDomain'), 'destroyDomain']);
+  const progress = driver.replies.filter(({ outcome }) => outcome === 'progress');
+  expect(progress.map(({ observed }) => observed['waiting_for_guest_seconds'])).toEqual([10, 20, 30, 40, 50]);
+});
+
+test('a guest that is off before it is asked, or vanishes, is no error; another refusal is', async () => {
+  const server = aServer();
+  await ensure(server);
+  fake.onPowerButton = ({ uuid }) => {
+    fake.stopped(uuid, 1);
+    throw libvirtError(ErrorCode.OPERATION_INVALID, 'domain is not running');
+  };
+  expect(await ensure({ ...server, power: 'shutdown' })).toMatchObject({
+    outcome: 'done',
+    observed: { power: 'shutdown' },
+  });
+  await ensure(server);
+  fake.failNext('shutdownDomain', libvirtError(ErrorCode.ACCESS_DENIED));
+  expect((await ensure({ ...server, power: 'shutdown' })).fault).toMatchObject({ code: 'hypervisor_refused' });
+});
+
+test('a soft reboot that the guest ignores becomes a hard one, once', async () => {
+  const server = aServer({ reboot: { nonce: 'n', type: 'soft' } });
+  await ensure({ ...server, reboot: null });
+  fake.onPowerButton = () => undefined;
+  expect(await ensure(server)).toMatchObject({
+    observed: { actions: ['define', 'shutdown', 'start'], power: 'running' },
+  });
+  expect(await ensure(server)).toMatchObject({ observed: { actions: [], power: 'running' } });
+  // A command that knows of no reboot does not forget this one.
+  await ensure({ ...server, reboot: null, memory_mib: 256 });
+  expect(await ensure({ ...server, memory_mib: 256 })).toMatchObject({ observed: { actions: [] } });
+});
+
+test('a domain that is gone right after its work is reported as off', async () => {
+  const server = aServer({ power: 'shutdown' });
+  const { domainState } = fake.hypervisor;
+  fake.hypervisor.domainState = (uuid) => (fake.domains.delete(uuid), domainState(uuid));
+  expect(await ensure(server)).toMatchObject({ outcome: 'done', observed: { power: 'shutdown' } });
+});
+
+test('a domain that vanishes while it is looked at is made anew', async () => {
+  const server = aServer();
+  await ensure(server);
+  const { lookupDomain } = fake.hypervisor;
+  fake.hypervisor.lookupDomain = async (uuid) => {
+    const found = await lookupDomain(uuid);
+    fake.domains.delete(uuid);
+    return found;
+  };
+  expect(await ensure(server)).toMatchObject({ observed: { actions: ['define', 'start'] } });
+});
+
+test("a domain of somebody else with the server's id is not touched", async () => {
+  const server = aServer();
+  await fake.hypervisor.defineDomain(`<domain><name>theirs</name><uuid>${server.server_id}</uuid></domain>`);
+  for (const reply of [await ensure(server), await remove(server.server_id)]) {
+    expect(reply.fault).toMatchObject({ code: 'foreign_domain', retryable: false });
+  }
+  expect(fake.domains.size).toBe(1);
+});
+
+test('a removal that libvirt only claims is not believed', async () => {
+  const server = aServer();
+  await ensure(server);
+  fake.hypervisor.undefineDomain = () => Promise.resolve();
+  expect((await remove(server.server_id)).fault).toMatchObject({ code: 'still_there', retryable: true });
+});
+
+test('a start that fails tells why; the state that it left is reported; the next try goes on from there', async () => {
+  const server = aServer();
+  fake.failNext('startDomain', new ConnectionLostError('/run/libvirt/libvirt-sock', 'closed', true));
+  expect((await ensure(server)).fault).toMatchObject({
+    code: 'hypervisor_away',
+    message: 'starting the server failed: the hypervisor service of the host does not answer',
+  });
+  await until('report', () => api.reports.length === 1);
+  expect(api.reports).toEqual([{ id: server.server_id, power: 'shutdown' }]);
+  expect(await ensure(server)).toMatchObject({ observed: { actions: ['start'] } });
+});
+
+test('a newer command ends the work between two actions', async () => {
+  const server = aServer();
+  const { defineDomain } = fake.hypervisor;
+  let removal: Promise<Reply> | undefined;
+  fake.hypervisor.defineDomain = async (xml, options) => {
+    removal ??= remove(server.server_id);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return defineDomain(xml, options);
+  };
+  await driver.send('server.ensure', server.server_id, server);
+  await until('the removal', () => removal !== undefined);
+  expect(await removal).toMatchObject({ outcome: 'done' });
+  expect(fake.calls).not.toContain('startDomain');
+  expect(fake.domains.size).toBe(0);
+});
+
+test('the drive of an earlier definition goes when the new one runs', async () => {
+  const server = aServer({ config_drive: { a: 'MQ==' } });
+  await ensure(server);
+  const [old] = (await agent.inventoryOfResources()).filter(({ kind }) => kind === 'server_file');
+  await ensure({ ...server, config_drive: { a: 'Mg==' } });
+  expect(existsSync(old?.name ?? '')).toBe(true);
+  await ensure({ ...server, config_drive: { a: 'Mw==' }, redefine: true }, 2);
+  const files = (await agent.inventoryOfResources()).filter(({ kind }) => kind === 'server_file');
+  expect(files).toHaveLength(1);
+  expect(files[0]?.name).not.toBe(old?.name);
+});
+
+test('what happens by itself is reported once it differs from what the controller knows', async () => {
+  const server = aServer();
+  const id = server.server_id;
+  await ensure(server);
+  fake.stopped(id, 3);
+  await until('crash', () => api.reports.length === 1);
+  expect(api.reports[0]).toEqual({ id, power: 'crashed' });
+  // Domains of others are nobody's business.
+  await fake.hypervisor.defineDomain('<domain><name>other</name><uuid>u</uuid></domain>');
+  await fake.hypervisor.startDomain('u');
+  fake.emit('connected');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(api.reports).toHaveLength(1);
+});
+
+test('a report that fails is made again; a domain that is gone by then is not reported', async () => {
+  const [one, two] = [aServer(), aServer()];
+  await ensure(one);
+  await ensure(two);
+  const report = api.reportServers.bind(api);
+  let refused = 0;
+  api.reportServers = (host, servers) =>
+    refused++ === 0 ? Promise.reject(new Error('no controller')) : report(host, servers);
+  fake.stopped(one.server_id, 1);
+  await until('second try', () => api.reports.length === 1);
+  expect(refused).toBe(2);
+  fake.stopped(two.server_id, 1);
+  fake.domains.delete(two.server_id);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(api.reports).toEqual([{ id: one.server_id, power: 'shutdown' }]);
+});
+
+test('after libvirt came back everything is looked at again; a listing that fails is only logged', async () => {
+  const server = aServer();
+  await ensure(server);
+  const domain = fake.domains.get(server.server_id);
+  if (domain) domain.state = 'paused';
+  const list = fake.hypervisor.domains;
+  fake.hypervisor.domains = () => Promise.reject(libvirtError(1));
+  fake.emit('connected');
+  fake.hypervisor.domains = list;
+  fake.emit('connected');
+  await until('report', () => api.reports.length === 1);
+  expect(api.reports).toEqual([{ id: server.server_id, power: 'paused' }]);
+});
+
+test('a registration reports saved servers as suspended and removes directories without a domain', async () => {
+  const server = aServer();
+  await ensure(server);
+  await ensure({ ...server, power: 'suspended' });
+  const stray = newId();
+  mkdirSync(join(dir, 'servers', stray));
+  await agent.stop();
+  api.expected = [{ id: server.server_id, generation: 1 }];
+  await startAgent();
+  expect(api.reports).toEqual([{ id: server.server_id, power: 'suspended' }]);
+  expect(existsSync(join(dir, 'servers', stray))).toBe(false);
+});
+
+test('a hypervisor that can not be reached, or asked, is tried again at registration', async () => {
+  await agent.stop();
+  let attempts = 0;
+  let closed = 0;
+  const { hypervisor } = fake;
+  const broken = {
+    ...hypervisor,
+    on: (name: string) => {
+      if (name === 'warning') throw new Error('broken');
+    },
+    close: () => Promise.resolve(void closed++),
+  } as unknown as typeof hypervisor;
+  const connect = (): Promise<typeof hypervisor> => {
+    attempts += 1;
+    if (attempts === 1) return Promise.reject(new ConnectionLostError('/run/x', 'refused', false));
+    return Promise.resolve(attempts === 2 ? broken : hypervisor);
+  };
+  await startAgent({ connect, virt_type: 'auto' });
+  expect([attempts, closed]).toEqual([3, 1]);
+  expect(agent.session()).toBeDefined();
+  expect(await agent.consoleLog(newId(), 10)).toEqual(Buffer.alloc(0));
+});
