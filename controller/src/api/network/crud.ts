@@ -1,6 +1,6 @@
 // List, show, create (one or many), update and delete of any kind of resource: parse, authorise, call, render.
 import type { Cloud } from '../../cloud';
-import { list, type ReadSession, type Row, type Table } from '../../db';
+import { list, type Row, type Table } from '../../db';
 import { ApiError } from '../../errors';
 import type { Caller } from '../../services/caller';
 import type { NetworkContext } from '../../services/network/context';
@@ -17,11 +17,11 @@ const ruleOf = (noun: Named, verb: string): string => `network:${noun.resource.c
 /** What rules may look at: the resource with its owner under both names. */
 async function targetOf<T extends Table>(
   noun: Noun<T>,
-  session: ReadSession,
+  viewing: Viewing,
   subject: { readonly row?: Row<T>; readonly values: Readonly<Record<string, unknown>> },
   projectId: unknown,
 ): Promise<Record<string, unknown>> {
-  const more = await noun.policyTarget?.(session, subject);
+  const more = await noun.policyTarget?.(viewing, subject);
   return { ...subject.row, ...subject.values, ...more, project_id: projectId, tenant_id: projectId };
 }
 
@@ -131,7 +131,7 @@ export async function createResources<T extends Table>(
     const context: NetworkContext = { session, cloud, caller };
     const rows: Row<T>[] = [];
     for (const body of owned) {
-      const target = await targetOf(noun, session, { values: body.values }, body.projectId);
+      const target = await targetOf(noun, context, { values: body.values }, body.projectId);
       authorise(noun, context, 'create', target, Object.keys(body.values));
       rows.push(await create(context, body));
     }
@@ -151,7 +151,7 @@ async function toChange<T extends Table>(
   const { session, cloud, caller } = context;
   const row = await findVisible(session, cloud, caller, noun.resource, request.params['id'] ?? '');
   const owner = (row as { project_id?: unknown }).project_id;
-  authorise(noun, context, verb, await targetOf(noun, session, { row, values: {} }, owner), Object.keys(values));
+  authorise(noun, context, verb, await targetOf(noun, context, { row, values: {} }, owner), Object.keys(values));
   checkRevision(request, row);
   return row;
 }

@@ -12,8 +12,12 @@ const extension = (alias: string, name: string, description: string): Extension 
 
 /** Aliases that clients ask for before they use a feature. */
 export const extensions: readonly Extension[] = [
+  extension('address-group', 'Address group', 'Lists of addresses that rules name'),
+  extension('agent', 'agent', 'The agents of the hosts'),
   extension('allowed-address-pairs', 'Allowed Address Pairs', 'Addresses a port may use besides its own'),
+  extension('availability_zone', 'Availability Zone', 'Zones of hosts'),
   extension('binding', 'Port Binding', 'Host and kind of a port'),
+  extension('default-subnetpools', 'Default Subnetpools', 'Subnets from the default pool'),
   extension('dns-integration', 'DNS Integration', 'Names of ports, networks and floating IPs'),
   extension('empty-string-filtering', 'Empty String Filtering', 'Filters with an empty value'),
   extension(
@@ -30,6 +34,8 @@ export const extensions: readonly Extension[] = [
   extension('ip-substring-filtering', 'IP address substring filtering', 'Ports by a part of their address'),
   extension('net-mtu', 'Network MTU', 'MTU of a network'),
   extension('net-mtu-writable', 'Network MTU (writable)', 'MTU of a network can be set'),
+  extension('network-ip-availability', 'Network IP Availability', 'Address use of networks'),
+  extension('network_availability_zone', 'Network Availability Zone', 'Zones of networks'),
   extension('pagination', 'Pagination support', 'Lists in pages'),
   extension(
     'port-mac-address-regenerate',
@@ -39,14 +45,30 @@ export const extensions: readonly Extension[] = [
   extension('port-security', 'Port Security', 'Filtering of a port can be switched off'),
   extension('project-id', 'project_id field enabled', 'The owner is shown as project_id too'),
   extension('provider', 'Provider Network', 'How a network is carried'),
+  extension('quota_details', 'Quota details management support', 'Use of quotas'),
+  extension('quotas', 'Quota management support', 'Limits of projects'),
+  extension('rbac-policies', 'RBAC Policies', 'Networks for other projects'),
+  extension('rbac-security-groups', 'Add security_group type to network RBAC', 'Security groups for other projects'),
   extension('revision-if-match', 'If-Match constraints based on revision_number', 'Changes only at a known revision'),
   extension('router', 'Neutron L3 Router', 'Routers and floating IPs'),
+  extension('router_availability_zone', 'Router Availability Zone', 'Zones of routers'),
   extension('security-group', 'security-group', 'Filters of ports'),
   extension(
     'security-groups-normalized-cidr',
     'Normalized CIDR field for security group rules',
     "The network of a rule's prefix",
   ),
+  extension(
+    'security-groups-remote-address-group',
+    'Remote address group id field for security group rules',
+    'Rules that name an address group',
+  ),
+  extension(
+    'security-groups-shared-filtering',
+    'Security group filtering on the shared field',
+    'Shared security groups',
+  ),
+  extension('service-type', 'Neutron Service Type Management', 'Providers of services'),
   extension('sorting', 'Sorting support', 'Lists in any order'),
   extension('standard-attr-description', 'standard-attr-description', 'Descriptions of resources'),
   extension('standard-attr-revisions', 'Resource revision numbers', 'Counts changes of a resource'),
@@ -58,6 +80,8 @@ export const extensions: readonly Extension[] = [
   extension('standard-attr-timestamp', 'Resource timestamps', 'Times of creation and change'),
   extension('stateful-security-group', 'Stateful security group', 'Groups without connection tracking'),
   extension('subnet-service-types', 'Subnet service types', 'Subnets for kinds of ports'),
+  extension('subnet_allocation', 'Subnet Allocation', 'Subnets from pools'),
+  extension('subnetpool-prefix-ops', 'Subnet Pool Prefix Operations', 'Adds and removes prefixes of pools'),
   extension('tag-ports-during-bulk-creation', 'Tag Ports During Bulk Creation', 'Tags in the body of new ports'),
 ];
 

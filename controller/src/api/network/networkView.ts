@@ -6,8 +6,6 @@ export interface NetworkParts {
   readonly subnets: readonly Subnet[];
   readonly shared: boolean;
   readonly zones: readonly string[];
-  /** Address scopes of the subnets' pools by IP version. */
-  readonly scopes: Readonly<Partial<Record<4 | 6, string>>>;
   readonly tags: readonly string[];
 }
 
@@ -24,8 +22,6 @@ export function networkView(row: Network, parts: NetworkParts): Record<string, u
     dns_domain: row.dns_domain,
     availability_zone_hints: row.availability_zone_hints,
     availability_zones: parts.zones,
-    ipv4_address_scope: parts.scopes[4] ?? null,
-    ipv6_address_scope: parts.scopes[6] ?? null,
     'provider:network_type': row.network_type,
     'provider:physical_network': row.physical_network,
     'provider:segmentation_id': row.segmentation_id,

@@ -4,7 +4,6 @@ import type { networks } from '../../db/entities/network';
 import { subnetRowsOf } from '../../services/network/networkParts';
 import { createNetwork, deleteNetwork, updateNetwork } from '../../services/network/networks';
 import { networkResource } from '../../services/network/resources';
-import { scopesOfNetworks } from '../../services/network/addressScopes';
 import { tagsOf } from '../../services/network/tags';
 import { openToProject, sharedAmong } from '../../services/network/visibility';
 import { DEFAULT_ZONE } from '../../services/network/zones';
@@ -29,8 +28,6 @@ const attributes = {
   dns_domain: writable(domainName, { column: 'dns_domain' }),
   availability_zone_hints: initial(listOf(text(), true)),
   availability_zones: readable(),
-  ipv4_address_scope: readable(),
-  ipv6_address_scope: readable(),
   'provider:network_type': writable(orNull(text(32)), { guarded: true, hidden: true, column: 'network_type' }),
   'provider:physical_network': writable(orNull(text(64)), { guarded: true, hidden: true, column: 'physical_network' }),
   'provider:segmentation_id': writable(orNull(integer(0)), {
@@ -64,14 +61,12 @@ export const networkNoun: Noun<typeof networks> = {
     const ids = rows.map((row) => row.id);
     const shared = await sharedAmong(session, 'network', ids, caller.projectId ?? '');
     const subnets = groupBy(await subnetRowsOf(session, ids), (subnet) => subnet.network_id);
-    const scopes = await scopesOfNetworks(session, [...subnets.values()].flat());
     const tags = await tagsOf(session, ids);
     return rows.map((row) =>
       networkView(row, {
         subnets: subnets.get(row.id) ?? [],
         shared: shared.has(row.id),
         zones: (subnets.get(row.id) ?? []).some((subnet) => subnet.enable_dhcp) ? [DEFAULT_ZONE] : [],
-        scopes: scopes.get(row.id) ?? {},
         tags: tags.get(row.id) ?? [],
       }),
     );

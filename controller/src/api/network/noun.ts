@@ -42,9 +42,12 @@ export interface Noun<T extends Table = Table> {
   readonly checkBulk?: (items: readonly ReadBody[]) => void;
   readonly update?: (context: NetworkContext, row: Row<T>, values: Record<string, unknown>) => Promise<Row<T>>;
   readonly remove?: (context: NetworkContext, row: Row<T>) => Promise<void>;
-  /** Project ids that a rule may name as owner of the surroundings: "network:project_id" of a port. */
+  /**
+   * Owners of the surroundings that a rule may name: "network:project_id" of a port. Surroundings that the caller can't see
+   * don't exist. @throws NotFoundError
+   */
   readonly policyTarget?: (
-    session: ReadSession,
+    viewing: Viewing,
     subject: { readonly row?: Row<T>; readonly values: Readonly<Record<string, unknown>> },
   ) => Promise<Readonly<Record<string, unknown>>>;
 }

@@ -99,8 +99,8 @@ export const portNoun: Noun<typeof ports> = {
       }),
     );
   },
-  policyTarget: async (session, { row, values }) => ({
-    'network:project_id': await networkOwner({ session }, row?.network_id ?? values['network_id']),
+  policyTarget: async (viewing, { row, values }) => ({
+    'network:project_id': await networkOwner(viewing, row?.network_id, values['network_id']),
   }),
   create: async (context, { projectId, values }) => {
     const { tags, ...port } = values;

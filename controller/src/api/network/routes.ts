@@ -1,16 +1,23 @@
 // The route table of the network API.
 import type { Table } from '../../db';
 import type { ApiService, Route } from '../route';
+import { addressGroupNoun, addressGroupRoutes } from './addressGroups';
+import { agentRoutes } from './agents';
+import { zoneRoutes } from './availabilityZones';
 import { crudRoutes } from './crud';
 import { renderNetworkError } from './errors';
 import { extensionRoutes } from './extensions';
 import { floatingIpNoun } from './floatingIps';
+import { availabilityRoutes } from './ipAvailability';
 import { networkNoun } from './networks';
 import type { Noun } from './noun';
 import { portNoun } from './ports';
+import { quotaRoutes } from './quotas';
+import { rbacNoun } from './rbac';
 import { routerNoun, routerRoutes } from './routers';
 import { securityGroupRuleNoun } from './securityGroupRules';
 import { securityGroupNoun } from './securityGroups';
+import { subnetPoolNoun, subnetPoolRoutes } from './subnetPools';
 import { subnetNoun } from './subnets';
 import { tagRoutes } from './tags';
 import { resourcesRoute, versionRoutes } from './versions';
@@ -20,7 +27,18 @@ const tagged = <T extends Table>(noun: Noun<T>): Route[] => [
   ...tagRoutes(noun.path, noun.resource),
 ];
 
-const nouns = [networkNoun, subnetNoun, portNoun, routerNoun, floatingIpNoun, securityGroupNoun, securityGroupRuleNoun];
+const nouns = [
+  networkNoun,
+  subnetNoun,
+  portNoun,
+  routerNoun,
+  floatingIpNoun,
+  securityGroupNoun,
+  securityGroupRuleNoun,
+  subnetPoolNoun,
+  addressGroupNoun,
+  rbacNoun,
+];
 
 export const networkService: ApiService = {
   name: 'network',
@@ -35,6 +53,15 @@ export const networkService: ApiService = {
     ...tagged(floatingIpNoun),
     ...tagged(securityGroupNoun),
     ...crudRoutes(securityGroupRuleNoun),
+    ...subnetPoolRoutes,
+    ...tagged(subnetPoolNoun),
+    ...addressGroupRoutes,
+    ...crudRoutes(addressGroupNoun),
+    ...crudRoutes(rbacNoun),
+    ...quotaRoutes,
+    ...agentRoutes,
+    ...zoneRoutes,
+    ...availabilityRoutes,
     ...extensionRoutes,
   ],
   renderError: renderNetworkError,

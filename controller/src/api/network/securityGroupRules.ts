@@ -106,8 +106,8 @@ export const securityGroupRuleNoun: Noun<typeof securityGroupRules> = {
   beforeList: (cloud, caller) => ensureDefaultGroupOf(cloud, caller.projectId),
   checkBulk,
   views: (_viewing, rows) => Promise.resolve(rows.map(ruleView)),
-  policyTarget: async (session, { row, values }) => ({
-    'security_group:project_id': await groupOwner(session, row?.security_group_id ?? values['security_group_id']),
+  policyTarget: async (viewing, { row, values }) => ({
+    'security_group:project_id': await groupOwner(viewing, row?.security_group_id ?? values['security_group_id']),
   }),
   create: (context, { projectId, values }) => createRule(context, projectId, values as unknown as RuleValues),
   update: (context, row, values) => updateRule(context, row, values),

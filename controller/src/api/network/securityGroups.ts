@@ -5,9 +5,10 @@ import { ruleRowsOf } from '../../services/network/networkParts';
 import { securityGroupResource } from '../../services/network/resources';
 import { createGroup, deleteGroup, ensureDefaultGroupOf, updateGroup } from '../../services/network/securityGroups';
 import { tagsOf } from '../../services/network/tags';
-import { sharedAmong } from '../../services/network/visibility';
+import { openToProject, sharedAmong } from '../../services/network/visibility';
 import { readable, standardAttributes, writable } from './attribute';
 import { flag, text } from './checks';
+import { flagOf } from './filterValues';
 import type { Noun } from './noun';
 import { ruleView } from './securityGroupRuleView';
 import { standardView } from './standardView';
@@ -27,6 +28,14 @@ export const securityGroupNoun: Noun<typeof securityGroups> = {
   path: '/security-groups',
   resource: securityGroupResource,
   attributes,
+  filters: {
+    shared: async (values, { session, caller }) => {
+      const ids = await openToProject(session, 'security_group', caller.projectId ?? '', ['access_as_shared']);
+      const wanted = new Set(values.map((value) => flagOf('shared', value)));
+      if (wanted.size > 1) return [];
+      return [{ column: 'id', op: wanted.has(true) ? 'in' : 'not in', value: ids }];
+    },
+  },
   beforeList: (cloud, caller) => ensureDefaultGroupOf(cloud, caller.projectId),
   views: async ({ session, caller }, rows) => {
     const ids = rows.map((row) => row.id);

@@ -77,8 +77,8 @@ export const subnetNoun: Noun<typeof subnets> = {
     );
     return rows.map((row) => subnetView(row, tags.get(row.id) ?? []));
   },
-  policyTarget: async (session, { row, values }) => ({
-    'network:project_id': await networkOwner({ session }, row?.network_id ?? values['network_id']),
+  policyTarget: async (viewing, { row, values }) => ({
+    'network:project_id': await networkOwner(viewing, row?.network_id, values['network_id']),
   }),
   create: async (context, { projectId, values }) => {
     const { session, cloud, caller } = context;

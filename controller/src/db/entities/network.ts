@@ -261,13 +261,6 @@ export const networkQuotas = table(
   { primary: ['project_id', 'resource'] },
 );
 
-export const addressScopes = table(
-  'address_scope',
-  { ...standard, ip_version: integer(), shared: flag() },
-  { indices: [['project_id']] },
-);
-export type AddressScope = Row<typeof addressScopes>;
-
 export const subnetPools = table(
   'subnetpool',
   {
@@ -280,9 +273,8 @@ export const subnetPools = table(
     max_prefixlen: integer(),
     default_prefixlen: integer(),
     default_quota: nullable(integer()),
-    address_scope_id: nullable(id()),
   },
-  { indices: [['project_id'], ['address_scope_id']] },
+  { indices: [['project_id']] },
 );
 export type SubnetPool = Row<typeof subnetPools>;
 
@@ -311,7 +303,6 @@ export const networkTables: readonly Table[] = [
   rbacPolicies,
   networkTags,
   networkQuotas,
-  addressScopes,
   subnetPools,
   agentSettings,
 ];

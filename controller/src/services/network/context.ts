@@ -1,7 +1,14 @@
 // What an operation of the network service works with: one transaction and who asks.
 import type { Cloud } from '../../cloud';
-import type { WriteSession } from '../../db';
+import type { ReadSession, WriteSession } from '../../db';
 import type { Caller } from '../caller';
+
+/** Who asks, and the session that answers. */
+export interface Asking {
+  readonly session: ReadSession;
+  readonly cloud: Cloud;
+  readonly caller: Caller;
+}
 
 export interface NetworkContext {
   readonly session: WriteSession;

@@ -11,7 +11,6 @@ const nouns = {
   security_group: ['SecurityGroupNotFound', 'Security group'],
   security_group_rule: ['SecurityGroupRuleNotFound', 'Security group rule'],
   subnetpool: ['SubnetPoolNotFound', 'Subnet pool'],
-  address_scope: ['AddressScopeNotFound', 'Address scope'],
   address_group: ['AddressGroupNotFound', 'Address group'],
   rbac_policy: ['RbacPolicyNotFound', 'RBAC policy'],
   agent: ['AgentNotFound', 'Agent'],

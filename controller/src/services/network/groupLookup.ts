@@ -1,10 +1,13 @@
 // Finds security groups by id or name, as servers name them.
 import { ConflictError } from '../../errors';
-import { In, type ReadSession, type WriteSession } from '../../db';
+import { In, type WriteSession } from '../../db';
 import type { Cloud } from '../../cloud';
 import { securityGroups } from '../../db/entities/network';
 import { ensureDefaultGroup } from './defaultGroup';
+import type { Asking } from './context';
 import { notFound } from './errors';
+import { findVisible } from './resource';
+import { securityGroupResource } from './resources';
 import { openToProject } from './visibility';
 
 /**
@@ -42,8 +45,8 @@ export async function resolveGroups(
   return [...new Set(ids)];
 }
 
-/** The project that owns a group, which rules of rules name as security_group:project_id. */
-export async function groupOwner(session: ReadSession, groupId: unknown): Promise<string | undefined> {
+/** The project that owns a visible group, which rules name as security_group:project_id. @throws NotFoundError */
+export async function groupOwner(asking: Asking, groupId: unknown): Promise<string | undefined> {
   if (typeof groupId !== 'string') return undefined;
-  return (await session.findOne(securityGroups, { id: groupId }))?.project_id;
+  return (await findVisible(asking.session, asking.cloud, asking.caller, securityGroupResource, groupId)).project_id;
 }

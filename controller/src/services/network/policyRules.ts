@@ -17,7 +17,7 @@ function collection(
     [`network:${name}:create`]: rules.create ?? member,
     [`network:${name}:update`]: rules.update ?? member,
     [`network:${name}:delete`]: rules.delete ?? member,
-    [`network:${name}:update:tags`]: rules.update ?? member,
+    [`network:${name}:update:tags`]: member,
   };
 }
 
@@ -74,8 +74,6 @@ export const networkRules: PolicyRules = {
   'network:rbac_policies:update:everybody': admin,
   ...collection('subnetpools'),
   ...attributes('subnetpools', writes, ['shared', 'is_default'], admin),
-  ...collection('address_scopes'),
-  ...attributes('address_scopes', writes, ['shared'], admin),
   'network:agents:list': admin,
   'network:agents:update': admin,
   'network:agents:delete': admin,

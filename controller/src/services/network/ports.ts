@@ -1,5 +1,5 @@
 // Ports as users make, change and delete them. Ports of servers, routers and floating IPs are made by their own services.
-import { isDuplicate, type ReadSession } from '../../db';
+import { isDuplicate } from '../../db';
 import {
   networks,
   portAddresses,
@@ -14,7 +14,7 @@ import {
 import { ForbiddenError, InvalidError } from '../../errors';
 import type { FixedIpRequest } from './addressPlan';
 import { changedGroups, recordChanges } from './changes';
-import { touched, type NetworkContext } from './context';
+import { touched, type Asking, type NetworkContext } from './context';
 import { ensureDefaultGroup } from './defaultGroup';
 import { conflict } from './errors';
 import { disassociateAddresses } from './floatingAssociation';
@@ -271,13 +271,16 @@ export async function deletePort(context: NetworkContext, port: Port): Promise<v
   await removePorts(context.session, context.cloud, [port]);
 }
 
-/** The owner of a port's network, which rules name as network:project_id. */
+/**
+ * The owner of a port's or subnet's network, which rules name as network:project_id: of the network that has it already, or of
+ * the visible one that a body names. @throws NotFoundError NetworkNotFound
+ */
 export async function networkOwner(
-  context: { readonly session: ReadSession },
-  networkId: unknown,
+  asking: Asking,
+  presentId: string | undefined,
+  wantedId: unknown,
 ): Promise<string | undefined> {
-  if (typeof networkId !== 'string') return undefined;
-  const network = await context.session.findOne(networks, { id: networkId });
-  if (!network) return undefined;
-  return network.project_id;
+  if (presentId !== undefined) return (await asking.session.findOne(networks, { id: presentId }))?.project_id;
+  if (typeof wantedId !== 'string') return undefined;
+  return (await findVisible(asking.session, asking.cloud, asking.caller, networkResource, wantedId)).project_id;
 }

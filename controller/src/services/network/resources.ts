@@ -1,7 +1,6 @@
 // Every kind of resource the network service has, and who sees it.
 import {
   addressGroups,
-  addressScopes,
   floatingIps,
   networks,
   ports,
@@ -62,11 +61,5 @@ export const subnetPoolResource: Resource<typeof subnetPools> = {
   noun: 'subnetpool',
   collection: 'subnetpools',
   table: subnetPools,
-  alsoVisible: () => Promise.resolve([{ column: 'shared', op: '=', value: true }]),
-};
-export const addressScopeResource: Resource<typeof addressScopes> = {
-  noun: 'address_scope',
-  collection: 'address_scopes',
-  table: addressScopes,
   alsoVisible: () => Promise.resolve([{ column: 'shared', op: '=', value: true }]),
 };
