@@ -153,6 +153,7 @@ export class Connection {
 
   /** Ends the connection when what was written has been sent, or soon after. */
   destroySoon(reason: string): void {
+    if (this.socket.destroyed) return;
     this.reason ??= reason;
     // Unread bytes would hold back the end of a paused socket.
     this.socket.resume();
@@ -167,8 +168,9 @@ export class Connection {
     const options = this.cause ? { cause: this.cause } : undefined;
     const lost = new ConnectionLostError(this.socketPath, reason, false, options);
     this.calls.loseAll(lost);
-    for (const sink of this.streams.values()) sink.lost(lost);
+    const sinks = [...this.streams.values()];
     this.streams.clear();
+    for (const sink of sinks) sink.lost(lost);
     return lost;
   }
 

@@ -223,6 +223,6 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   private warn(error: Error): void {
-    if (!this.emit('warning', error)) process.emitWarning(error);
+    if (!this.emit('warning', error)) process.emitWarning(error.message, error.name);
   }
 }

@@ -101,7 +101,8 @@ export class VirStream extends Duplex {
     }
     // The daemon has no more data: a reader answers with "finish" and waits for the confirmation.
     if (packet.payload.length === 0) this.sendFinish();
-    else if (!this.push(packet.payload)) this.connection.pause();
+    // Not before the caller has the stream: the reply to the opening call may be behind this data.
+    else if (!this.push(packet.payload) && this.owned) this.connection.pause();
   }
 
   private sendFinish(): void {
