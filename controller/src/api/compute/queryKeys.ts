@@ -1,13 +1,14 @@
-// Unknown query parameters: ignored by old microversions, refused from 2.75 on.
+// Unknown query parameters: ignored by old microversions, refused by newer ones.
 import { InvalidError } from '../../errors';
 import type { ApiRequest } from '../route';
 
-/** @throws InvalidError from 2.75 on when the query has a key that is not in the list */
+/** @throws InvalidError from minor version `since` on when the query has a key that is not in the list */
 export function refuseUnknownQuery(
   request: Pick<ApiRequest, 'query' | 'microversion'>,
   known: readonly string[],
+  since = 75,
 ): void {
-  if (request.microversion.minor < 75) return;
+  if (request.microversion.minor < since) return;
   for (const key of request.query.keys()) {
     if (!known.includes(key))
       throw new InvalidError(`Additional properties are not allowed ('${key}' was unexpected)`, 'ValidationError');

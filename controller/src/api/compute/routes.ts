@@ -3,22 +3,38 @@ import type { ApiService, Route } from '../route';
 import { renderComputeError } from './errors';
 import { flavorExtraRoutes } from './flavorExtras';
 import { flavorRoutes } from './flavors';
+import { hypervisorRoutes } from './hypervisors';
+import { instanceActionRoutes } from './instanceActions';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
 import { quotaRoutes } from './quotas';
 import { serverActionRoutes } from './serverActions';
+import { serverAddressRoutes } from './serverAddresses';
 import { serverCreateRoutes } from './serverCreate';
+import { serverMetadataRoutes } from './serverMetadata';
 import { serverRoutes } from './servers';
+import { serverTagRoutes } from './serverTags';
+import { serviceRoutes } from './services';
+import { usageRoutes } from './usage';
 import { versionRoutes } from './versions';
+import { zoneRoutes } from './zones';
 
 const resources: readonly Route[] = [
+  ...serverRoutes,
+  ...serverCreateRoutes,
+  ...serverActionRoutes,
+  ...serverMetadataRoutes,
+  ...serverTagRoutes,
+  ...serverAddressRoutes,
+  ...instanceActionRoutes,
   ...flavorRoutes,
   ...flavorExtraRoutes,
   ...keypairRoutes,
   ...quotaRoutes,
-  ...serverRoutes,
-  ...serverCreateRoutes,
-  ...serverActionRoutes,
+  ...usageRoutes,
+  ...serviceRoutes,
+  ...hypervisorRoutes,
+  ...zoneRoutes,
 ];
 
 /** The same resources answer under /v2, which had no microversions of its own. */

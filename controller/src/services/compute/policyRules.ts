@@ -13,6 +13,7 @@ const readers = [
   'server-metadata:show',
   'os-server-tags:index',
   'os-server-tags:show',
+  'os-volumes-attachments:index',
   'ips:index',
   'ips:show',
   'os-attach-interfaces:list',

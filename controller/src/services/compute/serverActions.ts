@@ -74,7 +74,7 @@ export async function startAction(
     kind: action.kind,
     resourceType: 'server',
     resourceId: server.id,
-    params: { ...action.params, was: server.vm_state },
+    params: { ...action.params, action: action.name, was: server.vm_state },
     requestId: actor.requestId,
     projectId: server.project_id,
     userId: actor.caller.userId,

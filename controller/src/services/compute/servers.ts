@@ -210,6 +210,7 @@ async function insertServer(
     kind: 'server.create',
     resourceType: 'server',
     resourceId: row.id,
+    params: { action: 'create' },
     requestId,
     projectId: row.project_id,
     userId: caller.userId,
