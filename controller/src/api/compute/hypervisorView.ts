@@ -45,7 +45,7 @@ export function uptimeOf({ host }: ComputeHost): string | null {
 export function hypervisorDetail(request: ApiRequest, one: ComputeHost, servers: readonly Server[]) {
   const { minor } = request.microversion;
   const { host, agent } = one;
-  const cpu = (host.inventory['cpu_info'] ?? {});
+  const cpu = host.inventory['cpu_info'] ?? {};
   const serviceId = agent?.id ?? host.id;
   return {
     ...hypervisorSummary(request, one),
