@@ -1,19 +1,19 @@
 // The network agent: follows the change feed, keeps the host's networking so, and answers the controller's commands.
 import { mkdir } from 'node:fs/promises';
 import {
-  CumuletError,
+  createAgent,
+  HostError,
   messageOf,
   type AgentApi,
   type Bus,
   type Clock,
-  type Command,
   type Exec,
   type HostResource,
   type Logger,
   type Subscription,
 } from '@cumulet/common';
 import { macOfLinkLocal } from './addresses';
-import { carryOut } from './commands';
+import { ensurePorts, ownerWords, removePorts, type PortContext } from './commands';
 import type { NetworkAgentConfig } from './config';
 import { createDataplane, type Applied } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
@@ -26,8 +26,8 @@ import { merged } from './serial';
 export interface NetworkAgentParts {
   /** This host's name in the cloud. */
   readonly host: string;
-  readonly bus: Pick<Bus, 'onCommand' | 'onChanges' | 'sendReply'>;
-  readonly api: Pick<AgentApi, 'register' | 'heartbeat' | 'networkChanges' | 'reportPorts' | 'metadata'>;
+  readonly bus: Bus;
+  readonly api: AgentApi;
   readonly exec: Exec;
   readonly log: Logger;
   readonly clock: Clock;
@@ -45,19 +45,17 @@ export interface NetworkAgent {
   purge(): Promise<void>;
 }
 
+/** How often a command asks a feed that is behind it; with the pauses below that is a second. */
 const FEED_TRIES = 20;
-const RETRY_MS = 1000;
-const HEARTBEAT_MS = 5000;
+const FEED_PAUSE_MS = 50;
 
 export function createNetworkAgent({ host, bus, api, exec, log, clock, config }: NetworkAgentParts): NetworkAgent {
   const feed = createFeed(api, host);
   const answers = createAnswerCache();
   const stopping = new AbortController();
-  const subscriptions: Subscription[] = [];
   const loops: Promise<void>[] = [];
-  const newest = new Map<string, number>();
-  let session = 0;
-  let applied: Applied = { wired: new Set(), faults: new Map() };
+  let hints: Subscription | undefined;
+  let applied: Applied = { wired: new Set(), faults: new Map(), closed: new Map() };
   let full = true;
   let reported = '';
 
@@ -81,8 +79,8 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
 
   const report = async (): Promise<void> => {
     const ports = [...(feed.desired?.ports.keys() ?? [])].map((id) => {
-      const fault = applied.faults.get(id);
-      return { id, wired: applied.wired.has(id), ...(fault === undefined ? {} : { fault }) };
+      const wired = applied.wired.has(id);
+      return wired ? { id, wired } : { id, wired, fault: ownerWords(id, applied) };
     });
     const text = JSON.stringify(ports);
     if (text === reported) return;
@@ -110,43 +108,50 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
       throw error;
     }
     const milliseconds = Math.round(performance.now() - started);
-    log.debug(
-      { sequence: feed.sequence, full: whole, milliseconds, faults: applied.faults.size },
-      'networking applied',
-    );
+    log.debug({ sequence: feed.sequence, full: whole, milliseconds }, 'networking applied');
+    if (applied.faults.size > 0)
+      log.error({ faults: Object.fromEntries(applied.faults) }, 'not all of it could be applied');
     report().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the ports could not be reported'));
   });
 
-  const sync = async (sequence: number): Promise<Applied> => {
-    for (let tries = 0; tries < FEED_TRIES; tries++) {
-      await run();
-      if (feed.sequence >= sequence) return applied;
-      await clock.sleep(50, stopping.signal);
-    }
-    throw new CumuletError('feed_behind', `the change feed is at ${feed.sequence}, the command asks for ${sequence}`);
+  const compare = (): Promise<void> => {
+    full = true;
+    return run();
   };
 
-  const onCommand = (command: Command): void => {
-    const known = newest.get(command.resource) ?? 0;
-    if (command.session !== session || command.generation < known) {
-      log.info({ task: command.task, step: command.step }, 'a command of another session or generation was dropped');
-      return;
-    }
-    newest.set(command.resource, command.generation);
-    carryOut(command, { host, sync, known: (id) => feed.desired?.ports.has(id) ?? false })
-      .then((reply) => bus.sendReply(reply))
-      .catch((error: unknown) => log.error({ task: command.task, error: messageOf(error) }, 'a reply was not sent'));
+  const ports: PortContext = {
+    known: (id) => feed.desired?.ports.has(id) ?? false,
+    sync: async (sequence) => {
+      for (let tries = 0; tries < FEED_TRIES; tries++) {
+        await run();
+        if (feed.sequence >= sequence) return applied;
+        await clock.sleep(FEED_PAUSE_MS, stopping.signal);
+      }
+      const facts = { asked: sequence, at: feed.sequence };
+      throw new HostError('feed_behind', 'the host was not told of the change in time', { retryable: true, facts });
+    },
   };
 
-  const attempt = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
-    try {
-      await work();
-      return true;
-    } catch (error) {
-      log.error({ error: messageOf(error) }, `${what} failed`);
-      return false;
-    }
-  };
+  const agent = createAgent({
+    host,
+    role: 'network',
+    bus,
+    api,
+    clock,
+    log,
+    inventory: () => Promise.resolve({ physical_networks: Object.keys(config.physical_networks) }),
+    reconcile: async () => {
+      feed.restart();
+      await compare();
+    },
+    handlers: {
+      'ports.ensure': ({ body }) => ensurePorts(body, ports),
+      'ports.remove': ({ body }) => removePorts(body, ports),
+    },
+  });
+
+  const attempt = (what: string, work: () => Promise<unknown>): Promise<unknown> =>
+    work().catch((error: unknown) => log.error({ error: messageOf(error) }, `${what} failed`));
 
   const every = (milliseconds: number, what: string, work: () => Promise<unknown>): void => {
     const loop = async (): Promise<void> => {
@@ -159,31 +164,9 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     loops.push(loop());
   };
 
-  const register = async (): Promise<void> => {
-    const inventory = { physical_networks: Object.keys(config.physical_networks) };
-    const registered = await api.register({ host, role: 'network', inventory });
-    session = registered.session;
-    feed.restart();
-    full = true;
-  };
-
-  const heartbeat = async (): Promise<void> => {
-    try {
-      await api.heartbeat(host, 'network', session);
-    } catch (error) {
-      if (!(error instanceof CumuletError) || error.code !== 'stale_session') throw error;
-      await register();
-      await run();
-    }
-  };
-
   const checkKernel = async (): Promise<void> => {
     const wrong = await ensureBridgeFilter(exec, config.external !== null);
     if (wrong.length > 0) log.warn({ settings: wrong }, 'kernel settings that filtering needs were off: put right');
-  };
-
-  const untilDone = async (what: string, work: () => Promise<unknown>): Promise<void> => {
-    while (!stopping.signal.aborted && !(await attempt(what, work))) await clock.sleep(RETRY_MS, stopping.signal);
   };
 
   return {
@@ -191,22 +174,17 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
       await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
       await loadBridgeFilter(exec, log);
       await ensureBridgeFilter(exec, config.external !== null);
-      await untilDone('registering with the controller', register);
-      await untilDone('bringing the host to its state', run);
+      await agent.start();
       if (stopping.signal.aborted) return;
-      subscriptions.push(await bus.onCommand(host, 'network', onCommand));
-      subscriptions.push(await bus.onChanges(host, () => void attempt('applying changes', run)));
+      hints = await bus.onChanges(host, () => void attempt('applying changes', run));
       every(config.poll_seconds * 1000, 'polling the change feed', run);
       every(config.poll_seconds * 1000, 'checking the kernel settings', checkKernel);
-      every(HEARTBEAT_MS, 'the heartbeat', heartbeat);
-      every(config.compare_seconds * 1000, 'comparing the whole state', () => {
-        full = true;
-        return run();
-      });
+      every(config.compare_seconds * 1000, 'comparing the whole state', compare);
     },
     stop: async () => {
       stopping.abort();
-      await Promise.all(subscriptions.map((subscription) => subscription.close()));
+      await hints?.close();
+      await agent.stop();
       await Promise.all(loops);
       listeners.close();
     },

@@ -1,54 +1,55 @@
-// Commands of the controller: bring ports on or off this host, and say what was observed.
-import { messageOf, type Command, type PortsEnsure, type Reply } from '@cumulet/common';
+// What the controller asks of ports: on or off this host, after the change feed was applied at least as far as it says.
+import { HostError, type PortsEnsure } from '@cumulet/common';
 import type { Applied } from './dataplane';
 
-export interface CommandContext {
-  readonly host: string;
+export interface PortContext {
   /** Applies the feed at least up to this sequence. @throws when the controller or the host stand in the way */
   readonly sync: (sequence: number) => Promise<Applied>;
-  /** Ports that the feed names for this host. */
+  /** Whether the feed names a port for this host. */
   readonly known: (portId: string) => boolean;
 }
 
-type Outcome = Pick<Reply, 'outcome' | 'observed' | 'fault'>;
-
-const failed = (code: string, message: string, retryable: boolean): Outcome => ({
-  outcome: 'failed',
-  observed: {},
-  fault: { code, message, retryable },
-});
-
-function ensured(ids: readonly string[], applied: Applied, known: (id: string) => boolean): Outcome {
-  const missing = ids.filter((id) => !known(id));
-  if (missing.length > 0) {
-    return failed('port_not_here', `the change feed names no port ${missing.join(', ')} for this host`, true);
-  }
-  const faults = ids
-    .filter((id) => !applied.wired.has(id))
-    .map((id) => applied.faults.get(id) ?? `port ${id} is not wired`);
-  if (faults.length > 0) return failed('port_not_wired', faults.join('; '), true);
-  return { outcome: 'done', observed: { wired: true }, fault: null };
+/** Why a port is not wired, as its owner may read it. */
+export function ownerWords(portId: string, applied: Applied): string {
+  return applied.closed.get(portId) ?? `port ${portId} could not be connected to its network on its host`;
 }
 
-function removed(ids: readonly string[], applied: Applied, known: (id: string) => boolean): Outcome {
-  const left = ids.filter(known);
-  if (left.length > 0)
-    return failed('port_still_here', `the change feed still names port ${left.join(', ')} for this host`, true);
-  const faults = ids.flatMap((id) => applied.faults.get(id) ?? []);
-  if (faults.length > 0) return failed('port_not_removed', faults.join('; '), true);
-  return { outcome: 'done', observed: { wired: false }, fault: null };
-}
-
-/** Carries out one command and makes its reply. */
-export async function carryOut(command: Command, context: CommandContext): Promise<Reply> {
-  const { task, step, send, kind } = command;
-  const body = command.body as PortsEnsure;
-  let outcome: Outcome;
+async function applied({ port_ids: ids, sequence }: PortsEnsure, { sync }: PortContext): Promise<Applied> {
   try {
-    const applied = await context.sync(body.sequence);
-    outcome = (kind === 'ports.remove' ? removed : ensured)(body.port_ids, applied, context.known);
+    return await sync(sequence);
   } catch (error) {
-    outcome = failed('network_failed', messageOf(error), true);
+    const what = `the network of port ${ids.join(', ')} could not be set up on its host`;
+    throw error instanceof HostError ? error : new HostError('network_failed', what, { retryable: true, cause: error });
   }
-  return { task, step, send, host: context.host, kind, ...outcome };
+}
+
+/** Wires ports. @throws HostError port_not_here, port_not_wired, network_failed */
+export async function ensurePorts(body: PortsEnsure, context: PortContext): Promise<Record<string, unknown>> {
+  const state = await applied(body, context);
+  const missing = body.port_ids.filter((id) => !context.known(id));
+  if (missing.length > 0) {
+    throw new HostError('port_not_here', `port ${missing.join(', ')} does not belong on its host`, { retryable: true });
+  }
+  const broken = body.port_ids.filter((id) => !state.wired.has(id));
+  if (broken.length > 0) {
+    const details = broken.map((id) => state.faults.get(id) ?? '');
+    const message = broken.map((id) => ownerWords(id, state)).join('; ');
+    throw new HostError('port_not_wired', message, { retryable: true, facts: { details } });
+  }
+  return { wired: true };
+}
+
+/** Takes ports off. @throws HostError port_still_here, port_not_removed, network_failed */
+export async function removePorts(body: PortsEnsure, context: PortContext): Promise<Record<string, unknown>> {
+  const state = await applied(body, context);
+  const left = body.port_ids.filter(context.known);
+  if (left.length > 0) {
+    throw new HostError('port_still_here', `port ${left.join(', ')} still belongs on its host`, { retryable: true });
+  }
+  const details = body.port_ids.flatMap((id) => state.faults.get(id) ?? []);
+  if (details.length > 0) {
+    const message = `port ${body.port_ids.join(', ')} could not be taken off its host`;
+    throw new HostError('port_not_removed', message, { retryable: true, facts: { details } });
+  }
+  return { wired: false };
 }

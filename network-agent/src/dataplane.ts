@@ -31,8 +31,10 @@ import { planRules, type Wiring } from './rulesPlan';
 export interface Applied {
   /** Ports that are wired with their rules in place. */
   readonly wired: ReadonlySet<string>;
-  /** Why others are not, or are closed, in words; also by router and network id. */
+  /** Why others are not, by port, router or network id. For the log and the administrator: names what is on the host. */
   readonly faults: ReadonlyMap<string, string>;
+  /** Ports that pass nothing because their own rules can't be applied, in words for their owner. */
+  readonly closed: ReadonlyMap<string, string>;
 }
 
 export interface Dataplane {
@@ -219,7 +221,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       const broken = faults.get(tap.networkId);
       if (broken !== undefined && !faults.has(tap.portId)) faults.set(tap.portId, broken);
     }
-    return { wired: new Set(links.taps.map((tap) => tap.portId).filter((id) => !faults.has(id))), faults };
+    return { wired: new Set(links.taps.map((tap) => tap.portId).filter((id) => !faults.has(id))), faults, closed };
   };
 
   return {

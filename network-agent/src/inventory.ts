@@ -2,29 +2,23 @@
 import { readdir } from 'node:fs/promises';
 import type { Exec, HostResource } from '@cumulet/common';
 import type { DhcpServers } from './dnsmasq';
-import { parseSave } from './firewall/iptables';
+import { parseSave, type SavedRules } from './firewall/iptables';
 import { parseSets } from './firewall/ipset';
 import { ownerOfLink } from './linkPlan';
 import { EXTERNAL_ALIAS, groupOfSet, parseNamespace } from './names';
 import { observeLinks } from './observe';
 
-/** Comments of the dispatch rules: which port a pair of chains belongs to. */
-function portsOfRules(ours: string): HostResource[] {
-  const seen = new Map<string, HostResource>();
+/** Chains of ports and security groups: the rule that leads to a chain names in its comment what it belongs to. */
+function chainsOf({ ours, chains }: SavedRules): HostResource[] {
+  const owners = new Map<string, string>();
   for (const line of ours.split('\n')) {
-    const match = /--comment "?([^" ]+)"? -j (cumulet-p[io]-\S+)/.exec(line);
-    if (match?.[1] !== undefined && match[2] !== undefined) {
-      seen.set(match[2], { kind: 'iptables-chain', id: match[1], name: match[2] });
-    }
+    const match = /--comment "?([^" ]+)"? -j (cumulet-[pg][io]-\S+)/.exec(line);
+    if (match?.[1] !== undefined && match[2] !== undefined) owners.set(match[2], match[1]);
   }
-  return [...seen.values()];
-}
-
-/** Chains of security groups carry the first 16 digits of their group's id in their name. */
-function groupChainsOf(chains: ReadonlySet<string>): HostResource[] {
-  return [...chains].flatMap((name) => {
-    const digits = /^cumulet-g[io]-([0-9a-f]{16})$/.exec(name)?.[1];
-    return digits === undefined ? [] : [{ kind: 'iptables-group-chain', id: digits, name }];
+  return [...chains.filter].flatMap((name) => {
+    const digits = /^cumulet-[pg][io]-([0-9a-f]{16})$/.exec(name)?.[1];
+    // A chain that nothing leads to has only the beginning of an id, which is enough to be found superfluous.
+    return digits === undefined ? [] : [{ kind: 'iptables-chain', id: owners.get(name) ?? digits, name }];
   });
 }
 
@@ -42,7 +36,7 @@ async function rules(exec: Exec): Promise<HostResource[]> {
   ]);
   const saved = [four, six].map(({ stdout }) => parseSave(stdout));
   return [
-    ...saved.flatMap(({ ours, chains }) => [...portsOfRules(ours), ...groupChainsOf(chains.filter)]),
+    ...saved.flatMap(chainsOf),
     ...portsOfFrames(frames.stdout),
     ...[...parseSets(sets.stdout).keys()].map((name) => ({ kind: 'ipset', id: groupOfSet(name) ?? name, name })),
   ];

@@ -83,9 +83,9 @@ function routerEnds(desired: Desired): { portId: string; networkId: string; owne
     ]);
 }
 
-/** Everything that should exist. A network is here while a server's port or a router of this host is on it. */
+/** Everything that should exist. The feed names the networks that a server's port or a router of this host is on. */
 export function desiredLinks(desired: Desired, config: NetworkAgentConfig): DesiredLinks {
-  const bridges = new Map<string, DesiredBridge>();
+  const bridges: DesiredBridge[] = [];
   const taps: DesiredTap[] = [];
   const veths: DesiredVeth[] = [];
   const faults = new Map<string, string>();
@@ -97,11 +97,11 @@ export function desiredLinks(desired: Desired, config: NetworkAgentConfig): Desi
     else {
       safeId(portId);
       add(place.bridge, network);
-      if (network.attachment.type === 'tenant') {
-        bridges.set(networkId, { name: place.bridge, networkId: safeId(networkId), mtu: network.mtu });
-      }
     }
   };
+  for (const { id, attachment, mtu } of desired.networks.values()) {
+    if (attachment.type === 'tenant') bridges.push({ name: bridgeName(id), networkId: safeId(id), mtu });
+  }
   for (const port of desired.ports.values()) {
     attach(port.id, port.network_id, (bridge, { mtu, id }) => {
       taps.push({ name: tapName(port.id), portId: port.id, networkId: id, mtu, bridge });
@@ -120,5 +120,5 @@ export function desiredLinks(desired: Desired, config: NetworkAgentConfig): Desi
       veths.push({ ...end, namespace: routerNamespace(prefix, end.owner), mtu, bridge });
     });
   }
-  return { bridges: [...bridges.values()], taps, veths, faults };
+  return { bridges, taps, veths, faults };
 }

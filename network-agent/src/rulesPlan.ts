@@ -59,7 +59,7 @@ function compileGroups(
     const group = desired.groups.get(id);
     const why = refused.get(id);
     if (!group) compiled.set(id, `security group ${id} is not known on this host`);
-    else if (why !== undefined) compiled.set(id, `security group ${id}: the host refused its rules: ${why}`);
+    else if (why !== undefined) compiled.set(id, `security group ${id}: its host refused the rules`);
     else {
       try {
         compiled.set(id, { group, chains: { 4: groupChains(group, 4), 6: groupChains(group, 6) } });
@@ -94,7 +94,7 @@ export function planRules(
   const ports: PortRules[] = wiring.ports.map((port) => {
     const refusal = refused.get(port.id);
     let fault = portFault(port, groups);
-    if (refusal !== undefined) fault ??= `port ${port.id}: the host refused its rules: ${refusal}`;
+    if (refusal !== undefined) fault ??= `port ${port.id}: its host refused the rules for its addresses`;
     let servers: string[] = [];
     let own = closedFrames;
     try {

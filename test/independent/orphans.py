@@ -86,7 +86,7 @@ def main():
         ids_in(' '.join(what), text)
         shorts_in(' '.join(what), text)
     # Conntrack entries of zones that no bridge has.
-    used = set(re.findall(r'ct zone set (\d+)', run(*inside, 'nft', 'list', 'ruleset')))
+    used = set(re.findall(r'"br[0-9a-f]{11}" : (\d+)', run(*inside, 'nft', 'list', 'ruleset')))
     for zone in set(re.findall(r'\bzone=(\d+)', run(*inside, 'conntrack', '-L'))):
         if zone != '0' and zone not in used:
             orphans.append('conntrack entries in zone %s' % zone)

@@ -20,6 +20,7 @@ import {
   type SecurityGroupRuleState,
   type SecurityGroupState,
 } from '@cumulet/common';
+import { fakeAgentApi } from './fakeAgentApi';
 import { createNetworkAgent, NetworkAgentConfig, type NetworkAgent } from '@cumulet/network-agent';
 import { Value } from '@sinclair/typebox/value';
 
@@ -112,7 +113,8 @@ export async function createNetworkLab(): Promise<NetworkLab> {
   const waiting = new Map<string, (reply: Reply) => void>();
   await bus.onReply(async (reply) => waiting.get(reply.task)?.(reply));
 
-  const api: Pick<AgentApi, 'register' | 'heartbeat' | 'networkChanges' | 'reportPorts' | 'metadata'> = {
+  const api: AgentApi = {
+    ...fakeAgentApi(),
     register: async () => ({ session: ++session, expected: [] }),
     heartbeat: async () => undefined,
     networkChanges: async (_host, since) => {
@@ -173,7 +175,15 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       const reply = await new Promise<Reply>((resolve, reject) => {
         const task = randomUUID();
         waiting.set(task, resolve);
-        const base = { task, step: 'network', send: ++sends, host, session, generation: 1, resource: portIds[0] ?? '' };
+        const base = {
+          task,
+          step: 'network',
+          send: ++sends,
+          host,
+          session,
+          generation: 1,
+          resource: `server of ${portIds.join()}`.slice(0, 60),
+        };
         bus.sendCommand({ ...base, kind, body: { port_ids: [...portIds], sequence } }).catch(reject);
       });
       if (kind === 'ports.ensure')

@@ -94,7 +94,7 @@ function portRules(rules: PortRules, direction: 'i' | 'o', family: Family): stri
   return [
     ...basics,
     ...(stateful ? [`${ESTABLISHED} ${allowed}`, INVALID] : []),
-    ...port.security_group_ids.map((id) => `-j ${groupChain(direction, id)}`),
+    ...port.security_group_ids.map((id) => `-m comment --comment ${safeId(id)} -j ${groupChain(direction, id)}`),
     '-j DROP',
   ];
 }

@@ -102,7 +102,6 @@ test('a port gets its address by DHCP, its metadata, the outside by SNAT and vis
       'dnsmasq',
       'external-bridge',
       'iptables-chain',
-      'iptables-group-chain',
       'namespace',
       'nft-chain',
       'tap',

@@ -48,7 +48,8 @@ async function networkResources(
   return objects.flatMap((object): ExpectedResource[] => {
     const kind = NETWORK_KINDS[object.kind];
     const physical = object.kind === 'network' && object.attachment.type === 'physical';
-    const required = kind !== null && !physical && !unsettled.has(object.id);
+    const idle = object.kind === 'router' && (!object.admin_state_up || partsOf(object).length === 0);
+    const required = kind !== null && !physical && !idle && !unsettled.has(object.id);
     const parts = partsOf(object).map((id) => ({ kind: 'part', id, required: false }));
     return [{ kind: kind ?? object.kind, id: object.id, required }, ...parts];
   });
