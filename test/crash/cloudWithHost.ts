@@ -11,6 +11,8 @@ export interface CloudWithHost {
   readonly bus: Bus;
   /** Starts an engine, in place of one that was killed. */
   startEngine(observer?: EngineObserver): Promise<Engine>;
+  /** Kills the engine that runs now and starts another one, with the same observer. */
+  restartEngine(): Promise<void>;
   /** Asks for a server and returns its id. */
   boot(name?: string, changes?: Record<string, unknown>): Promise<string>;
   /** Resolves when no task is active any more. @throws Error that lists those that are */
@@ -56,14 +58,16 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
   await simulated.start();
   const { image, network } = await content(test);
   calm = false;
-  const engines: Engine[] = [];
+  let engine: Engine | undefined;
+  let observe: EngineObserver | undefined;
 
-  return {
+  const world: CloudWithHost = {
     test,
     host: simulated,
     bus,
     async startEngine(observer) {
-      const engine = createEngine(cloud, {
+      observe = observer;
+      engine = createEngine(cloud, {
         kinds: taskKinds,
         leaseMs: 200,
         pollMs: 20,
@@ -71,9 +75,12 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
         askAgainFactor: 0.01,
         ...(observer ? { observer } : {}),
       });
-      engines.push(engine);
       await engine.start();
       return engine;
+    },
+    async restartEngine() {
+      await engine?.kill();
+      await world.startEngine(observe);
     },
     async boot(name = 'server', changes = {}) {
       const answer = await test.call('POST', '/compute/v2.1/servers', {
@@ -101,11 +108,12 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
       expect(answer.body.findings.map((finding: { message: string }) => finding.message)).toEqual([]);
     },
     async stop() {
-      await Promise.all(engines.map((engine) => engine.kill()));
+      await engine?.kill();
       await simulated.stop();
       await test.stop();
     },
   };
+  return world;
 }
 
 /** Makes the agents of a host look silent for long. */
