@@ -1,18 +1,18 @@
 // The client against real guests: an emulated machine whose boot sector talks on its serial port.
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Affect, BlockCopyFlag, ErrorCode, LibvirtClient, Stats, XmlFlag } from '@cumulet/libvirt';
 import type { EventMap, EventName, VirStream } from '@cumulet/libvirt';
 import { serialEchoBootSector } from '../support/bootSector';
-import { startLibvirtd } from '../support/libvirtd';
+import { startPrivateLibvirtd } from '../support/privateLibvirtd';
+import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
 const uuid = randomUUID();
 const name = `cml-test-libvirt-${uuid.slice(0, 8)}`;
-// A daemon that distrusts what it knows of its emulator examines it at each start, which takes seconds.
 jest.setTimeout(60_000);
 
+let daemon: PrivateLibvirtd;
 let directory: string;
 let client: LibvirtClient;
 
@@ -62,13 +62,15 @@ async function expectText(stream: VirStream, text: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  await startLibvirtd();
-  directory = await mkdtemp(join(tmpdir(), 'cml-test-libvirt-'));
+  daemon = await startPrivateLibvirtd();
+  directory = join(daemon.directory, 'guest');
+  await mkdir(directory);
+  // QEMU runs as a user of its own and makes files here.
   await chmod(directory, 0o777);
   await writeFile(join(directory, 'boot.raw'), serialEchoBootSector('READY'));
   await writeFile(join(directory, 'base.raw'), Buffer.alloc(4 << 20, 7));
   await writeFile(join(directory, 'usb.raw'), Buffer.alloc(1 << 20));
-  client = await LibvirtClient.connect();
+  client = await LibvirtClient.connect({ socketPath: daemon.socketPath });
   const pool = await client.createPool(
     `<pool type='dir'><name>${name}</name><target><path>${directory}</path></target></pool>`,
   );
@@ -84,10 +86,10 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(async () => {
-  await client.destroyDomain(uuid);
-  await client.undefineDomain(uuid);
-  await client.close();
-  await rm(directory, { recursive: true, force: true });
+  await client?.undefineDomain(uuid);
+  await client?.destroyDomain(uuid);
+  await client?.close();
+  await daemon?.stop();
 });
 
 describe('the host', () => {

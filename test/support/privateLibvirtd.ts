@@ -13,6 +13,8 @@ export interface PrivateLibvirtd {
   readonly directory: string;
   /** Process ids of the QEMUs it started. */
   qemus(): number[];
+  /** Stops or continues the daemon: SIGSTOP makes it hang. */
+  signal(signal: NodeJS.Signals): void;
   /** Ends the daemon alone; its guests go on. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts the daemon again after `kill`. */
@@ -54,7 +56,8 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   throw new Error(`never came: ${what}`);
 }
 
-export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
+/** `settings` are lines of libvirtd.conf that replace the machine's. */
+export async function startPrivateLibvirtd(settings: readonly string[] = []): Promise<PrivateLibvirtd> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-libvirt-'));
   for (const name of ['run', 'lib/qemu', 'cache', 'log/qemu']) mkdirSync(join(directory, name), { recursive: true });
   execFileSync('chmod', ['0711', directory, join(directory, 'run'), join(directory, 'lib')]);
@@ -95,10 +98,14 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
         : [];
       return files.map((name) => Number(readFileSync(join(run, name), 'utf8'))).filter((pid) => pid > 0 && alive(pid));
     },
+    signal: (signal) => void process.kill(pidOf('libvirtd.pid'), signal),
     kill: (signal) => end(pidOf('libvirtd.pid'), signal),
     async start() {
       writeFileSync(join(directory, 'libvirtd.pid'), '');
-      inside('libvirtd', '-d', '-p', join(directory, 'libvirtd.pid'));
+      const config = join(directory, 'libvirtd.conf');
+      if (settings.length > 0) writeFileSync(config, `${settings.join('\n')}\n`);
+      const options = settings.length > 0 ? ['-f', config] : [];
+      inside('libvirtd', '-d', '-p', join(directory, 'libvirtd.pid'), ...options);
       await until('libvirtd', answers);
     },
     async stop() {
