@@ -73,6 +73,8 @@ test('a service: made, listed by type and name, changed, deleted with its endpoi
   await cloud.must(204, 'DELETE', `/services/${made.id}`);
   await cloud.must(404, 'GET', `/services/${made.id}`);
   await cloud.must(404, 'GET', `/endpoints/${endpoint.id}`);
+  await cloud.must(200, 'PATCH', `/services/${await service('same')}`, { service: { owner: 'me' } });
+  await cloud.must(400, 'PATCH', `/services/${await service('same')}`, { service: { id: 'other' } });
   for (const body of [{}, { type: '' }, { type: 1 }, { type: 'a', enabled: 'no' }])
     await cloud.must(400, 'POST', '/services', { service: body });
   expect((await cloud.must(201, 'POST', '/services', { service: { type: 'bare' } })).service).not.toHaveProperty(

@@ -24,6 +24,16 @@ test('a domain has every attribute, its link, and whatever else it was given', a
   expect(changed.domain).toEqual({ ...domain, description: 'd', name: 'part' });
 });
 
+test('a description that is taken back is empty', async () => {
+  const id = await cloud.domain('plain');
+  expect((await cloud.must(200, 'PATCH', `/domains/${id}`, { domain: { description: null } })).domain.description).toBe(
+    '',
+  );
+  expect(
+    (await cloud.must(200, 'PATCH', `/projects/${id}`, { project: { description: null } })).project.description,
+  ).toBe('');
+});
+
 test('an id may be chosen, and bad bodies are 400, taken names 409', async () => {
   const id = 'a'.repeat(32);
   expect(

@@ -1,9 +1,10 @@
 // What bodies of projects and their tags may hold. Other attributes are allowed and kept.
 import { Type, type Static } from '@sinclair/typebox';
+import { MAX_TAGS } from '../../services/identity/projects';
 import { Description, IdText, ImmutableOption, nameOf, nullable } from './fields';
 
 export const Tag = Type.String({ minLength: 1, maxLength: 255, pattern: '^[^,/]*$' });
-export const Tags = Type.Array(Tag, { maxItems: 80, uniqueItems: true });
+export const Tags = Type.Array(Tag, { maxItems: MAX_TAGS, uniqueItems: true });
 
 const changeable = {
   description: Type.Optional(Description),

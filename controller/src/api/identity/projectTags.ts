@@ -1,13 +1,13 @@
 // Tags of projects: list, replace, add, check and remove; and the filters by tags.
 import type { Cloud } from '../../cloud';
-import { InvalidError, NotFoundError } from '../../errors';
-import { findProject, setTags, type ProjectWithTags } from '../../services/identity/projects';
+import { NotFoundError } from '../../errors';
+import { addTag, findProject, removeTag, setTags, type ProjectWithTags } from '../../services/identity/projects';
 import { checkBody } from '../body';
 import { queryValue } from '../query';
 import type { ApiRequest, ApiResponse, Query, Route } from '../route';
 import { allowed, param, targetOf } from './access';
 import { linkBase } from './listing';
-import { Tag, Tags, TagsUpdate } from './projectSchema';
+import { Tag, TagsUpdate } from './projectSchema';
 
 /** Whether a project's tags fit tags, tags-any, not-tags and not-tags-any of a query; each is a list with commas. */
 export function fitsTags(query: Query, tags: readonly string[]): boolean {
@@ -51,12 +51,10 @@ async function removeAll(request: ApiRequest, cloud: Cloud): Promise<ApiResponse
   return { status: 204 };
 }
 
-function requireTag(project: ProjectWithTags, tag: string): void {
-  if (!project.tags.includes(tag)) throw new NotFoundError(`Could not find project tag: ${tag}.`);
-}
-
 async function check(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
-  requireTag(await find(request, cloud, 'identity:get_project_tag'), param(request, 'tag'));
+  const project = await find(request, cloud, 'identity:get_project_tag');
+  const tag = param(request, 'tag');
+  if (!project.tags.includes(tag)) throw new NotFoundError(`Could not find project tag: ${tag}.`);
   return { status: 204 };
 }
 
@@ -64,25 +62,14 @@ async function add(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const project = await find(request, cloud, 'identity:create_project_tag');
   const tag = param(request, 'tag');
   checkBody(Tag, tag);
-  const tags = [...new Set([...project.tags, tag])];
-  if (tags.length > (Tags.maxItems ?? 0))
-    throw new InvalidError(`A project may have at most ${Tags.maxItems} tags.`, 'ValidationError');
-  await setTags(cloud, project, tags);
-  return {
-    status: 201,
-    headers: { location: `${linkBase(request)}/projects/${project.id}/tags/${encodeURIComponent(tag)}` },
-  };
+  await addTag(cloud, project, tag);
+  const location = `${linkBase(request)}/projects/${project.id}/tags/${encodeURIComponent(tag)}`;
+  return { status: 201, headers: { location } };
 }
 
 async function remove(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const project = await find(request, cloud, 'identity:delete_project_tag');
-  const tag = param(request, 'tag');
-  requireTag(project, tag);
-  await setTags(
-    cloud,
-    project,
-    project.tags.filter((one) => one !== tag),
-  );
+  await removeTag(cloud, project, param(request, 'tag'));
   return { status: 204 };
 }
 

@@ -13,6 +13,7 @@ import {
   roles,
   users,
 } from '../../db/entities/identity';
+import { orElseDone } from './conflicts';
 import { identityId } from './ids';
 import type { Passwords } from './passwords';
 
@@ -123,12 +124,15 @@ export async function bootstrap(
   const wanted = people === 0 && options.file !== null ? readPassword(options.file) : undefined;
   const hash = wanted === undefined ? undefined : await passwords.hash(wanted);
   if (domains > 0 && hash === undefined) return;
-  await db.write(async (session) => {
-    if ((await session.count(projects, { id: DEFAULT_DOMAIN })) === 0) {
-      await makeDomain(session, options.now);
-      await makeRoles(session, options.now);
-      await makeCatalog(session, options.region);
-    }
-    if (hash !== undefined && (await session.count(users)) === 0) await makeAdmin(session, hash, options.now);
-  });
+  // Another controller may do the same at this moment; then all of it is there.
+  await orElseDone(() =>
+    db.write(async (session) => {
+      if ((await session.count(projects, { id: DEFAULT_DOMAIN })) === 0) {
+        await makeDomain(session, options.now);
+        await makeRoles(session, options.now);
+        await makeCatalog(session, options.region);
+      }
+      if (hash !== undefined && (await session.count(users)) === 0) await makeAdmin(session, hash, options.now);
+    }),
+  );
 }

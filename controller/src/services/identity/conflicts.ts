@@ -1,13 +1,29 @@
-// Turns the database's "not unique" into the API's 409.
+// What a write means that the database refuses as not unique: the API's 409, or that somebody else was faster.
 import { messageOf } from '@cumulet/common';
 import { ConflictError } from '../../errors';
+
+/** Whether a write failed because such a row exists already. */
+function isDuplicate(error: unknown): boolean {
+  return /UNIQUE constraint failed|Duplicate entry/i.test(messageOf(error));
+}
+
+/** Runs a write that somebody else may just have done too. Returns false when it was the other. */
+export async function orElseDone(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (isDuplicate(error)) return false;
+    throw error;
+  }
+}
 
 /** Runs a write; a duplicate name or id becomes a ConflictError with the given words. */
 export async function unique<T>(words: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (/UNIQUE constraint failed|Duplicate entry/i.test(messageOf(error))) throw new ConflictError(words);
+    if (isDuplicate(error)) throw new ConflictError(words);
     throw error;
   }
 }

@@ -1,8 +1,9 @@
 // Giving and taking roles: a user or group, on a project, a domain or the system.
 import type { Cloud } from '../../cloud';
-import { In } from '../../db';
-import { assignments, roles, type Assignment, type Role } from '../../db/entities/identity';
+import { In, type WriteSession } from '../../db';
+import { assignments, groups, projects, roles, users, type Assignment, type Role } from '../../db/entities/identity';
 import { NotFoundError } from '../../errors';
+import { orElseDone } from './conflicts';
 
 /** Who has something where; which role is a question of its own. */
 export type Grant = Omit<Assignment, 'role_id'>;
@@ -11,14 +12,25 @@ export type Grant = Omit<Assignment, 'role_id'>;
 const concerns = (grant: Grant): { user_id?: string } =>
   grant.actor_type === 'user' ? { user_id: grant.actor_id } : {};
 
+/** @throws NotFoundError when one of them was deleted meanwhile: a grant of nothing would stay for ever */
+async function requireParties(session: WriteSession, grant: Grant, roleId: string): Promise<void> {
+  const { actor_id, actor_type, target_id, target_type } = grant;
+  const actors = await session.count(actor_type === 'user' ? users : groups, { id: actor_id });
+  const targets = target_type === 'system' ? 1 : await session.count(projects, { id: target_id });
+  const found = await session.count(roles, { id: roleId });
+  if (actors === 0 || targets === 0 || found === 0) throw notGranted(grant, roleId);
+}
+
 /** Granting twice is the same as once. */
 export async function grantRole(cloud: Cloud, grant: Grant, roleId: string): Promise<void> {
   const row = { ...grant, role_id: roleId };
-  await cloud.db.write(async (session) => {
-    if ((await session.count(assignments, row)) > 0) return;
-    await session.insert(assignments, row);
-    await cloud.identity.feed.record(session, concerns(grant));
-  });
+  await orElseDone(() =>
+    cloud.db.write(async (session) => {
+      await requireParties(session, grant, roleId);
+      await session.insert(assignments, row);
+      await cloud.identity.feed.record(session, concerns(grant));
+    }),
+  );
 }
 
 /** @throws NotFoundError when there is no such grant */

@@ -3,7 +3,7 @@ import type { Cloud } from '../../cloud';
 import { In } from '../../db';
 import { assignments, groupMembers, groups, users, type Group, type User } from '../../db/entities/identity';
 import { NotFoundError } from '../../errors';
-import { unique } from './conflicts';
+import { orElseDone, unique } from './conflicts';
 import { requireDomain } from './users';
 
 export function findGroup(cloud: Cloud, id: string): Promise<Group | undefined> {
@@ -36,25 +36,24 @@ export async function deleteGroup(cloud: Cloud, id: string): Promise<void> {
   });
 }
 
-/** Ids of a group's members. */
-export async function memberIds(cloud: Cloud, groupId: string): Promise<string[]> {
-  const rows = await cloud.db.read((session) => session.find(groupMembers, { where: { group_id: groupId } }));
-  return rows.map((row) => row.user_id);
-}
-
 export function isMember(cloud: Cloud, group: Group, user: User): Promise<boolean> {
   const where = { group_id: group.id, user_id: user.id };
   return cloud.db.read(async (session) => (await session.count(groupMembers, where)) > 0);
 }
 
-/** Adding twice is the same as once. */
+/** Adding twice is the same as once. @throws NotFoundError when user or group was deleted meanwhile */
 export async function addMember(cloud: Cloud, group: Group, user: User): Promise<void> {
   const row = { group_id: group.id, user_id: user.id };
-  await cloud.db.write(async (session) => {
-    if ((await session.count(groupMembers, row)) > 0) return;
-    await session.insert(groupMembers, row);
-    await cloud.identity.feed.record(session, { user_id: user.id });
-  });
+  await orElseDone(() =>
+    cloud.db.write(async (session) => {
+      if ((await session.count(groups, { id: group.id })) === 0)
+        throw new NotFoundError(`Could not find group: ${group.id}.`);
+      if ((await session.count(users, { id: user.id })) === 0)
+        throw new NotFoundError(`Could not find user: ${user.id}.`);
+      await session.insert(groupMembers, row);
+      await cloud.identity.feed.record(session, { user_id: user.id });
+    }),
+  );
 }
 
 /** @throws NotFoundError when the user is not in the group */

@@ -24,6 +24,8 @@ export interface Identity {
   readonly keys: SigningKeys;
   /** How long after its end a token is still shown to those who ask for expired ones, in milliseconds. */
   readonly expiredWindow: number;
+  /** One round of looking after keys, revocations and old rows. */
+  maintain(): Promise<void>;
   /** Begins to read other controllers' changes and to look after keys and old rows. */
   start(): void;
   stop(): Promise<void>;
@@ -98,6 +100,7 @@ export async function createIdentity({ config, db, clock, log }: IdentityParts):
     feed,
     keys,
     expiredWindow: EXPIRED_WINDOW_MS,
+    maintain,
     start() {
       stopping = new AbortController();
       const { signal } = stopping;

@@ -63,10 +63,19 @@ async function findDomain(db: Database, domain: DomainName): Promise<Project | u
   return db.read((session) => session.findOne(projects, { ...where, is_domain: true }));
 }
 
-async function findUser(db: Database, who: NameInDomain): Promise<User | undefined> {
-  const domain = await findDomain(db, who.domain ?? {});
-  const where = who.id === undefined ? { name: who.name ?? '', domain_id: domain?.id ?? '' } : { id: who.id };
-  return db.read((session) => session.findOne(users, where));
+interface Account {
+  readonly user: User | undefined;
+  /** Whether the user and its domain are enabled. */
+  readonly enabled: boolean;
+}
+
+/** Always the same number of look-ups, whether or not there is such a user. */
+async function findAccount(db: Database, who: NameInDomain): Promise<Account> {
+  const named = await findDomain(db, who.domain ?? {});
+  const where = who.id === undefined ? { name: who.name ?? '', domain_id: named?.id ?? '' } : { id: who.id };
+  const user = await db.read((session) => session.findOne(users, where));
+  const home = await findDomain(db, { id: user?.domain_id ?? '' });
+  return { user, enabled: user?.enabled === true && home?.enabled === true };
 }
 
 async function findScope(db: Database, request: ScopeRequest): Promise<Scope | undefined> {
@@ -112,12 +121,11 @@ export function createLogin(parts: LoginParts): Login {
   }
 
   async function checkPassword(who: NameInDomain, password: string): Promise<User> {
-    const user = await findUser(db, who);
+    const { user, enabled } = await findAccount(db, who);
     const account = user?.id ?? JSON.stringify([who.id, who.domain?.id, who.domain?.name, who.name]);
     const fits = await passwords.verify(password, user?.password_hash ?? null);
     const locked = (await lockout.locked(account)) && user?.options['ignore_lockout_failure_attempts'] !== true;
-    const usable = user && (await resolver.resolve(user.id, { kind: 'unscoped' }));
-    if (!user || !usable || !fits || locked) {
+    if (!user || !enabled || !fits || locked) {
       await lockout.failed(account);
       throw new UnauthorizedError();
     }

@@ -42,7 +42,7 @@ function derive(password: string, salt: Buffer, cost: number): Promise<Buffer> {
 }
 
 /** A gate that lets at most `limit` pieces of work run at once and at most `waiting` wait. */
-function gate(limit: number, waiting: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function gate(limit: number, waiting: number): <T>(work: () => Promise<T>) => Promise<T> {
   let running = 0;
   const queue: (() => void)[] = [];
   return async (work) => {

@@ -1,9 +1,9 @@
 // Projects: their tree, what may be changed, and what goes with them when they are deleted.
 import { In, type ReadSession, type WriteSession } from '../../db';
 import { assignments, projects, projectTags, users, type Project } from '../../db/entities/identity';
-import { ForbiddenError, InvalidError } from '../../errors';
+import { ForbiddenError, InvalidError, NotFoundError } from '../../errors';
 import type { Cloud } from '../../cloud';
-import { unique } from './conflicts';
+import { orElseDone, unique } from './conflicts';
 import { ancestorsOf } from './resolution';
 
 /** Levels of projects below a domain. */
@@ -167,6 +167,28 @@ export async function deleteProject(cloud: Cloud, row: Project): Promise<void> {
     await removeProjects(session, [row.id]);
     await cloud.identity.feed.record(session, { project_id: row.id, issued_before: cloud.clock.now() });
   });
+}
+
+/** Tags a project may have. */
+export const MAX_TAGS = 80;
+
+/** Adding a tag twice is the same as once. @throws ForbiddenError when it is immutable, InvalidError when it has too many */
+export async function addTag(cloud: Cloud, row: Project, name: string): Promise<void> {
+  requireMutable(`Project ${row.id}`, row);
+  await orElseDone(() =>
+    cloud.db.write(async (session) => {
+      await session.insert(projectTags, { project_id: row.id, name });
+      if ((await session.count(projectTags, { project_id: row.id })) > MAX_TAGS)
+        throw new InvalidError(`A project may have at most ${MAX_TAGS} tags.`, 'ValidationError');
+    }),
+  );
+}
+
+/** @throws ForbiddenError when it is immutable, NotFoundError when it has no such tag */
+export async function removeTag(cloud: Cloud, row: Project, name: string): Promise<void> {
+  requireMutable(`Project ${row.id}`, row);
+  const removed = await cloud.db.write((session) => session.delete(projectTags, { project_id: row.id, name }));
+  if (removed === 0) throw new NotFoundError(`Could not find project tag: ${name}.`);
 }
 
 /** Sets all tags of a project. @throws ForbiddenError when it is immutable */

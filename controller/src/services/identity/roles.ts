@@ -2,7 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { assignments, impliedRoles, roles, type ImpliedRole, type Role } from '../../db/entities/identity';
 import { ForbiddenError, NotFoundError } from '../../errors';
-import { unique } from './conflicts';
+import { orElseDone, unique } from './conflicts';
 import { requireMutable } from './projects';
 import { impliedClosure } from './roleExpansion';
 import { requireDomain } from './users';
@@ -67,18 +67,20 @@ export async function leadsToAdmin(cloud: Cloud, role: Role): Promise<boolean> {
 
 /** @throws ForbiddenError when the implied role would lead back, or belongs to a domain that the prior one does not */
 export async function implyRole(cloud: Cloud, prior: Role, implied: Role): Promise<void> {
-  await cloud.db.write(async (session) => {
-    const rule = { prior_role_id: prior.id, implied_role_id: implied.id };
-    if ((await session.count(impliedRoles, rule)) > 0) return;
-    if (implied.name.toLowerCase() === 'admin' && implied.domain_id === '')
-      throw new ForbiddenError(`Role ${implied.id} cannot be an implied role: it manages the whole cloud.`);
-    if (implied.domain_id !== '' && implied.domain_id !== prior.domain_id)
-      throw new ForbiddenError(`Role ${implied.id} belongs to a domain and cannot be implied from outside it.`);
-    if (impliedClosure(implied.id, await session.find(impliedRoles)).includes(prior.id))
-      throw new ForbiddenError(`Role ${implied.id} already implies role ${prior.id}.`);
-    await session.insert(impliedRoles, rule);
-    await cloud.identity.feed.record(session, {});
-  });
+  const imply = () =>
+    cloud.db.write(async (session) => {
+      const rule = { prior_role_id: prior.id, implied_role_id: implied.id };
+      if ((await session.count(impliedRoles, rule)) > 0) return;
+      if (implied.name.toLowerCase() === 'admin' && implied.domain_id === '')
+        throw new ForbiddenError(`Role ${implied.id} cannot be an implied role: it manages the whole cloud.`);
+      if (implied.domain_id !== '' && implied.domain_id !== prior.domain_id)
+        throw new ForbiddenError(`Role ${implied.id} belongs to a domain and cannot be implied from outside it.`);
+      if (impliedClosure(implied.id, await session.find(impliedRoles)).includes(prior.id))
+        throw new ForbiddenError(`Role ${implied.id} already implies role ${prior.id}.`);
+      await session.insert(impliedRoles, rule);
+      await cloud.identity.feed.record(session, {});
+    });
+  await orElseDone(imply);
 }
 
 /** @throws NotFoundError when it is not implied */

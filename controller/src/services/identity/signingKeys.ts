@@ -3,6 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import type { Clock } from '@cumulet/common';
 import type { Database, WriteSession } from '../../db';
 import { tokenKeys, type TokenKey } from '../../db/entities/identity';
+import { orElseDone } from './conflicts';
 import type { KeyFile } from './keyFile';
 
 /** An unknown key id makes us look into the database, but not more often than this. */
@@ -69,11 +70,9 @@ export async function openSigningKeys(options: SigningKeyOptions): Promise<Signi
 
   async function rotate(): Promise<boolean> {
     const newest = rows.at(-1)?.generation ?? 0;
-    const done = await db.write(async (session) => {
-      if ((await session.count(tokenKeys, { generation: newest + 1 })) > 0) return false;
-      await session.insert(tokenKeys, newKey(newest + 1, file, clock.now()));
-      return true;
-    });
+    const done = await orElseDone(() =>
+      db.write((session) => session.insert(tokenKeys, newKey(newest + 1, file, clock.now()))),
+    );
     await load();
     return done;
   }
@@ -90,7 +89,7 @@ export async function openSigningKeys(options: SigningKeyOptions): Promise<Signi
     await load();
   }
 
-  await db.write((session) => makeFirst(session, options));
+  await orElseDone(() => db.write((session) => makeFirst(session, options)));
   await load();
   return {
     current: () => signing,
