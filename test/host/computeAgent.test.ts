@@ -23,6 +23,7 @@ import { tinyImage } from '../support/tinyImage';
 jest.setTimeout(180_000);
 
 const PREFIX = 'cumulet-test-';
+let image: string;
 let libvirtd: PrivateLibvirtd;
 let libvirt: LibvirtClient;
 let dir: string;
@@ -33,10 +34,12 @@ let session: number;
 const taps: string[] = [];
 
 beforeAll(async () => {
+  // Building blocks this process for longer than libvirtd waits for a client that says nothing.
+  image = tinyImage();
   libvirtd = await startPrivateLibvirtd();
   libvirt = await LibvirtClient.connect({ socketPath: libvirtd.socketPath });
   libvirt.on('warning', () => undefined);
-});
+}, 180_000);
 afterAll(async () => {
   await libvirt?.close();
   await libvirtd?.stop();
@@ -101,7 +104,7 @@ function emptyServer(changes: Partial<ServerEnsure> = {}): ServerEnsure {
 function tinyServer(changes: Partial<ServerEnsure> = {}): ServerEnsure {
   const server = emptyServer({ memory_mib: 128, ...changes });
   const base = join(dir, 'base');
-  execFileSync('cp', [tinyImage(), base]);
+  execFileSync('cp', [image, base]);
   execFileSync('chmod', ['0444', base]);
   const { path } = server.disk;
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-u', '-F', 'qcow2', '-b', base, path, '1G']);
@@ -190,16 +193,24 @@ test('a guest boots from its overlay, reads its config drive, reboots softly and
   const base = server.disk.backing?.path ?? '';
   expect(execFileSync('stat', ['-c', '%u', base], { encoding: 'utf8' }).trim()).toBe('0');
 
+  const stops: string[] = [];
+  libvirt.on('lifecycle', ({ domain, event, detail }) => {
+    if (domain.uuid === id && event === 'stopped') stops.push(detail);
+  });
   const soft: ServerEnsure = { ...server, reboot: { nonce: 'n1', type: 'soft' } };
   const first = await domainId(id);
   await until('the power button', async () => /TINY-(READY|NOMETA)/.test(await consoleText(id)));
   expect(await ensure(soft, 2)).toMatchObject(done('running', ['define', 'shutdown', 'start']));
+  await until('the end that the guest made itself', () => stops.length === 1);
+  expect(stops).toEqual(['shutdown']);
   const second = await domainId(id);
   expect(second).not.toBe(first);
   expect(await ensure(soft, 2)).toMatchObject(done('running', []));
 
   const hard: ServerEnsure = { ...server, reboot: { nonce: 'n2', type: 'hard' }, redefine: true };
   expect(await ensure(hard, 3)).toMatchObject(done('running', ['define', 'destroy', 'start']));
+  await until('the end by cutting the power', () => stops.length === 2);
+  expect(stops).toEqual(['shutdown', 'destroyed']);
   const third = await domainId(id);
   expect(third).not.toBe(second);
   expect(await ensure(hard, 3)).toMatchObject(done('running', []));
