@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '@cumulet/common';
-import express, { type Express, type Request, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Cloud } from '../cloud';
-import { ApiError, NotFoundError, UnauthorizedError } from '../errors';
+import { ApiError, InvalidError, NotFoundError, UnauthorizedError } from '../errors';
 import type { Caller } from '../services/caller';
 import { checkBody, DEFAULT_BODY_LIMIT, readJson } from './body';
 import { parseQuery } from './query';
@@ -158,9 +158,17 @@ async function serve(
   }
 }
 
-/** No route: 405 when the path exists with another method, else 404. */
-function missing(request: Request): never {
-  const methods = (request as Request & { otherMethods?: string[] }).otherMethods ?? [];
+/** What the router found out about a request that has no route. */
+interface Unrouted {
+  otherMethods?: readonly string[];
+  undecodable?: boolean;
+}
+
+/** No route: 400 when the path can't be decoded, 405 when it exists with another method, else 404. */
+function missing(request: Request & Unrouted): never {
+  const methods = request.otherMethods ?? [];
+  if (request.undecodable === true)
+    throw new InvalidError('The path of the request is not valid: it can not be decoded.');
   if (methods.length > 0)
     throw new ApiError(405, 'MethodNotAllowed', `The method ${request.method} is not allowed for this resource.`, {
       methods,
@@ -188,6 +196,11 @@ function mount(app: Express, service: ApiService, cloud: Cloud): void {
       });
     }
     router.use((request: Request, response: Response) => serve(undefined, service, cloud, request, response));
+    // The router itself fails only on a path parameter that is no valid percent-encoding.
+    router.use((_error: unknown, request: Request, response: Response, _next: NextFunction) => {
+      Object.assign(request, { undecodable: true });
+      return serve(undefined, service, cloud, request, response);
+    });
     app.use(prefix, router);
   }
 }
