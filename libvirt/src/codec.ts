@@ -34,9 +34,9 @@ export const string: Codec<string> = { write: (w, v) => w.string(v), read: (r) =
 /** Counted bytes, copied out of the packet so that they don't keep it alive. */
 export const opaque: Codec<Buffer> = { write: (w, v) => w.opaque(v), read: (r) => Buffer.from(r.opaque()) };
 /** XDR has no byte: `char`, `unsigned char` and `short` travel as 32-bit integers. */
-export const i8 = i32;
-export const u8 = u32;
-export const u16 = u32;
+export const i8: Codec<number> = { ...i32 };
+export const u8: Codec<number> = { ...u32 };
+export const u16: Codec<number> = { ...u32 };
 
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 

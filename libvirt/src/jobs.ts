@@ -43,7 +43,7 @@ const text = (field: string, value: string | undefined): TypedParameter[] =>
   value === undefined ? [] : [{ field, value: { type: 'string', value } }];
 
 /** The typed parameters of a migration (VIR_MIGRATE_PARAM_*). */
-export function migrationParameters(options: MigrationOptions): TypedParameter[] {
+function migrationParameters(options: MigrationOptions): TypedParameter[] {
   const { migrateUri, destinationXml, persistentXml, bandwidth, disks = [] } = options;
   return [
     ...text('migrate_uri', migrateUri),

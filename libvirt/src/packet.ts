@@ -18,7 +18,7 @@ export const Status = { OK: 0, ERROR: 1, CONTINUE: 2 } as const;
 const LENGTH_BYTES = 4;
 const HEADER_BYTES = 24;
 /** Largest whole packet, its length word included. */
-export const MAX_PACKET_BYTES = 33_554_432 + LENGTH_BYTES;
+const MAX_PACKET_BYTES = 33_554_432 + LENGTH_BYTES;
 
 /** The six words before each payload. */
 export interface PacketHeader {

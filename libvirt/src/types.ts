@@ -4,7 +4,7 @@ import type { Codec, CodecType } from './codec';
 
 /** Limits of remote_protocol.x for counted arrays. */
 export const LIST_LIMIT = 16_384;
-export const PARAMETER_LIMIT = 262_144;
+const PARAMETER_LIMIT = 262_144;
 
 /** A domain: daemons look it up by uuid; id is -1 when it is not running. */
 export const dom = struct({ name: string, uuid, id: i32 });
@@ -31,7 +31,7 @@ export type SnapshotReference = CodecType<typeof snap>;
 const boolean: Codec<boolean> = { write: (w, v) => w.i32(v ? 1 : 0), read: (r) => r.i32() !== 0 };
 
 /** A named value whose type travels with it (virTypedParameter). */
-export const typedParameter = struct({
+const typedParameter = struct({
   field: string,
   value: union({
     int: { tag: 1, codec: i32 },

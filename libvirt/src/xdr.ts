@@ -1,9 +1,9 @@
 // XDR (RFC 4506) reading and writing: big-endian items in multiples of four bytes, every length checked before use.
 
 /** Longest string libvirt accepts, in bytes (REMOTE_STRING_MAX). */
-export const MAX_STRING_BYTES = 4_194_304;
+const MAX_STRING_BYTES = 4_194_304;
 /** Longest opaque value accepted, in bytes: a whole message. */
-export const MAX_OPAQUE_BYTES = 33_554_432;
+const MAX_OPAQUE_BYTES = 33_554_432;
 
 /** Bytes that are not the XDR they should be, or a value that has no XDR form. */
 export class XdrError extends Error {

@@ -56,10 +56,7 @@ export interface CallContext {
   serial: number;
 }
 
-export type Handler<K extends ProcedureKey> = (
-  args: ArgsOf<K>,
-  context: CallContext,
-) => ResultOf<K> | Promise<ResultOf<K>>;
+type Handler<K extends ProcedureKey> = (args: ArgsOf<K>, context: CallContext) => ResultOf<K> | Promise<ResultOf<K>>;
 
 export interface FakeLibvirtd {
   readonly socketPath: string;

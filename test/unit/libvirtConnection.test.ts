@@ -1,4 +1,7 @@
 // One connection against a daemon that dies, hangs, answers late, out of order or nonsense.
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { CallTimeoutError, ConnectionLostError, LibvirtError } from '@cumulet/libvirt';
 import { Calls } from '../../libvirt/src/calls';
 import { openConnection } from '../../libvirt/src/connection';
@@ -9,6 +12,7 @@ import type { Packet } from '../../libvirt/src/packet';
 import { procedures } from '../../libvirt/src/procedures';
 import { Refusal, silence, startFakeLibvirtd } from '../support/fakeLibvirtd';
 import type { FakeLibvirtd } from '../support/fakeLibvirtd';
+import { ping, pong } from '../support/libvirtPackets';
 
 const dom = { name: 'g', uuid: '00010203-0405-0607-0809-0a0b0c0d0e0f', id: 1 };
 const HOUR = 3_600_000;
@@ -96,6 +100,23 @@ test("the daemon's pings are answered, also while calls wait", async () => {
   while (!peer.keepalive.includes(2)) await new Promise(setImmediate);
   peer.drop();
   await Promise.all(calls);
+});
+
+test('pings and pongs are byte for byte those of libvirt', async () => {
+  let received = '';
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on('data', (chunk) => (received += chunk.toString('hex'))));
+  });
+  const socketPath = join(daemon.directory, 'raw');
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  await connect({ socketPath, keepalive: { intervalMs: 5, misses: 1000 } });
+  while (!received.includes(ping)) await new Promise(setImmediate);
+  sockets[0]?.write(Buffer.from(ping, 'hex'));
+  while (!received.includes(pong)) await new Promise(setImmediate);
+  expect(received.replaceAll(ping, '')).toBe(pong);
+  sockets[0]?.destroy();
+  server.close();
 });
 
 test('no more than four calls are in flight, and the rest follow in order', async () => {
