@@ -7,6 +7,7 @@ import { agents, hosts, residues, type Host } from '../db/entities/tasks';
 import { answerMetadata } from '../services/compute/metadata';
 import { openImageBytes } from '../services/image/store';
 import { networkChanges } from '../services/network/networkChanges';
+import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
 import { reportServers } from './serverReports';
 
@@ -81,7 +82,11 @@ export function createAgentApi(cloud: Cloud): AgentApi {
           `the ${role} agent of ${host} has registered anew; session ${number} is over`,
         );
     },
-    networkChanges: (host, since) => networkChanges(cloud, host, since),
+    async networkChanges(host, since) {
+      // A full compare is also when routers that found no living host are looked at again.
+      if (since <= 0) await placeWaitingRouters(cloud);
+      return networkChanges(cloud, host, since);
+    },
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: (_host, digest) => openImageBytes(cloud, digest),

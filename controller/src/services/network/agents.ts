@@ -3,9 +3,9 @@ import type { Cloud } from '../../cloud';
 import { In, type ReadSession } from '../../db';
 import { agentSettings } from '../../db/entities/network';
 import { agents, hosts, type Agent } from '../../db/entities/tasks';
+import { AGENT_TIMEOUT_MS } from '../hosts';
 import type { NetworkContext } from './context';
 import { conflict, notFound } from './errors';
-import { ALIVE_MILLISECONDS } from './routerHosts';
 
 export interface NetworkAgent {
   readonly agent: Agent;
@@ -15,7 +15,7 @@ export interface NetworkAgent {
   readonly availabilityZone: string | null;
 }
 
-const isAlive = (cloud: Cloud, agent: Agent): boolean => agent.heard_at >= cloud.clock.now() - ALIVE_MILLISECONDS;
+const isAlive = (cloud: Cloud, agent: Agent): boolean => agent.heard_at >= cloud.clock.now() - AGENT_TIMEOUT_MS;
 
 /** All network agents by host name, in a fixed number of queries. */
 export async function networkAgents(session: ReadSession, cloud: Cloud): Promise<NetworkAgent[]> {

@@ -10,16 +10,26 @@ import { addressesExhausted, addressInUse } from './errors';
 const CHOICES = 16;
 const TRIES = 20;
 
-/** Addresses of ports that a host may still use although their rows are gone: rule 10 of the design. */
+type Held = Pick<PortAddress, 'subnet_id' | 'address'>;
+const keyOf = (one: Held): string => `${one.subnet_id} ${one.address}`;
+
+/** Addresses of servers that a host may still run although their ports are gone: rule 10 of the design. */
 async function heldAddresses(session: ReadSession): Promise<Set<string>> {
-  const rows = await session.find(residues, { where: { resource_type: 'port' } });
-  const held = new Set<string>();
-  for (const row of rows) {
-    const addresses = row.facts['addresses'];
-    if (!Array.isArray(addresses)) continue;
-    for (const one of addresses as Partial<PortAddress>[]) held.add(`${one.subnet_id ?? ''} ${one.address ?? ''}`);
-  }
-  return held;
+  const rows = await session.find(residues);
+  return new Set(rows.flatMap((row) => ((row.facts['addresses'] ?? []) as Held[]).map(keyOf)));
+}
+
+/** Keeps addresses from being given out until the residue of their server is cleared. */
+export async function holdAddresses(
+  session: WriteSession,
+  serverId: string,
+  portIds: readonly string[],
+): Promise<void> {
+  const left = await session.find(residues, { where: { resource_id: serverId } });
+  if (left.length === 0) return;
+  const rows = await session.find(portAddresses, { where: { port_id: In([...portIds]) } });
+  const addresses = rows.map(({ subnet_id, address }) => ({ subnet_id, address }));
+  for (const row of left) await session.update(residues, { id: row.id }, { facts: { ...row.facts, addresses } });
 }
 
 type Claim = Omit<PortAddress, 'subnet_id' | 'address'>;
@@ -48,8 +58,7 @@ async function claimOne(session: WriteSession, claim: Claim, wish: AddressWish):
   const [first] = wish.candidates;
   if (wish.address !== undefined && first) {
     const row = { ...claim, subnet_id: first.id, address: wish.address };
-    if ((await heldAddresses(session)).has(`${first.id} ${wish.address}`))
-      throw addressInUse(claim.network_id, wish.address);
+    if ((await heldAddresses(session)).has(keyOf(row))) throw addressInUse(claim.network_id, wish.address);
     try {
       await session.insert(portAddresses, row);
       return row;

@@ -1,12 +1,10 @@
 // Which host has a router: chosen when the router gets its first interface or gateway, among the hosts whose network agent is alive.
 import type { Cloud } from '../../cloud';
-import { In, IsNull, type WriteSession } from '../../db';
+import { In, IsNull, type ReadSession, type WriteSession } from '../../db';
 import { agentSettings, routerInterfaces, routers, type Router } from '../../db/entities/network';
 import { agents } from '../../db/entities/tasks';
+import { AGENT_TIMEOUT_MS } from '../hosts';
 import { changedRouter, recordChanges } from './changes';
-
-/** An agent that was not heard for longer counts as dead. */
-export const ALIVE_MILLISECONDS = 75_000;
 
 /** The living network host with the fewest routers; null when there is none. */
 async function chooseHost(session: WriteSession, cloud: Cloud): Promise<string | null> {
@@ -14,7 +12,7 @@ async function chooseHost(session: WriteSession, cloud: Cloud): Promise<string |
   const down = await session.find(agentSettings, { where: { admin_state_up: false } });
   const alive = rows.filter(
     (row) =>
-      row.heard_at >= cloud.clock.now() - ALIVE_MILLISECONDS && !down.some((setting) => setting.agent_id === row.id),
+      row.heard_at >= cloud.clock.now() - AGENT_TIMEOUT_MS && !down.some((setting) => setting.agent_id === row.id),
   );
   const loads = await Promise.all(
     alive.map(async ({ host }) => ({ host, count: await session.count(routers, { host }) })),
@@ -40,15 +38,19 @@ export async function unplaceRouter(session: WriteSession, router: Router): Prom
   await session.update(routers, { id: router.id }, { host: null, generation: router.generation + 1 });
 }
 
-/** Places the routers that waited for a network host. */
+/** Routers that have something to do and no host for it. */
+async function waitingRouters(session: ReadSession): Promise<Router[]> {
+  const rows = await session.find(routers, { where: { host: IsNull() as never } });
+  const joined = await session.find(routerInterfaces, { where: { router_id: In(rows.map((router) => router.id)) } });
+  const busy = new Set(joined.map((one) => one.router_id));
+  return rows.filter((router) => router.gateway_port_id !== null || busy.has(router.id));
+}
+
+/** Places the routers that waited for a network host. Reads only, when none did. */
 export async function placeWaitingRouters(cloud: Cloud): Promise<void> {
+  if ((await cloud.db.read(waitingRouters)).length === 0) return;
   await cloud.db.write(async (session) => {
-    const waiting = await session.find(routers, { where: { host: IsNull() as never } });
-    const joined = await session.find(routerInterfaces, {
-      where: { router_id: In(waiting.map((router) => router.id)) },
-    });
-    for (const router of waiting) {
-      if (router.gateway_port_id === null && !joined.some((one) => one.router_id === router.id)) continue;
+    for (const router of await waitingRouters(session)) {
       await placeRouter(session, cloud, router);
       await recordChanges(session, cloud, [changedRouter(router.id)]);
     }

@@ -8,6 +8,7 @@ import { recordChanges } from './changes';
 import { ensureDefaultGroup } from './defaultGroup';
 import { notFound } from './errors';
 import { resolveGroups } from './groupLookup';
+import { holdAddresses } from './portAddresses';
 import { changesOfPorts, insertPort, removePorts } from './portRows';
 import { networksOfProject } from './visibility';
 
@@ -198,10 +199,16 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
 
 /**
  * Ends what a server has of the network: its own ports are deleted with their addresses and floating associations, the
- * user's are unbound. May run twice: then it finds nothing.
+ * user's are unbound. Addresses that an unreachable host may still use stay held. May run twice: then it finds nothing.
  */
 export async function releaseServerPorts(session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> {
-  return release(session, cloud, await session.find(ports, { where: { server_id: serverId } }));
+  const rows = await session.find(ports, { where: { server_id: serverId } });
+  await holdAddresses(
+    session,
+    serverId,
+    rows.filter((row) => row.made_for_server).map((row) => row.id),
+  );
+  return release(session, cloud, rows);
 }
 
 /** The same for one port of a server (detaching an interface). @throws ApiError PortNotFound */
