@@ -27,6 +27,8 @@ export interface LivenessOptions {
 }
 
 const TRY_AGAIN_MS = 3_000;
+/** A report may come while a task holds the server, and is ignored then; so everything is told again now and then. */
+const TELL_ALL_MS = 60_000;
 const QUIET = new Set(['defined', 'undefined']);
 
 /** virDomainState by number, as the statistics give it; names as in `DomainStateName`. */
@@ -85,16 +87,26 @@ export function createLiveness(options: LivenessOptions): Liveness {
     report();
   };
   hypervisor.on('lifecycle', onLifecycle);
-  hypervisor.on('connected', () => {
-    // Events of the meantime are lost: look at everything.
-    hypervisor.domains().then(
-      (domains) => {
-        for (const domain of domains) if (hasOurName(domainPrefix, domain)) changed.add(domain.uuid);
-        report();
-      },
-      (error: unknown) => log.warn({ err: error }, 'the domains could not be listed after reconnecting'),
-    );
-  });
+  /** Looks at everything, however little is new. */
+  const lookAtAll = async (why: string): Promise<void> => {
+    try {
+      const domains = await hypervisor.domains();
+      told.clear();
+      for (const domain of domains) if (hasOurName(domainPrefix, domain)) changed.add(domain.uuid);
+      report();
+    } catch (error) {
+      log.warn({ err: error, why }, 'the domains could not be listed');
+    }
+  };
+  // Events of the meantime are lost.
+  hypervisor.on('connected', () => void lookAtAll('reconnected'));
+  const rounds = (async (): Promise<void> => {
+    for (;;) {
+      await clock.sleep(TELL_ALL_MS, stopping.signal);
+      if (stopping.signal.aborted) return;
+      await lookAtAll('regular look');
+    }
+  })();
 
   return {
     async reportAll(expected) {
@@ -135,6 +147,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
     },
     async stop() {
       stopping.abort();
+      await rounds;
       await pump;
     },
   };

@@ -18,14 +18,21 @@ import { driveAgent, type AgentDriver } from '../support/agentDriver';
 import { fakeAgentApi, type FakeAgentApi } from '../support/fakeAgentApi';
 import { fakeHypervisor, libvirtError, type FakeHypervisor } from '../support/fakeHypervisor';
 
-/** Time passes as fast as somebody sleeps through it. */
+/** Ends the pause before the next regular look at everything. */
+let lookNow: () => void;
+
+/** Time passes as fast as somebody waits for a guest; heartbeats and regular looks would make it fly for nobody. */
 function fastClock(): Clock {
   let now = 1_000_000;
   return {
     now: () => now,
     sleep: (milliseconds, signal) => {
-      // Heartbeats would make time fly for nobody.
-      if (milliseconds === 2_000) return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()));
+      if (milliseconds === 2_000 || milliseconds === 60_000) {
+        return new Promise((resolve) => {
+          if (milliseconds === 60_000) lookNow = resolve;
+          signal?.addEventListener('abort', () => resolve());
+        });
+      }
       now += milliseconds;
       return new Promise((resolve) => setImmediate(resolve));
     },
@@ -226,7 +233,6 @@ test('what happens by itself is reported once it differs from what the controlle
   // Domains of others are nobody's business.
   await fake.hypervisor.defineDomain('<domain><name>other</name><uuid>u</uuid></domain>');
   await fake.hypervisor.startDomain('u');
-  fake.emit('connected');
   await new Promise((resolve) => setTimeout(resolve, 30));
   expect(api.reports).toHaveLength(1);
 });
@@ -260,6 +266,16 @@ test('after libvirt came back everything is looked at again; a listing that fail
   fake.emit('connected');
   await until('report', () => api.reports.length === 1);
   expect(api.reports).toEqual([{ id: server.server_id, power: 'paused' }]);
+});
+
+test('now and then everything is told again: a report may have come at a bad time', async () => {
+  const server = aServer();
+  await ensure(server);
+  for (const count of [1, 2]) {
+    lookNow();
+    await until('report', () => api.reports.length === count);
+  }
+  expect(api.reports).toEqual(Array(2).fill({ id: server.server_id, power: 'running' }));
 });
 
 test('a registration reports saved servers as suspended and removes directories without a domain', async () => {

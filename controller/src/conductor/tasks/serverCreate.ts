@@ -1,11 +1,12 @@
 // server.create: choose and claim a host, make disk and ports there, start the domain.
+import type { ServerEnsure } from '@cumulet/common';
 import { hostViews } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { claimHost } from '../../db/repositories/claims';
 import { PowerState, type TaskState } from '../../db/entities/compute';
 import { explain, explainByHost, schedule } from '../../scheduler/scheduler';
 import { done, fail, next, wait, type Step, type TaskKind } from '../task';
-import { diskOf, domainOf, needOf, serverOf, setServer, targetOf } from './serverState';
+import { diskFacts, diskOf, domainOf, needOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again. */
 export const ASK_AGAIN = 30;
@@ -46,7 +47,7 @@ export const prepare =
       portIds.length === 0 ? {} : await ask('ports.ensure', targetOf(server, host), { port_ids: portIds, sequence });
     if (!disk || !wired) return wait(ASK_AGAIN);
     return next(then, {
-      facts: { disk: { path: String(disk['path']), format: 'qcow2' } },
+      facts: { disk: diskFacts(disk) },
       message: 'disk and ports are there',
       write: (session) => setServer(session, cloud, server.id, { task_state: taskState }),
     });
@@ -54,7 +55,7 @@ export const prepare =
 
 const spawn: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const disk = task.state['disk'] as { path: string; format: 'qcow2' };
+  const disk = task.state['disk'] as ServerEnsure['disk'];
   const observed = await ask(
     'server.ensure',
     targetOf(server, server.host ?? ''),

@@ -1,5 +1,5 @@
 // start, stop, reboot, pause, unpause, suspend, resume and rebuild: the same domain, another desired state.
-import type { PowerTarget } from '@cumulet/common';
+import type { PowerTarget, ServerEnsure } from '@cumulet/common';
 import { PowerState, type Server, type TaskState, type VmState } from '../../db/entities/compute';
 import { bindServerPorts } from '../../services/network/serverPorts';
 import { done, next, wait, type Step, type TaskKind } from '../task';
@@ -57,7 +57,7 @@ const apply =
   (action: Pick<PowerAction, 'power' | 'vmState' | 'powerState'>): Step =>
   async ({ cloud, task, ask }) => {
     const server = await serverOf(cloud, task);
-    const disk = task.state['disk'] as { path: string; format: 'qcow2' };
+    const disk = task.state['disk'] as ServerEnsure['disk'];
     const domain = await domainOf(cloud, server, disk, action.power, rebootOf(task));
     const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
     if (!observed) return wait(ASK_AGAIN);

@@ -6,7 +6,7 @@ import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Resources, Task } from '../../db/entities/tasks';
 import { configDriveOf } from '../../services/compute/metadata';
-import type { AskTarget, Fault } from '../task';
+import type { AskTarget, Facts, Fault } from '../task';
 
 const GIB = 1024 ** 3;
 
@@ -42,6 +42,15 @@ export function diskOf(server: Server): CommandBody<'disk.ensure'> {
     size,
     revision: server.disk_revision,
   };
+}
+
+/**
+ * A storage agent's answer as the domain needs it. What the disk stands on goes along: named, libvirt leaves the ownership of the
+ * image alone that other servers' disks stand on too.
+ */
+export function diskFacts(answer: Facts): ServerEnsure['disk'] {
+  const backing = answer['backing'] as ServerEnsure['disk']['backing'];
+  return { path: String(answer['path']), format: 'qcow2', ...(backing === undefined ? {} : { backing }) };
 }
 
 async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
