@@ -46,6 +46,13 @@ test('bad bodies are 400, taken names 409, immutable roles stay', async () => {
   await cloud.must(400, 'PATCH', `/roles/${id}`, { role: { domain_id: 'default' } });
 });
 
+test('the roles that every cloud has cannot be lost by accident', async () => {
+  for (const name of ['admin', 'member', 'reader']) {
+    await cloud.must(403, 'DELETE', `/roles/${cloud.roles[name]}`);
+    await cloud.must(403, 'PATCH', `/roles/${cloud.roles[name]}`, { role: { name: 'other' } });
+  }
+});
+
 test('roles of a domain are listed with it, those of the cloud without', async () => {
   const domain = await cloud.domain('guild');
   const own = await role('master', { domain_id: domain });

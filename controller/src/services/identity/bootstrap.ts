@@ -65,6 +65,8 @@ async function makeRoles(session: WriteSession, now: number): Promise<void> {
     name,
     domain_id: '',
     description: null,
+    // Without them nobody could manage the cloud; an administrator can take the option back.
+    options: { immutable: true },
     created_at: now,
   }));
   await session.insert(roles, rows);

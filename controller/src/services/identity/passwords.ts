@@ -7,6 +7,8 @@ const BLOCK_SIZE = 8;
 const PARALLELISM = 1;
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;
+/** libuv has four threads; one stays free for files, or logins would hold up images. */
+const MAX_AT_ONCE = 3;
 /** Logins that may wait for a thread; more are refused at once instead of answered too late. */
 const MAX_WAITING = 512;
 
@@ -66,7 +68,7 @@ export function gate(limit: number, waiting: number): <T>(work: () => Promise<T>
  * @param cost N as a power of two
  * @param atOnce hashes computed at the same time; more only add memory, not throughput
  */
-export function createPasswords(cost: number, atOnce = Math.min(availableParallelism(), 4)): Passwords {
+export function createPasswords(cost: number, atOnce = Math.min(availableParallelism(), MAX_AT_ONCE)): Passwords {
   const enter = gate(atOnce, MAX_WAITING);
   const dummy: ParsedHash = { cost, salt: randomBytes(SALT_BYTES), key: randomBytes(KEY_BYTES) };
   return {
