@@ -7,3 +7,5 @@ export * from './controller';
 export * from './db';
 export * from './errors';
 export * from './services/caller';
+export { servers } from './db/entities/compute';
+export { networks, portAddresses, ports } from './db/entities/network';

@@ -1,0 +1,94 @@
+// create -> ACTIVE against the floor: making the overlay and starting the same domain directly through libvirt.
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { exec } from '@cumulet/common';
+import { LibvirtClient } from '@cumulet/libvirt';
+import { createServer, deleteServer, until, type BenchCloud, type Content } from './cloud';
+import { figure, percentile, ratioInterval, timed, type Figure } from './figure';
+
+const INACTIVE = 2;
+
+/** The domain of a running server under another name, with a tap of libvirt's own and its own overlay. */
+function floorXml(xml: string, id: string, disk: string): string {
+  return xml
+    .replace(/<name>[^<]*<\/name>/, `<name>bench-${id}</name>`)
+    .replace(/<uuid>[^<]*<\/uuid>/, `<uuid>${id}</uuid>`)
+    .replace(/<metadata>[\s\S]*?<\/metadata>/, '')
+    .replace(/<entry name='(serial|uuid)'>[^<]*<\/entry>/g, `<entry name='$1'>${id}</entry>`)
+    .replace(/<disk type='file' device='cdrom'>[\s\S]*?<\/disk>/g, '')
+    .replace(/<source file='[^']*'\/>/, `<source file='${disk}'/>`)
+    .replace(/<mac address='[^']*'\/>\s*/g, '')
+    .replace(/<target dev='tap[^']*' managed='no'\/>\s*/g, '')
+    .replace(/<log file='[^']*'[^>]*\/>\s*/g, '')
+    .replace(/<graphics[\s\S]*?<\/graphics>/g, '')
+    .replace(/<graphics[^>]*\/>/g, '');
+}
+
+interface Step {
+  readonly step: string;
+  readonly milliseconds: number;
+}
+
+async function timelineOf(cloud: BenchCloud, id: string): Promise<Step[]> {
+  const { tasks } = await cloud.call<{ tasks: { steps: Step[] }[] }>('GET', `/cumulet/v1/servers/${id}/timeline`);
+  return tasks[0]?.steps ?? [];
+}
+
+/** 30 of each, alternating in one run. */
+export async function benchBoot(cloud: BenchCloud, content: Content, count = 30): Promise<Figure[]> {
+  const libvirt = await LibvirtClient.connect({ uri: 'qemu:///system' });
+  const sample = await createServer(cloud, content, 'bench-sample');
+  await until(cloud, sample, 'ACTIVE');
+  const xml = await libvirt.domainXml(sample, INACTIVE);
+  const image = /<source file='([^']*)'\/>/.exec(xml)?.[1] ?? '';
+  const info = JSON.parse((await exec(['qemu-img', 'info', '-U', '--output=json', image])).stdout) as Record<
+    string,
+    string
+  >;
+  const base = info['full-backing-filename'] ?? '';
+  await deleteServer(cloud, sample);
+
+  const floors: number[] = [];
+  const creates: number[] = [];
+  const deletes: number[] = [];
+  const steps = new Map<string, number[]>();
+  for (let round = 0; round < count; round++) {
+    const id = randomUUID();
+    const disk = join(cloud.directory, `${id}.qcow2`);
+    const domain = floorXml(xml, id, disk);
+    floors.push(
+      await timed(async () => {
+        await exec(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, disk, '1G']);
+        await libvirt.defineDomain(domain);
+        await libvirt.startDomain(id);
+      }),
+    );
+    await libvirt.destroyDomain(id);
+    await libvirt.undefineDomain(id, 0);
+    rmSync(disk);
+    let server = '';
+    creates.push(
+      await timed(async () => {
+        server = await createServer(cloud, content, `bench-${round}`);
+        await until(cloud, server, 'ACTIVE');
+      }),
+    );
+    for (const { step, milliseconds } of await timelineOf(cloud, server))
+      steps.set(step, [...(steps.get(step) ?? []), milliseconds]);
+    deletes.push(await timed(() => deleteServer(cloud, server)));
+  }
+  await libvirt.close();
+  const [p50, floor] = [percentile(creates, 0.5), percentile(floors, 0.5)];
+  const [low, high] = ratioInterval(creates, floors);
+  console.log(
+    `create / floor: ${(p50 / floor).toFixed(2)} (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}); timeline, p50 ms:`,
+  );
+  for (const [step, values] of steps) console.log(`  ${step}: ${percentile(values, 0.5).toFixed(0)}`);
+  return [
+    figure('server create to ACTIVE, p50', p50, 'ms', '<= 1.3 times the floor', p50 <= 1.3 * floor, floor),
+    figure('server create to ACTIVE, p95', percentile(creates, 0.95), 'ms', 'reported', true, percentile(floors, 0.95)),
+    figure('server create, overhead over the floor, p50', p50 - floor, 'ms', '<= 150 ms', p50 - floor <= 150),
+    figure('server delete to gone, p50', percentile(deletes, 0.5), 'ms', '<= 300 ms', percentile(deletes, 0.5) <= 300),
+  ];
+}

@@ -1,0 +1,200 @@
+// A cloud of its own for the benchmarks: the real standalone process with a fresh directory, spoken to over HTTP.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, createReadStream, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+
+export interface BenchCloud {
+  readonly url: string;
+  readonly pid: number;
+  readonly directory: string;
+  /** A JSON request as administrator. @throws Error when the status is 400 or more */
+  call<T = Record<string, never>>(method: string, path: string, body?: unknown): Promise<T>;
+  /** The raw answer, for streams and headers. */
+  request(method: string, path: string, init?: RequestInit): Promise<Response>;
+  token: string;
+  stop(): Promise<void>;
+}
+
+const root = resolve(__dirname, '../../..');
+const PASSWORD = 'bench-password';
+
+const freePort = (): Promise<number> =>
+  new Promise((done, fail) => {
+    const server = createTcpServer().once('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => done(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+export const passwordBody = (scope = true): unknown => ({
+  auth: {
+    identity: {
+      methods: ['password'],
+      password: { user: { name: 'admin', domain: { id: 'default' }, password: PASSWORD } },
+    },
+    ...(scope ? { scope: { project: { name: 'admin', domain: { id: 'default' } } } } : {}),
+  },
+});
+
+async function ready(url: string, process_: ChildProcess): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    if (process_.exitCode !== null) throw new Error(`the cloud ended with ${process_.exitCode}; see its log`);
+    const answer = await fetch(`${url}/healthz`).catch(() => undefined);
+    if (answer?.status === 200) return;
+    await new Promise((next) => setTimeout(next, 100));
+  }
+  throw new Error('the cloud did not answer within 60 s');
+}
+
+/** Starts the built standalone cloud. Only one can run on a machine. */
+export async function startBenchCloud(): Promise<BenchCloud> {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-bench-'));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const config = join(directory, 'cumulet.yaml');
+  writeFileSync(join(directory, 'bootstrap.json'), JSON.stringify({ admin_password: PASSWORD }), { mode: 0o600 });
+  writeFileSync(
+    config,
+    JSON.stringify({
+      listen: `127.0.0.1:${port}`,
+      data_dir: join(directory, 'data'),
+      bootstrap_file: join(directory, 'bootstrap.json'),
+    }),
+  );
+  // QEMU runs as another user and must get through to its disks.
+  chmodSync(directory, 0o711);
+  const log = openSync(join(directory, 'log'), 'w');
+  const main = join(root, 'standalone/dist/main.js');
+  const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log] });
+  await ready(url, child);
+  const cloud: BenchCloud = {
+    url,
+    pid: child.pid ?? 0,
+    directory,
+    token: '',
+    request: (method, path, init = {}) =>
+      fetch(url + path, {
+        method,
+        ...init,
+        headers: {
+          'x-auth-token': cloud.token,
+          'openstack-api-version': 'compute 2.79',
+          ...(init.headers as Record<string, string>),
+        },
+      }),
+    async call<T>(method: string, path: string, body?: unknown) {
+      const answer = await cloud.request(
+        method,
+        path,
+        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
+      );
+      const text = await answer.text();
+      if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+      return (text ? JSON.parse(text) : {}) as T;
+    },
+    async stop() {
+      const ended = new Promise((done) => child.once('exit', done));
+      child.kill('SIGTERM');
+      await ended;
+      const purge = spawn(process.execPath, [main, '--config', config, '--purge'], { stdio: 'ignore' });
+      await new Promise((done) => purge.once('exit', done));
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  const issued = await cloud.request('POST', '/identity/v3/auth/tokens', {
+    body: JSON.stringify(passwordBody()),
+    headers: { 'content-type': 'application/json' },
+  });
+  cloud.token = issued.headers.get('x-subject-token') ?? '';
+  if (!cloud.token) throw new Error(`no token: ${issued.status} ${await issued.text()}`);
+  return cloud;
+}
+
+/** Uploads a file as an image and returns its id. */
+export async function uploadImage(cloud: BenchCloud, file: string, format: string, name: string): Promise<string> {
+  const { id } = await cloud.call<{ id: string }>('POST', '/image/v2/images', {
+    name,
+    disk_format: format,
+    container_format: 'bare',
+  });
+  const body = Readable.toWeb(createReadStream(file, { highWaterMark: 1 << 20 })) as ReadableStream;
+  const answer = await cloud.request('PUT', `/image/v2/images/${id}/file`, {
+    body,
+    headers: { 'content-type': 'application/octet-stream', 'content-length': String(statSync(file).size) },
+    duplex: 'half',
+  });
+  if (answer.status !== 204) throw new Error(`upload: ${answer.status} ${await answer.text()}`);
+  return id;
+}
+
+export interface Content {
+  readonly image: string;
+  readonly flavor: string;
+  readonly network: string;
+}
+
+/** An image, a flavor and a network to boot servers on; quotas without limit. */
+export async function makeContent(cloud: BenchCloud, imageFile: string): Promise<Content> {
+  const image = await uploadImage(cloud, imageFile, 'qcow2', 'tiny');
+  const { flavor } = await cloud.call<{ flavor: { id: string } }>('POST', '/compute/v2.1/flavors', {
+    flavor: { name: 'm1.nano', vcpus: 1, ram: 128, disk: 1 },
+  });
+  const network = await makeNetwork(cloud, 'bench', '10.77.0.0/16');
+  const answer = await cloud.request('GET', '/identity/v3/auth/tokens', {
+    headers: { 'x-subject-token': cloud.token },
+  });
+  const { token } = (await answer.json()) as { token: { project: { id: string } } };
+  const project = token.project.id;
+  await cloud.call('PUT', `/compute/v2.1/os-quota-sets/${project}`, {
+    quota_set: { instances: -1, cores: -1, ram: -1 },
+  });
+  await cloud.call('PUT', `/network/v2.0/quotas/${project}`, { quota: { port: -1, network: -1, subnet: -1 } });
+  return { image, flavor: flavor.id, network };
+}
+
+export async function makeNetwork(cloud: BenchCloud, name: string, cidr: string): Promise<string> {
+  const { network } = await cloud.call<{ network: { id: string } }>('POST', '/network/v2.0/networks', {
+    network: { name },
+  });
+  await cloud.call('POST', '/network/v2.0/subnets', { subnet: { network_id: network.id, ip_version: 4, cidr } });
+  return network.id;
+}
+
+export interface ServerBody {
+  readonly id: string;
+  readonly status: string;
+  readonly fault?: { message: string };
+}
+
+/** Asks for a server and returns its id. */
+export async function createServer(cloud: BenchCloud, content: Content, name: string): Promise<string> {
+  const { server } = await cloud.call<{ server: ServerBody }>('POST', '/compute/v2.1/servers', {
+    server: { name, imageRef: content.image, flavorRef: content.flavor, networks: [{ uuid: content.network }] },
+  });
+  return server.id;
+}
+
+/** Asks every few milliseconds until the server has the status. @throws Error when it is in ERROR */
+export async function until(cloud: BenchCloud, id: string, status: string, pollMs = 5): Promise<void> {
+  for (;;) {
+    const { server } = await cloud.call<{ server: ServerBody }>('GET', `/compute/v2.1/servers/${id}`);
+    if (server.status === status) return;
+    if (server.status === 'ERROR') throw new Error(`server ${id}: ${server.fault?.message ?? 'ERROR'}`);
+    await new Promise((next) => setTimeout(next, pollMs));
+  }
+}
+
+/** Deletes a server and waits until it is gone. */
+export async function deleteServer(cloud: BenchCloud, id: string): Promise<void> {
+  await cloud.call('DELETE', `/compute/v2.1/servers/${id}`);
+  for (;;) {
+    const answer = await cloud.request('GET', `/compute/v2.1/servers/${id}`);
+    await answer.arrayBuffer();
+    if (answer.status === 404) return;
+    await new Promise((next) => setTimeout(next, 5));
+  }
+}
