@@ -28,10 +28,15 @@ own_output() {
   find "$root" -maxdepth 2 \( -name node_modules -o -name dist \) ! -user "$user" -exec chown -Rh "$user:" {} +
 }
 
-# modules_ready: node_modules is what package-lock.json says, and its compiled part loads with this Node.js.
+# lock_digest: what package-lock.json holds, whenever git may have written it.
+lock_digest() { sha256sum < "$root/package-lock.json"; }
+
+# modules_ready: node_modules is what package-lock.json says (we made it from the same content, or npm made it after the
+# last change), and its compiled part loads with this Node.js.
 modules_ready() {
   lock=$root/node_modules/.package-lock.json
-  [ -e "$lock" ] && [ -z "$(find "$root/package-lock.json" -newer "$lock")" ] &&
+  [ -e "$lock" ] && { [ "$(cat "$root/node_modules/.cumulet" 2> /dev/null)" = "$(lock_digest)" ] ||
+    [ -z "$(find "$root/package-lock.json" -newer "$lock")" ]; } &&
     (cd "$root" && "$node" -e 'new (require("better-sqlite3"))(":memory:")' 2> /dev/null)
 }
 
@@ -61,7 +66,7 @@ task_modules() {
 
 npm_error() { grep -E '^npm (error|ERR!)' "$log_dir/install.log" | tail -n 3 | tr '\n' ' '; }
 
-# compiles better-sqlite3. With Node's headers at hand it is built from source, so that nothing is fetched from elsewhere.
+# Compiles better-sqlite3. With Node's headers at hand it is built from source, so that nothing is fetched from elsewhere.
 task_compile() {
   after modules compiler
   if [ -e "$state/modules_ready" ]; then
@@ -77,6 +82,7 @@ task_compile() {
   export JOBS
   progress "compiling better-sqlite3"
   run_npm rebuild better-sqlite3 || fail "better-sqlite3 could not be compiled: $(npm_error)"
+  lock_digest | as_builder tee node_modules/.cumulet > /dev/null
   modules_ready || fail "better-sqlite3 was built but does not load with $node: $(cd "$root" && "$node" -e 'new (require("better-sqlite3"))(":memory:")' 2>&1 | grep -m 1 Error)"
 }
 

@@ -9,7 +9,7 @@ API_URL=http://127.0.0.1:$API_PORT
 # cloud_pid: the process id of our cloud; fails when it does not run. A recycled id is not taken for it.
 cloud_pid() {
   pid=$(cat "$run_dir/cumulet.pid" 2> /dev/null) && [ -n "$pid" ] &&
-    tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q 'standalone/dist/main.js' && echo "$pid"
+    { tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null | grep -q 'standalone/dist/main.js' && echo "$pid"
 }
 
 # libvirt_answers: somebody listens on its socket.
@@ -60,6 +60,9 @@ wait_ready() {
     })();' "$API_URL" "$1"
 }
 
+# last_words: why the process ended, as far as its log tells.
+last_words() { grep -E 'rror|cumulet-standalone:' "$log_dir/cumulet.log" | tail -n 1; }
+
 # stop_process: asks it to end, insists after 20 s.
 stop_process() {
   pid=$(cloud_pid) || return 0
@@ -96,7 +99,7 @@ task_cloud() {
   start_process
   if wait_ready "$(cat "$run_dir/cumulet.pid")"; then return 0; fi
   stop_process
-  why=$(grep -E 'rror|cumulet-standalone:' "$log_dir/cumulet.log" | tail -n 1)
+  why=$(last_words)
   if [ -n "$fresh" ]; then rm -rf "$data_dir" "$config_dir" "$run_dir"; fi
   fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why"
 }

@@ -37,6 +37,11 @@ run_up() {
   await_task compile "Database library"
   await_task cloud "Cloud"
   user=$(calling_user)
-  "$node" "$root/cli/dist/up/main.js" --url "$API_URL" --config "$config_dir" --data "$data_dir" --logs "$log_dir" \
-    --image "$cache_dir/tiny.qcow2" --user "$user" --command "$self" --warnings "$state/warnings"
+  if "$node" "$root/cli/dist/up/main.js" --url "$API_URL" --config "$config_dir" --data "$data_dir" --logs "$log_dir" \
+    --image "$cache_dir/tiny.qcow2" --user "$user" --command "$self" --warnings "$state/warnings"; then
+    return 0
+  fi
+  if ! cloud_pid > /dev/null; then echo "cumulet: the cloud's process ended: $(last_words) (all of it: $log_dir/cumulet.log)" >&2; fi
+  echo "cumulet: run up again to go on from here" >&2
+  exit 1
 }

@@ -27,23 +27,24 @@ function existing(user: CallingUser): SshKey | undefined {
   return undefined;
 }
 
-/** The caller's key from ~/.ssh/id_*.pub; without one, an ed25519 key without passphrase is made there. */
-export function sshKey(user: CallingUser): SshKey {
-  return asUser(user, () => {
-    const found = existing(user);
-    if (found) return found;
-    const directory = path.join(user.home, '.ssh');
+function make(user: CallingUser): SshKey {
+  const directory = path.join(user.home, '.ssh');
+  const { name, missing } = asUser(user, () => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const name = existsSync(path.join(directory, 'id_ed25519')) ? 'id_cumulet' : 'id_ed25519';
-    const privateFile = path.join(directory, name);
-    if (!existsSync(privateFile)) {
-      execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', `${user.name}@cumulet`, '-f', privateFile], {
-        uid: process.geteuid?.() ?? user.uid,
-        gid: process.getegid?.() ?? user.gid,
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-    }
-    const publicKey = readFileSync(`${privateFile}.pub`, 'utf8').trim();
-    return { publicKey, privateFile, usual: name === 'id_ed25519', made: true };
+    const chosen = existsSync(path.join(directory, 'id_ed25519')) ? 'id_cumulet' : 'id_ed25519';
+    return { name: chosen, missing: !existsSync(path.join(directory, chosen)) };
   });
+  const privateFile = path.join(directory, name);
+  if (missing) {
+    const args = ['-q', '-t', 'ed25519', '-N', '', '-C', `${user.name}@cumulet`, '-f', privateFile];
+    const rights = process.getuid?.() === 0 ? { uid: user.uid, gid: user.gid } : {};
+    execFileSync('ssh-keygen', args, { ...rights, stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+  const publicKey = asUser(user, () => readFileSync(`${privateFile}.pub`, 'utf8').trim());
+  return { publicKey, privateFile, usual: name === 'id_ed25519', made: missing };
+}
+
+/** The caller's key from ~/.ssh/id_*.pub; without one, an ed25519 key without passphrase is made there, as the caller. */
+export function sshKey(user: CallingUser): SshKey {
+  return asUser(user, () => existing(user)) ?? make(user);
 }
