@@ -118,14 +118,40 @@ export async function ensureHello(demo: Session, networkId: string, progress: (t
     };
     await demo.request('compute', 'POST', '/servers', { server: body });
   }
-  return until('server hello did not become ACTIVE', 180, async () => {
-    const now = await byName(demo, 'hello');
-    if (!now) throw new Error('server hello is gone while it was booting');
-    progress(now.status);
-    if (now.status === 'ERROR')
-      throw new Error(`server hello failed: ${now.fault?.message ?? 'no fault was told'} (cumulet server why hello)`);
-    return now.status === 'BUILD' ? undefined : now;
-  });
+  try {
+    return await until('server hello did not become ACTIVE', 180, () => booted(demo, progress));
+  } catch (error) {
+    const doing = await byName(demo, 'hello').then((now) => now && whatNow(demo, now.id));
+    throw new Error(`${(error as Error).message}${doing === undefined ? '' : `; last heard: ${doing}`}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The server once it is no longer being built. @throws Error with its fault */
+async function booted(demo: Session, progress: (text: string) => void): Promise<Server | undefined> {
+  const now = await byName(demo, 'hello');
+  if (!now) throw new Error('server hello is gone while it was booting');
+  if (now.status === 'ERROR') throw new Error(`server hello failed: ${now.fault?.message ?? 'no fault was told'}`);
+  if (now.status !== 'BUILD') return now;
+  progress(await whatNow(demo, now.id));
+  return undefined;
+}
+
+interface Timeline {
+  readonly tasks: readonly {
+    readonly step: string;
+    readonly running: boolean;
+    readonly steps: readonly { readonly step: string; readonly message: string | null }[];
+  }[];
+}
+
+/** The step that a server is at, with the last thing heard of it. */
+async function whatNow(demo: Session, id: string): Promise<string> {
+  const { tasks } = await demo.request<Timeline>('cumulet', 'GET', `/servers/${id}/timeline`);
+  const task = tasks.find(({ running }) => running) ?? tasks.at(-1);
+  const message = task?.steps.at(-1)?.message;
+  return `step ${task?.step ?? '?'}${message ? `: ${message}` : ''}`;
 }
 
 /** The server's floating address; one is allocated and given to it when it has none. */

@@ -1,9 +1,14 @@
 // A signed-in caller of the public API, as `up` needs it: tokens by password, endpoints by catalog, errors in words.
 
-type Service = 'identity' | 'image' | 'compute' | 'network';
+type Service = 'identity' | 'image' | 'compute' | 'network' | 'cumulet';
 
 /** What precedes the path where the catalog names the service without version. */
-const VERSION: Readonly<Record<Service, string>> = { identity: '/v3', image: '/v2', compute: '', network: '/v2.0' };
+const VERSION: Readonly<Record<Exclude<Service, 'cumulet'>, string>> = {
+  identity: '/v3',
+  image: '/v2',
+  compute: '',
+  network: '/v2.0',
+};
 
 /** An answer of the API that is not success; the message says what was asked and why it was refused. */
 export class ApiError extends Error {
@@ -94,6 +99,8 @@ export async function signIn(url: string, user: string, password: string, projec
   const token = answer.headers.get('X-Subject-Token') ?? '';
   const body = ((await answer.json()) as TokenAnswer).token;
   const endpoint = (service: Service): string => {
+    // Our own additions are not in the catalog, which lists OpenStack services.
+    if (service === 'cumulet') return `${url}/cumulet/v1`;
     const entry = body.catalog?.find(({ type }) => type === service);
     const found = entry?.endpoints.find((each) => each.interface === 'public');
     if (!found) throw new Error(`the catalog of ${url} has no public endpoint of the ${service} service`);
