@@ -17,6 +17,22 @@ libvirt_answers() {
   "$node" -e 'require("net").connect("/run/libvirt/libvirt-sock").on("connect", () => process.exit(0)).on("error", () => process.exit(1))'
 }
 
+qemu_conf=/etc/libvirt/qemu.conf
+QEMU_MARK="# cumulet: control groups are read-only in this container"
+
+# spare_cgroups: in a container that may not make control groups, libvirt is told to do without them.
+spare_cgroups() {
+  if awk '$3 == "cgroup" && $4 ~ /^ro(,|$)/ {found = 1} END {exit !found}' /proc/mounts && ! grep -q '^cgroup_controllers' "$qemu_conf"; then
+    printf '%s\ncgroup_controllers = [ ]\n' "$QEMU_MARK" >> "$qemu_conf"
+    warn "control groups are read-only here: $qemu_conf now tells libvirt to do without them"
+  fi
+}
+
+# restore_cgroups: undoes spare_cgroups.
+restore_cgroups() {
+  if grep -qsF "$QEMU_MARK" "$qemu_conf"; then sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"; fi
+}
+
 # start_libvirt: by systemd where that runs the machine, else the daemons themselves.
 start_libvirt() {
   if libvirt_answers; then return 0; fi
@@ -24,6 +40,7 @@ start_libvirt() {
   if [ -d /run/systemd/system ]; then
     systemctl start libvirtd || fail "libvirtd does not start: $(systemctl status libvirtd 2>&1 | tail -n 1) (journalctl -u libvirtd)"
   else
+    spare_cgroups
     virtlogd -d 9>&- || :
     libvirtd -d 9>&- || fail "libvirtd does not start: $(tail -n 1 "$log_dir/install.log")"
   fi

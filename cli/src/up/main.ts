@@ -96,6 +96,23 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
   return key;
 }
 
+/** After a reboot the servers are started again: waits for the first one, and warns when it stays silent. */
+async function stillAnswers(demo: Session, warn: (text: string) => void): Promise<void> {
+  const hello = await helloAddress(demo);
+  if (hello?.status !== 'ACTIVE' || hello.address === undefined) return;
+  const { address } = hello;
+  await step('Server hello', async (progress) => {
+    progress(`ping ${address}`);
+    try {
+      await pingable(address, 60);
+      return `answers on ${address}`;
+    } catch (error) {
+      warn((error as Error).message);
+      return 'no answer';
+    }
+  });
+}
+
 /** The line for logging in, as things are now; never a failure. */
 async function loginLine(demo: Session, key: SshKey): Promise<string> {
   const hello = await helloAddress(demo);
@@ -121,6 +138,7 @@ async function run(options: Options): Promise<void> {
   });
   if (key.made) warnings.push(`an ssh key was made for you: ${key.privateFile}`);
   const demo = await signIn(options.url, 'demo', password, 'demo');
+  if (before.finished) await stillAnswers(demo, (text) => warnings.push(text));
   const ssh = await loginLine(demo, key);
   const { url, data, logs, command } = options;
   console.log(lastScreen({ url, ssh, cloudsFile, data, logs, command, warnings }).join('\n'));

@@ -14,6 +14,12 @@ export interface Summary {
 }
 
 const LINES = 24;
+const COLUMNS = 80;
+
+/** How many lines of a terminal the lines take. */
+export function rows(lines: readonly string[]): number {
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / COLUMNS)), 0);
+}
 
 function folded(text: string, width: number): string[] {
   const lines: string[] = [];
@@ -25,30 +31,30 @@ function folded(text: string, width: number): string[] {
   return lines;
 }
 
-/** The lines of the last screen, 24 at most; warnings that find no room are counted. */
+/** The lines of the last screen, which take 24 lines of 80 columns at most; warnings that find no room are counted. */
 export function lastScreen(summary: Summary): string[] {
   const { url, ssh, cloudsFile, data, logs, command, warnings } = summary;
   const lines = [
     '',
-    `The cloud is up: ${url}/v3   (clouds "cumulet" and "cumulet-demo" in ${cloudsFile})`,
-    '',
+    `The cloud is up: ${url}/v3`,
+    `Clouds "cumulet" (administrator) and "cumulet-demo" are in ${cloudsFile}`,
     'Log in to the first server:',
     `  ${ssh}`,
     'Try next:',
     '  openstack --os-cloud cumulet-demo server list',
     '  openstack --os-cloud cumulet-demo console log show hello',
-    '  openstack --os-cloud cumulet-demo server create --image tiny --flavor m1.tiny --network demo --key-name default --wait two',
-    '',
+    '  openstack --os-cloud cumulet-demo server create --image tiny \\',
+    '    --flavor m1.tiny --network demo --key-name default --wait two',
     `Data: ${data}   Logs: ${logs}`,
     `Stop: sudo ${command} down   (servers keep running)`,
     `Remove everything: sudo ${command} down --purge`,
   ];
-  const notes = warnings.map((warning) => folded(`warning: ${warning}`, 100));
-  const room = LINES - lines.length - 1;
+  const notes = warnings.map((warning) => folded(`warning: ${warning}`, COLUMNS));
+  const room = LINES - rows(lines) - 1;
   const shown: string[] = [];
   let left = notes.length;
   for (const note of notes) {
-    if (shown.length + note.length > room - 1) break;
+    if (rows([...shown, ...note]) > room - 1) break;
     shown.push(...note);
     left -= 1;
   }
