@@ -24,6 +24,8 @@ export type CpuComparison = 'incompatible' | 'identical' | 'superset';
 const fieldsOf = (list: readonly { field: string; value: bigint }[]): Record<string, bigint> =>
   Object.fromEntries(list.map(({ field, value }) => [field, value]));
 
+/** Capabilities make the daemon examine emulators that it has not seen yet: seconds each, a minute for all of a full install. */
+const EXAMINE = { timeoutMs: 180_000 };
 const ALL_CPUS = -1;
 const ALL_CELLS = -1;
 
@@ -56,13 +58,13 @@ export function hostOperations(session: Session) {
 
     /** The capabilities XML of host and guests. */
     async capabilities(): Promise<string> {
-      return (await session.call(procedures.connectGetCapabilities, {})).capabilities;
+      return (await session.call(procedures.connectGetCapabilities, {}, EXAMINE)).capabilities;
     },
 
     /** The XML that says what a guest of this kind may be given. */
     async domainCapabilities({ emulator, arch, machine, virtType }: EmulatorChoice = {}): Promise<string> {
       const args = { emulatorbin: emulator, arch, machine, virttype: virtType, flags: 0 };
-      return (await session.call(procedures.connectGetDomainCapabilities, args)).capabilities;
+      return (await session.call(procedures.connectGetDomainCapabilities, args, EXAMINE)).capabilities;
     },
 
     /** CPU models that libvirt knows for an architecture. */

@@ -166,8 +166,7 @@ export class Session extends EventEmitter<SessionEvents> {
   /** The connection for a service's calls: the main one if the daemon is monolithic, else one opened when first needed. */
   private serviceConnection(service: Service): Promise<Connection> | Connection {
     const endpoint = endpointFor(service, this.endpoint);
-    const main = this.main();
-    if (endpoint === this.endpoint) return main;
+    if (endpoint === this.endpoint) return this.main();
     const known = this.services.get(service);
     if (known) return known;
     const opening = this.openExtra(endpoint, true);

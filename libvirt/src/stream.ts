@@ -68,9 +68,11 @@ export class VirStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    // A write that fails is followed by the loss of the connection, which tells more than its EPIPE.
+    const sent = (error?: Error | null): void => (error ? undefined : done());
     for (let at = 0; at < chunk.length; at += MAX_DATA_BYTES) {
       const last = at + MAX_DATA_BYTES >= chunk.length;
-      this.channel?.send(Status.CONTINUE, chunk.subarray(at, at + MAX_DATA_BYTES), last ? done : undefined);
+      this.channel?.send(Status.CONTINUE, chunk.subarray(at, at + MAX_DATA_BYTES), last ? sent : undefined);
     }
     if (chunk.length === 0) done();
   }

@@ -252,6 +252,15 @@ describe('a modular installation', () => {
     expect(await client?.pools()).toEqual([]);
   });
 
+  test('storage goes on while the main daemon is away', async () => {
+    await connect({ socketPath: qemu });
+    client?.on('warning', () => undefined);
+    const lost = once('disconnected');
+    await daemon.stop();
+    await lost;
+    expect(await client?.pools()).toEqual([]);
+  });
+
   test('a service whose daemon is missing is named', async () => {
     await connect({ socketPath: qemu });
     expect(await outcome(client?.secrets() ?? silence())).toMatchObject({

@@ -125,6 +125,13 @@ test('a daemon that refuses an upload half-way ends it with its reason', async (
   await expect(upload).rejects.toMatchObject({ name: 'LibvirtError', reason: 'No space left on device' });
 });
 
+test('a daemon that dies during an upload is told as that', async () => {
+  daemon.on('storageVolUpload', () => ({}));
+  daemon.onStream((_packet, peer) => peer.drop());
+  const upload = pipeline(Readable.from(Array(50).fill(CHUNK)), await client.uploadVolume(volume));
+  await expect(upload).rejects.toMatchObject({ name: 'ConnectionLostError' });
+});
+
 test('data on an upload is a protocol error', async () => {
   daemon.on('storageVolUpload', () => ({}));
   daemon.onStream((packet, peer) => void peer.sendStream('storageVolUpload', packet.serial, Status.CONTINUE, CHUNK));
