@@ -62,7 +62,7 @@ test('the last screen tells endpoint, login, three commands, places and the ends
   const text = lastScreen({ ...summary, warnings: [] }).join('\n');
   for (const part of [
     'http://127.0.0.1:5000/v3',
-    'ssh root@172.24.4.10',
+    'root@172.24.4.10',
     '/var/lib/cumulet',
     '/var/log/cumulet',
     'down --purge',
