@@ -1,21 +1,20 @@
 // Takes the bytes of an upload into a file: constant memory, both digests on the way, nothing left when it fails.
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { open, rm, statfs, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { ApiError, InvalidError, TooLargeError } from '../../errors';
+import { createByteWriter, type ByteWriter } from './byteWriter';
+import type { Digests } from './hasher';
 import { MIB } from './quota';
 import { ensureImageDirectory, PART_SUFFIX } from './store';
 
-export interface ReceivedBytes {
+export interface ReceivedBytes extends Digests {
   /** The complete file under its temporary name, already on the disk. */
   readonly path: string;
   readonly size: number;
-  /** MD5 and SHA-512, hexadecimal. */
-  readonly checksum: string;
-  readonly digest: string;
 }
 
 export interface ReceiveOptions {
@@ -25,21 +24,9 @@ export interface ReceiveOptions {
   readonly check: (size: number) => void;
 }
 
-/** Bytes gathered before a write: uploads come in pieces of at most 64 KiB. */
-const WRITE_SIZE = MIB;
 /** How often the free space is looked at, in bytes received. */
 const SPACE_INTERVAL = 64 * MIB;
 const FULL = 'Image storage media is full: There is not enough disk space on the image storage media.';
-
-async function writeAll(file: FileHandle, chunks: Buffer[]): Promise<void> {
-  let rest = chunks;
-  while (rest.length > 0) {
-    const length = rest.reduce((sum, chunk) => sum + chunk.length, 0);
-    const { bytesWritten } = await file.writev(rest);
-    if (bytesWritten === length) return;
-    rest = [Buffer.concat(rest).subarray(bytesWritten)];
-  }
-}
 
 /** Looks whether `more` bytes fit and leave free what must stay free. @throws TooLargeError (413) */
 async function requireSpace(directory: string, more: number, keepFree: number): Promise<void> {
@@ -65,46 +52,27 @@ function storageError(error: unknown, size: number): unknown {
   return error;
 }
 
-/** Writes and hashes at the same time: one write is under way while the next pieces are hashed. */
+/** Takes all bytes of a stream. */
 async function pump(
-  file: FileHandle,
+  writer: ByteWriter,
   stream: Readable,
   onSize: (size: number) => Promise<void>,
 ): Promise<Omit<ReceivedBytes, 'path'>> {
-  const md5 = createHash('md5');
-  const sha512 = createHash('sha512');
-  let batch: Buffer[] = [];
-  let batched = 0;
   let size = 0;
-  let writing = Promise.resolve();
-  const flush = async (): Promise<void> => {
-    const full = batch;
-    batch = [];
-    batched = 0;
-    await writing;
-    writing = writeAll(file, full);
-    // Its failure is thrown by the next `await writing`; until then it must not count as unhandled.
-    writing.catch(() => undefined);
-  };
   try {
     // A refused stream is not destroyed: the caller still has to hear why.
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       const bytes = chunk as Buffer;
       size += bytes.length;
       await onSize(size);
-      md5.update(bytes);
-      sha512.update(bytes);
-      batch.push(bytes);
-      batched += bytes.length;
-      if (batched >= WRITE_SIZE) await flush();
+      await writer.add(bytes);
     }
-    await flush();
-    await writing;
+    return { size, ...(await writer.finish()) };
   } catch (error) {
-    await writing.catch(() => undefined);
     throw storageError(error, size);
+  } finally {
+    await writer.close();
   }
-  return { size, checksum: md5.digest('hex'), digest: sha512.digest('hex') };
 }
 
 /**
@@ -127,7 +95,7 @@ export async function receiveBytes(
     path = join(directory, `${imageId}.${randomUUID()}${PART_SUFFIX}`);
     file = await open(path, 'wx', 0o600);
     let nextLook = SPACE_INTERVAL;
-    const received = await pump(file, stream, async (size) => {
+    const received = await pump(createByteWriter(file, options.declared), stream, async (size) => {
       options.check(size);
       if (size < nextLook) return;
       nextLook = size + SPACE_INTERVAL;
