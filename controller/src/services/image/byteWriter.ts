@@ -17,7 +17,7 @@ export interface ByteWriter {
 }
 
 async function writeWhole(file: FileHandle, piece: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < piece.length; ) {
+  for (let done = 0; done < piece.length;) {
     const { bytesWritten } = await file.write(piece, done, piece.length - done, position + done);
     done += bytesWritten;
   }
@@ -67,7 +67,7 @@ export function createByteWriter(file: FileHandle, size: number | undefined): By
 
   return {
     async add(bytes) {
-      for (let taken = 0; taken < bytes.length; ) {
+      for (let taken = 0; taken < bytes.length;) {
         piece ??= await take();
         const count = bytes.copy(piece, filled, taken);
         taken += count;
