@@ -155,3 +155,24 @@ test('catalog addresses are those under which the caller reached us', async () =
   const body = (await answer.json()) as { catalog: { type: string; endpoints: { url: string }[] }[] };
   expect(body.catalog.find((one) => one.type === 'image')?.endpoints[0]?.url).toBe(`http://localhost:${port}/image`);
 });
+
+test('joined as Terraform and the SDKs join them, catalog addresses lead to each service with a token of ours', async () => {
+  const find = (entries: { type: string; endpoints: { interface: string; url: string }[] }[], type: string): string =>
+    entries.find((one) => one.type === type)?.endpoints.find((one) => one.interface === 'public')?.url ?? '';
+  const entries = await catalog();
+  const paths = {
+    identity: '/v3/projects',
+    image: '/v2/images',
+    network: '/v2.0/networks',
+    compute: '/flavors',
+  };
+  for (const [type, path] of Object.entries(paths)) {
+    const answer = await fetch(find(entries, type) + path, { headers: { 'x-auth-token': cloud.admin } });
+    expect([type, answer.status]).toEqual([type, 200]);
+  }
+  for (const type of ['identity', 'image', 'network']) {
+    const answer = await fetch(find(entries, type), { redirect: 'manual' });
+    expect([type, [200, 300].includes(answer.status)]).toEqual([type, true]);
+    expect(await answer.json()).toHaveProperty('versions');
+  }
+});

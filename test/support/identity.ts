@@ -6,14 +6,14 @@ import { systemClock, type Clock } from '@cumulet/common';
 import { startTestCloud, type Answer, type TestCloud, type TestCloudOptions } from './testCloud';
 
 export const ADMIN_PASSWORD = 'admin-secret';
-export const DEFAULT_DOMAIN = { id: 'default' };
+const DEFAULT_DOMAIN = { id: 'default' };
 
 /** A clock that can be set forward. */
-export interface MovableClock extends Clock {
+interface MovableClock extends Clock {
   advance(milliseconds: number): void;
 }
 
-export function movableClock(): MovableClock {
+function movableClock(): MovableClock {
   let ahead = 0;
   return {
     now: () => systemClock.now() + ahead,

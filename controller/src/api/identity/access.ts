@@ -1,7 +1,7 @@
 // Who may see and do what: a thing that does not exist and one that is not for the caller give the same answer.
 import type { Cloud } from '../../cloud';
 import { NotFoundError } from '../../errors';
-import type { Assignment, Group, Project, Role, User } from '../../db/entities/identity';
+import type { Group, Project, Role, User } from '../../db/entities/identity';
 import type { PolicyTarget } from '../../services/policy/policy';
 import type { ApiRequest } from '../route';
 
@@ -50,5 +50,3 @@ export function allowed<T>(
 export function param(request: ApiRequest, name: string): string {
   return request.params[name] ?? '';
 }
-
-export type ActorType = Assignment['actor_type'];

@@ -15,12 +15,12 @@ interface IdTree {
 }
 
 /** Parents as ids: {parent: {grandparent: null}}. */
-export function parentsTree(above: readonly Pick<Project, 'id'>[]): IdTree | null {
+function parentsTree(above: readonly Pick<Project, 'id'>[]): IdTree | null {
   return above.reduceRight<IdTree | null>((tree, row) => ({ [row.id]: tree }), null);
 }
 
 /** Everything below as ids. */
-export function subtree(id: string, below: readonly Pick<Project, 'id' | 'parent_id'>[]): IdTree | null {
+function subtree(id: string, below: readonly Pick<Project, 'id' | 'parent_id'>[]): IdTree | null {
   const children = below.filter((row) => row.parent_id === id);
   return children.length === 0 ? null : Object.fromEntries(children.map((row) => [row.id, subtree(row.id, below)]));
 }

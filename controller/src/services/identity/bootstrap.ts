@@ -26,7 +26,7 @@ const SERVICES = [
   { type: 'network', name: 'neutron', url: '/network' },
 ] as const;
 
-export const DEFAULT_DOMAIN = 'default';
+const DEFAULT_DOMAIN = 'default';
 
 /** The password in the bootstrap file. @throws ConfigError */
 function readPassword(path: string): string {

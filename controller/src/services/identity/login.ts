@@ -10,7 +10,7 @@ import type { Scope, TokenClaims } from './tokenFormat';
 import type { Tokens, ValidToken } from './tokens';
 
 /** A thing named by id, or by name within a domain. */
-export interface DomainName {
+interface DomainName {
   readonly id?: string;
   readonly name?: string;
 }

@@ -13,7 +13,7 @@ export interface ProjectWithTags extends Project {
   readonly tags: readonly string[];
 }
 
-export async function tagsOf(session: ReadSession, ids: readonly string[]): Promise<Map<string, string[]>> {
+async function tagsOf(session: ReadSession, ids: readonly string[]): Promise<Map<string, string[]>> {
   const rows = await session.find(projectTags, { where: { project_id: In([...ids]) }, order: { name: 'ASC' } });
   const tags = new Map<string, string[]>();
   for (const row of rows) tags.set(row.project_id, [...(tags.get(row.project_id) ?? []), row.name]);

@@ -17,7 +17,7 @@ export interface ValidToken {
 }
 
 /** What a new token is made from. */
-export interface TokenRequest {
+interface TokenRequest {
   readonly userId: string;
   readonly scope: Scope;
   readonly methods: readonly string[];
@@ -56,7 +56,7 @@ const domainsOf = (resolved: Resolved): TokenDomains => ({
 });
 
 /** The caller that a valid token stands for. */
-export function callerOf({ claims, resolved }: ValidToken): Caller {
+function callerOf({ claims, resolved }: ValidToken): Caller {
   const roleNames = resolved.roles.map((role) => role.name.toLowerCase());
   return {
     userId: resolved.user.id,
