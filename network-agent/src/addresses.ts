@@ -85,8 +85,9 @@ export function linkLocalOf(mac: string): string {
 
 /** The MAC address behind an EUI-64 link-local address, or undefined for another kind of address. */
 export function macOfLinkLocal(address: string): string | undefined {
-  if (isIP(address.split('%')[0] ?? '') !== 6) return undefined;
-  const bytes = ipaddr.IPv6.parse(address.split('%')[0] ?? '').toByteArray();
+  const plain = address.replace(/%.*/, '');
+  if (isIP(plain) !== 6) return undefined;
+  const bytes = ipaddr.IPv6.parse(plain).toByteArray();
   const [flags = 0, b = 0, c = 0, ff = 0, fe = 0, d = 0, e = 0, f = 0] = bytes.slice(8);
   if (bytes[0] !== 0xfe || bytes[1] !== 0x80 || ff !== 0xff || fe !== 0xfe) return undefined;
   return [flags ^ 2, b, c, d, e, f].map((byte) => byte.toString(16).padStart(2, '0')).join(':');

@@ -60,7 +60,8 @@ export function extraOption(option: {
 }): string {
   const { name, value, ip_version: version } = option;
   const table = version === 6 ? IPV6 : IPV4;
-  const number = /^\d{1,3}$/.test(name) ? Object.values(table).find((known) => known === Number(name)) : table[name];
+  const named = Object.hasOwn(table, name) ? table[name] : undefined;
+  const number = /^\d{1,3}$/.test(name) ? Object.values(table).find((known) => known === Number(name)) : named;
   if (number === undefined) {
     throw new CumuletError(
       'bad_dhcp_option',

@@ -47,17 +47,17 @@ export interface DesiredLinks {
   readonly faults: ReadonlyMap<string, string>;
 }
 
-type Place = { readonly bridge: string } | { readonly fault: string };
+type Place = { readonly bridge: string; readonly network: NetworkState } | { readonly fault: string };
 
 /** The bridge of a network on this host, or why there is none. */
 export function placeOf(network: NetworkState | undefined, id: string, config: NetworkAgentConfig): Place {
   if (!network) return { fault: `network ${id} is not known on this host` };
-  if (network.attachment.type === 'tenant') return { bridge: bridgeName(id) };
+  if (network.attachment.type === 'tenant') return { bridge: bridgeName(id), network };
   const name = network.attachment.physical_network;
   const bridge = config.physical_networks[name];
   return bridge === undefined
     ? { fault: `physical network ${JSON.stringify(name)} is not mapped to a bridge on this host` }
-    : { bridge };
+    : { bridge, network };
 }
 
 function routerEnds(desired: Desired): { portId: string; networkId: string; owner: string; name: string }[] {
@@ -91,20 +91,16 @@ export function desiredLinks(desired: Desired, config: NetworkAgentConfig): Desi
   const faults = new Map<string, string>();
   const prefix = config.namespace_prefix;
   const attach = (portId: string, networkId: string, add: (bridge: string, network: NetworkState) => void): void => {
-    const network = desired.networks.get(networkId);
-    const place = placeOf(network, networkId, config);
-    if ('fault' in place || !network) faults.set(portId, 'fault' in place ? place.fault : '');
-    else {
-      safeId(portId);
-      add(place.bridge, network);
-    }
+    const place = placeOf(desired.networks.get(networkId), networkId, config);
+    if ('fault' in place) faults.set(safeId(portId), place.fault);
+    else add(place.bridge, place.network);
   };
   for (const { id, attachment, mtu } of desired.networks.values()) {
     if (attachment.type === 'tenant') bridges.push({ name: bridgeName(id), networkId: safeId(id), mtu });
   }
   for (const port of desired.ports.values()) {
     attach(port.id, port.network_id, (bridge, { mtu, id }) => {
-      taps.push({ name: tapName(port.id), portId: port.id, networkId: id, mtu, bridge });
+      taps.push({ name: tapName(port.id), portId: safeId(port.id), networkId: id, mtu, bridge });
     });
   }
   for (const networkId of new Set(taps.map((tap) => tap.networkId))) {

@@ -25,8 +25,7 @@ export const gatewayLinkName = (portId: string): string => interfaceName('qg', p
 
 /** A fixed, locally administered MAC address, so that a bridge does not change its own with its ports. */
 export function bridgeMac(networkId: string): string {
-  const hex = hexOf(networkId).slice(0, 10);
-  return ['0e', ...(hex.match(/../g) ?? [])].join(':');
+  return `0e${hexOf(networkId).slice(0, 10).replace(/../g, ':$&')}`;
 }
 
 export const dhcpNamespace = (prefix: string, networkId: string): string => `${prefix}-dhcp-${networkId}`;

@@ -37,9 +37,7 @@ export const emptyNamespace: ObservedNamespace = { links: new Map(), routes: [] 
 
 /** One spelling for comparison: "10.0.0.1/24", host bits kept. */
 export function addressText(text: string): string {
-  const [address = '', length] = text.split('/');
-  const { length: bits } = parsePrefix(text);
-  return `${canonical(address)}/${length ?? bits}`;
+  return `${canonical(text.replace(/\/.*/, ''))}/${parsePrefix(text).length}`;
 }
 
 const routeKey = (route: Route): string =>

@@ -132,12 +132,13 @@ export function routerPlan(router: RouterState, networks: ReadonlyMap<string, Ne
 
 /** Addresses on a router's outer link that neighbours should learn anew, as seen between two states. */
 export function newOuterAddresses(before: RouterState | undefined, after: RouterState): string[] {
-  const outer = (router: RouterState | undefined): string[] => [
-    ...(router?.gateway?.addresses.map((text) => parseInterfaceAddress(text).address) ?? []),
-    ...(router?.floating_ips.map((entry) => canonical(entry.floating_address)) ?? []),
-  ];
-  const known = new Set(before?.gateway ? outer(before) : []);
-  return after.gateway === null ? [] : outer(after).filter((address) => familyOf(address) === 4 && !known.has(address));
+  const outer = (router: RouterState | undefined): string[] => {
+    if (!router?.gateway) return [];
+    const own = router.gateway.addresses.map((text) => parseInterfaceAddress(text).address);
+    return [...own, ...router.floating_ips.map((entry) => canonical(entry.floating_address))];
+  };
+  const known = new Set(outer(before));
+  return outer(after).filter((address) => familyOf(address) === 4 && !known.has(address));
 }
 
 /** Filters for `conntrack -D` in the namespace: flows of floating addresses that are gone or lead elsewhere now. */

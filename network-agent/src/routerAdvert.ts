@@ -18,15 +18,16 @@ interface Announced {
 function announced(router: RouterState, networks: ReadonlyMap<string, NetworkState>): Announced[] {
   return router.interfaces.flatMap((port) => {
     const network = networks.get(port.network_id);
+    if (!network) return [];
     const own = port.addresses.map((text) => parsePrefix(parseInterfaceAddress(text).address));
-    return (network?.subnets ?? [])
+    return network.subnets
       .filter((subnet) => subnet.ip_version === 6 && subnet.ipv6_ra_mode !== null)
       .filter((subnet) => own.some((address) => covers(parsePrefix(subnet.cidr), address)))
       .map((subnet) => {
-        const dhcp = network?.dhcp?.addresses.filter((entry) => entry.subnet_id === subnet.id) ?? [];
+        const dhcp = network.dhcp?.addresses.filter((entry) => entry.subnet_id === subnet.id) ?? [];
         const servers = subnet.dns_nameservers.length > 0 ? subnet.dns_nameservers : dhcp.map((entry) => entry.address);
         const nameServers = servers.map(canonical).filter((address) => familyOf(address) === 6);
-        return { link: routerLinkName(port.port_id), mtu: network?.mtu ?? 1500, subnet, nameServers };
+        return { link: routerLinkName(port.port_id), mtu: network.mtu, subnet, nameServers };
       });
   });
 }

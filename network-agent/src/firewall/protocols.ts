@@ -35,7 +35,9 @@ const ICMP: Readonly<Record<Family, number>> = { 4: 1, 6: 58 };
 /** A rule's protocol number, or undefined for all of them. @throws CumuletError bad_rule */
 export function protocolNumber(protocol: string | null, family: Family): number | undefined {
   if (protocol === null || protocol === 'any' || protocol === '0') return undefined;
-  const number = /^\d{1,3}$/.test(protocol) ? Number(protocol) : NUMBERS[protocol.toLowerCase()];
+  const name = protocol.toLowerCase();
+  const named = Object.hasOwn(NUMBERS, name) ? NUMBERS[name] : undefined;
+  const number = /^\d{1,3}$/.test(protocol) ? Number(protocol) : named;
   if (number === undefined || number > 255) {
     throw new CumuletError('bad_rule', `${JSON.stringify(protocol)} is not an IP protocol`);
   }
