@@ -18,7 +18,7 @@ import { parseBridgeAlias } from './firewall/zones';
 import { inventoryOf } from './inventory';
 import { createAppliedFile } from './appliedFile';
 import { runSteps } from './ipBatch';
-import { planLinks, type LinkPlan, type ObservedLinks } from './linkPlan';
+import { foreignBridges, planLinks, type LinkPlan, type ObservedLinks } from './linkPlan';
 import { desiredLinks, type DesiredLinks, type DesiredVeth } from './links';
 import type { Listeners } from './listeners';
 import { bridgeName, parseNamespace, routerNamespace } from './names';
@@ -162,6 +162,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     desired: Desired,
     links: DesiredLinks,
     plan: LinkPlan,
+    observed: ObservedLinks,
     faults: ReadonlyMap<string, string>,
   ): Wiring => {
     const taps = links.taps.filter((tap) => !faults.has(tap.portId));
@@ -172,6 +173,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       veths: veths.map((veth) => veth.name),
       isolated: new Set([...taps, ...veths].filter((link) => plan.zones.has(link.bridge)).map((link) => link.name)),
       external: config.external,
+      foreignBridges: foreignBridges(observed, config),
     };
   };
 
@@ -204,7 +206,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const plan = planLinks(links, observed, config.external, prefix);
     const faults = new Map(plan.faults);
     mergeFaults(faults, await runSteps(exec, plan.remove));
-    const wiring = wiringOf(desired, links, plan, faults);
+    const wiring = wiringOf(desired, links, plan, observed, faults);
     const making = runSteps(exec, plan.create).then(async (failed) => {
       mergeFaults(faults, failed);
       await applyNamespaces(desired, links, observed, faults, full);

@@ -1,4 +1,5 @@
 // What is missing among the host's interfaces and what is too much, as lines for `ip -batch`.
+import type { NetworkAgentConfig } from './config';
 import type { External } from './firewall/host';
 import { bridgeAlias, freeZone, parseBridgeAlias } from './firewall/zones';
 import type { DesiredBridge, DesiredLinks, DesiredTap, DesiredVeth } from './links';
@@ -204,4 +205,14 @@ export function planLinks(
   const inUse = new Set(desired.veths.map((veth) => veth.namespace));
   const idle = [...observed.namespaces].filter((name) => parseNamespace(namespacePrefix, name) && !inUse.has(name));
   return { remove: removals(desired, observed), create, wire, namespaces: idle, zones, faults, bridges };
+}
+
+/** Bridges that are neither ours nor mapped to a physical network, by the names that a rule can hold. */
+export function foreignBridges(observed: ObservedLinks, config: NetworkAgentConfig): string[] {
+  const mapped = new Set([...Object.values(config.physical_networks), config.external?.bridge]);
+  return [...observed.links.values()]
+    .filter((link) => link.kind === 'bridge' && ownerOfLink(link) === undefined && !mapped.has(link.name))
+    .map((link) => link.name)
+    .filter((name) => /^[A-Za-z0-9_.-]{1,15}$/.test(name) && !name.startsWith('-'))
+    .sort();
 }

@@ -54,7 +54,7 @@ export function placeOf(network: NetworkState | undefined, id: string, config: N
   if (!network) return { fault: `network ${id} is not known on this host` };
   if (network.attachment.type === 'tenant') return { bridge: bridgeName(id), network };
   const name = network.attachment.physical_network;
-  const bridge = config.physical_networks[name];
+  const bridge = Object.hasOwn(config.physical_networks, name) ? config.physical_networks[name] : undefined;
   return bridge === undefined
     ? { fault: `physical network ${JSON.stringify(name)} is not mapped to a bridge on this host` }
     : { bridge, network };

@@ -41,6 +41,8 @@ export interface Wiring {
   /** Interfaces on tenant bridges. */
   readonly isolated: ReadonlySet<string>;
   readonly external: External | null;
+  /** Bridges of this host that are not ours. */
+  readonly foreignBridges: readonly string[];
 }
 
 interface Compiled {
@@ -117,7 +119,7 @@ export function planRules(
         new Map(good.map((entry) => [entry.group.id, entry.chains[family]])),
         wiring.veths,
       ),
-      ...hostFilterChains(family, wiring.external),
+      ...hostFilterChains(family, wiring.external, wiring.foreignBridges),
     ]),
     nat: family === 4 ? hostNatChains(wiring.external) : new Map(),
   });

@@ -38,8 +38,11 @@ export function jumps(family: Family, external: External | null): Jump[] {
   ];
 }
 
-/** Chains of the filter table about the external bridge. */
-export function hostFilterChains(family: Family, external: External | null): Chains {
+/**
+ * Chains of the filter table about the external bridge. @param foreign other people's bridges: whether guests may be routed to what
+ * is on them (containers, another hypervisor's guests) is for the host's own rules to say
+ */
+export function hostFilterChains(family: Family, external: External | null, foreign: readonly string[]): Chains {
   if (external === null) return new Map();
   const { bridge } = external;
   const answers = '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT';
@@ -52,6 +55,7 @@ export function hostFilterChains(family: Family, external: External | null): Cha
       [
         // Bridged frames show the bridge on both sides; they were judged by port already.
         `-i ${bridge} -o ${bridge} -j RETURN`,
+        ...foreign.map((name) => `-o ${name} -j RETURN`),
         `-s ${prefixText(parsePrefix(external.address))} -i ${bridge} -j ACCEPT`,
         `-o ${bridge} ${answers}`,
       ],

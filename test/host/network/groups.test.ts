@@ -123,6 +123,9 @@ test('an allowed address pair may be used by its port, with its MAC only', async
   const pairs = [
     { ip_address: '10.0.0.200', mac_address: 'fa:16:3e:00:00:c8' },
     { ip_address: '10.1.0.0/16', mac_address: 'fa:16:3e:00:00:c9' },
+    { ip_address: 'fd00:5::/64', mac_address: 'fa:16:3e:00:00:c9' },
+    { ip_address: '::/0', mac_address: 'fa:16:3e:00:00:ca' },
+    { ip_address: '0.0.0.0/0', mac_address: 'fa:16:3e:00:00:ca' },
   ];
   const a = serverPort(network, '10.0.0.11', [group.id], { allowed_address_pairs: pairs });
   const b = serverPort(network, '10.0.0.12', [group.id]);
@@ -134,11 +137,12 @@ test('an allowed address pair may be used by its port, with its MAC only', async
   const seen = await arrivals(one, two, [
     from('fa:16:3e:00:00:c8', '10.0.0.200', 'pair'),
     from('fa:16:3e:00:00:c9', '10.1.7.7', 'prefix'),
+    from('fa:16:3e:00:00:ca', '198.51.100.7', 'everything'),
     from(a.mac, '10.0.0.200', 'own_mac'),
     from('fa:16:3e:00:00:c8', '10.0.0.11', 'pair_mac_own_ip'),
     from('fa:16:3e:00:00:c9', '10.2.0.1', 'outside_prefix'),
   ]);
-  expect(seen).toEqual(['pair', 'prefix']);
+  expect(seen).toEqual(['pair', 'prefix', 'everything']);
 });
 
 test('a port that is administratively down passes nothing', async () => {

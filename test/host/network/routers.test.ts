@@ -141,3 +141,32 @@ test('guests reach the host on the external bridge by ICMP only, on whatever add
   }
   expect(await listener).toBe('not reached');
 });
+
+test("other people's containers on this host are reached only as the host's own rules allow", async () => {
+  await lab.exec(['iptables', '-P', 'FORWARD', 'DROP']);
+  for (const [name, peer, address] of [
+    ['docker0', 'containers', '192.0.2.1/24'],
+    ['', 'uplink', '198.51.100.1/24'],
+  ] as const) {
+    const other = await lab.namespace(`${lab.prefix}-${peer}`);
+    const inOther = inNamespace(other);
+    await lab.exec(['ip', 'link', 'add', `v-${peer}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', other]);
+    const device = name === '' ? `v-${peer}` : name;
+    if (name !== '') {
+      await lab.exec(['ip', 'link', 'add', name, 'type', 'bridge']);
+      await lab.exec(['ip', 'link', 'set', 'dev', `v-${peer}`, 'master', name]);
+    }
+    await lab.exec(['ip', 'addr', 'add', address, 'dev', device]);
+    await lab.exec(['ip', 'link', 'set', 'dev', `v-${peer}`, 'up']);
+    await lab.exec(['ip', 'link', 'set', 'dev', device, 'up']);
+    await inOther(['ip', 'addr', 'add', address.replace('.1/', '.9/'), 'dev', 'eth0']);
+    await inOther(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
+    await inOther(['ip', 'route', 'add', 'default', 'via', address.replace('/24', '')]);
+  }
+  const { guest } = await stage();
+  // The uplink answers though the host drops what it forwards by default: our guests' way out is ours to open.
+  expect(await pings(guest, '198.51.100.9')).toBe(true);
+  expect(await pings(guest, '192.0.2.9')).toBe(false);
+  await lab.exec(['iptables', '-A', 'FORWARD', '-o', 'docker0', '-j', 'ACCEPT']);
+  expect(await pings(guest, '192.0.2.9')).toBe(true);
+});

@@ -378,13 +378,14 @@ describe('iptables text', () => {
   test('the host’s own chains exist with an external bridge only', () => {
     expect(jumps(4, null)).toHaveLength(1);
     expect(jumps(6, external).map((jump) => jump.target)).toEqual(['cumulet-forward', 'cumulet-input']);
-    expect(hostFilterChains(4, null).size + hostNatChains(null).size).toBe(0);
-    expect(hostFilterChains(4, external).get('cumulet-input')).toEqual([
+    expect(hostFilterChains(4, null, []).size + hostNatChains(null).size).toBe(0);
+    expect(hostFilterChains(4, external, []).get('cumulet-input')).toEqual([
       '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
       '-p 1 -j ACCEPT',
       '-j DROP',
     ]);
-    expect(hostFilterChains(6, external).get('cumulet-input')?.[1]).toBe('-p 58 -j ACCEPT');
+    expect(hostFilterChains(6, external, []).get('cumulet-input')?.[1]).toBe('-p 58 -j ACCEPT');
+    expect(hostFilterChains(4, external, ['docker0']).get('cumulet-routed')?.[1]).toBe('-o docker0 -j RETURN');
     expect(hostNatChains(external).get('cumulet-postrouting')?.at(-1)).toBe('-s 172.24.4.0/24 -j MASQUERADE');
   });
 });

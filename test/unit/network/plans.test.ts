@@ -5,7 +5,13 @@ import { NetworkAgentConfig } from '@cumulet/network-agent';
 import { applyChanges, nothingDesired, type Desired } from '../../../network-agent/src/desired';
 import { staleFlows } from '../../../network-agent/src/firewall/conntrack';
 import { FIRST_ZONE } from '../../../network-agent/src/firewall/zones';
-import { ownerOfLink, planLinks, type LinkStep, type ObservedLink } from '../../../network-agent/src/linkPlan';
+import {
+  foreignBridges,
+  ownerOfLink,
+  planLinks,
+  type LinkStep,
+  type ObservedLink,
+} from '../../../network-agent/src/linkPlan';
 import { desiredLinks } from '../../../network-agent/src/links';
 import { bridgeName, dhcpLinkName, gatewayLinkName, routerLinkName, tapName } from '../../../network-agent/src/names';
 import { emptyNamespace, planNamespace, type ObservedNamespace } from '../../../network-agent/src/namespacePlan';
@@ -207,7 +213,20 @@ describe('links', () => {
     const names = desiredLinks(desire(network, outer, router({ gateway })), config).veths.map((one) => one.name);
     expect(names).toEqual([routerLinkName('aaaaaaaa-0000-4000-8000-000000000002'), gatewayLinkName(gateway.port_id)]);
     expect(desiredLinks(desire(network, router({ admin_state_up: false })), config).veths).toEqual([]);
+    expect(desiredLinks(desire(network, router()), config).veths).toHaveLength(1);
     expect(desiredLinks(desire(network, port, { ...network, dhcp: null }), config).veths).toEqual([]);
+  });
+
+  test('bridges of others are known, ours and mapped ones are not among them', () => {
+    const bridges = ['virbr0', 'docker0', 'br-lan', 'cml-ext', '-odd', 'a b'].map((name) =>
+      link(name, { kind: 'bridge' }),
+    );
+    const ours = link(bridgeName(network.id), { kind: 'bridge', alias: `${network.id} zone=20000` });
+    expect(foreignBridges(observed([...bridges, ours, link('eth0')]), { ...config, external: EXTERNAL })).toEqual([
+      'docker0',
+      'virbr0',
+    ]);
+    expect(foreignBridges(observed(bridges), config)).toEqual(['docker0', 'virbr0']);
   });
 
   test('an interface is ours when its name and alias agree', () => {
@@ -225,6 +244,7 @@ describe('rules', () => {
     veths: [],
     isolated: new Set(),
     external: null,
+    foreignBridges: [],
   });
 
   test('ports with good rules are open, their groups compiled once, remote groups become sets', () => {
