@@ -1,6 +1,7 @@
 // One way to list: filters, any sort with the id as tie-break, and paging after a marker row. Every list of every API uses it.
 import { Brackets, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm';
 import type { Row, Table } from './columns';
+import { ALIAS, readRows } from './rows';
 import { managerOf, type ReadSession } from './session';
 
 type Comparison =
@@ -143,7 +144,8 @@ export async function list<T extends Table>(
   table: T,
   options: ListOptions<T> = {},
 ): Promise<Row<T>[]> {
-  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't');
+  const manager = managerOf(session);
+  const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS);
   builder.where('1 = 1');
   applyConditions(builder, options);
   const wanted = totalSort(table, options.sort ?? []);
@@ -151,7 +153,7 @@ export async function list<T extends Table>(
   if (options.marker) applyMarker(builder, sort, options.marker);
   for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
   if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = (await builder.getMany()) as Row<T>[];
+  const rows = await readRows(manager, table, builder);
   return options.reverse ? rows.reverse() : rows;
 }
 

@@ -1,6 +1,7 @@
 // What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
 import type { EntityManager, FindOptionsWhere, ObjectLiteral } from 'typeorm';
 import type { Row, Table } from './columns';
+import { ALIAS, readRows } from './rows';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
 
@@ -47,12 +48,13 @@ const INSERT_CHUNK = 400;
 /** Wraps a manager; used by database.ts only. */
 export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
   const session: WriteSession = {
-    async find(table, options = {}) {
-      return (await manager.find<ObjectLiteral>(table.name, {
+    find(table, options = {}) {
+      const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS).setFindOptions({
         ...(options.where === undefined ? {} : { where: options.where as FindOptionsWhere<ObjectLiteral> }),
         ...(options.order === undefined ? {} : { order: options.order }),
         ...(options.limit === undefined ? {} : { take: options.limit }),
-      })) as Row<typeof table>[];
+      });
+      return readRows(manager, table, builder);
     },
     async findOne(table, where) {
       const rows = await session.find(table, { where, limit: 1 });
