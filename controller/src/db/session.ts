@@ -50,7 +50,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
   const session: WriteSession = {
     find(table, options = {}) {
       const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS).setFindOptions({
-        ...(options.where === undefined ? {} : { where: options.where as FindOptionsWhere<ObjectLiteral> }),
+        ...(options.where === undefined ? {} : { where: options.where }),
         ...(options.order === undefined ? {} : { order: options.order }),
         ...(options.limit === undefined ? {} : { take: options.limit }),
       });
