@@ -8,6 +8,7 @@ import { instanceActionRoutes } from './instanceActions';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
 import { quotaRoutes } from './quotas';
+import { securityGroupRoutes } from './securityGroups';
 import { serverActionRoutes } from './serverActions';
 import { serverAddressRoutes } from './serverAddresses';
 import { serverCreateRoutes } from './serverCreate';
@@ -30,6 +31,7 @@ const resources: readonly Route[] = [
   ...flavorRoutes,
   ...flavorExtraRoutes,
   ...keypairRoutes,
+  ...securityGroupRoutes,
   ...quotaRoutes,
   ...usageRoutes,
   ...serviceRoutes,
