@@ -1,6 +1,8 @@
 // What a controller finds when it starts after it was killed: cut-off uploads, interrupted imports, files of no image.
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { images, imageTasks, type Image } from '../../controller/src/db/entities/image';
@@ -129,4 +131,34 @@ test('an import of an image that was deleted meanwhile does nothing', async () =
   await runImport(cloud.cloud, id);
   expect((await show(id)).status).toBe('queued');
   expect(existsSync(file(id))).toBe(false);
+});
+
+test('kill -9 in the middle of an upload and of a download costs only these', async () => {
+  await cloud.stop();
+  const killed = spawn(process.execPath, [join(__dirname, '../support/imageController.js'), directory]);
+  const port = await new Promise<string>((resolve) => killed.stdout.once('data', (data) => resolve(String(data).trim())));
+  const url = `http://127.0.0.1:${port}/image/v2/images`;
+  const create = async (): Promise<string> => {
+    const headers = { 'x-auth-token': 'any', 'content-type': 'application/json' };
+    const body = JSON.stringify({ disk_format: 'raw', container_format: 'bare' });
+    return ((await (await fetch(url, { method: 'POST', headers, body })).json()) as { id: string }).id;
+  };
+  const headers = { 'x-auth-token': 'any', 'content-type': 'application/octet-stream' };
+  const whole = await create();
+  const bytes = Buffer.alloc(20_000_000, 'whole');
+  expect((await fetch(`${url}/${whole}/file`, { method: 'PUT', headers, body: bytes })).status).toBe(204);
+  const half = await create();
+  const cutOff = httpRequest(`${url}/${half}/file`, { method: 'PUT', headers });
+  cutOff.on('error', () => undefined);
+  cutOff.write(Buffer.alloc(2_000_000));
+  const download = await fetch(`${url}/${whole}/file`, { headers });
+  while (!files().some((name) => name.startsWith(half))) await new Promise((resolve) => setTimeout(resolve, 10));
+  killed.kill('SIGKILL');
+  await expect(download.arrayBuffer()).rejects.toThrow();
+  await new Promise((resolve) => (killed.exitCode ?? killed.signalCode ? resolve(0) : killed.once('exit', resolve)));
+  cloud = await startImageCloud({}, { data_dir: directory });
+  expect(files()).toEqual([whole]);
+  expect((await show(half)).status).toBe('queued');
+  expect(await show(whole)).toMatchObject({ status: 'active', checksum: createHash('md5').update(bytes).digest('hex') });
+  expect((await upload(cloud, half, 'again')).status).toBe(204);
 });
