@@ -136,7 +136,9 @@ test('an import of an image that was deleted meanwhile does nothing', async () =
 test('kill -9 in the middle of an upload and of a download costs only these', async () => {
   await cloud.stop();
   const killed = spawn(process.execPath, [join(__dirname, '../support/imageController.js'), directory]);
-  const port = await new Promise<string>((resolve) => killed.stdout.once('data', (data) => resolve(String(data).trim())));
+  const port = await new Promise<string>((resolve) =>
+    killed.stdout.once('data', (data) => resolve(String(data).trim())),
+  );
   const url = `http://127.0.0.1:${port}/image/v2/images`;
   const create = async (): Promise<string> => {
     const headers = { 'x-auth-token': 'any', 'content-type': 'application/json' };
@@ -155,10 +157,13 @@ test('kill -9 in the middle of an upload and of a download costs only these', as
   while (!files().some((name) => name.startsWith(half))) await new Promise((resolve) => setTimeout(resolve, 10));
   killed.kill('SIGKILL');
   await expect(download.arrayBuffer()).rejects.toThrow();
-  await new Promise((resolve) => (killed.exitCode ?? killed.signalCode ? resolve(0) : killed.once('exit', resolve)));
+  await new Promise((resolve) => ((killed.exitCode ?? killed.signalCode) ? resolve(0) : killed.once('exit', resolve)));
   cloud = await startImageCloud({}, { data_dir: directory });
   expect(files()).toEqual([whole]);
   expect((await show(half)).status).toBe('queued');
-  expect(await show(whole)).toMatchObject({ status: 'active', checksum: createHash('md5').update(bytes).digest('hex') });
+  expect(await show(whole)).toMatchObject({
+    status: 'active',
+    checksum: createHash('md5').update(bytes).digest('hex'),
+  });
   expect((await upload(cloud, half, 'again')).status).toBe(204);
 });

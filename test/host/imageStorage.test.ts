@@ -34,15 +34,18 @@ const stream = (id: string, size: number, kind: string) =>
     duplex: 'half',
   });
 
-test.each(['file', 'stage'])('a disk that fills up during a PUT of the %s answers 413 and keeps nothing', async (kind) => {
-  const { id } = await createImage(cloud);
-  const answer = await stream(id, 20 * MIB, kind);
-  expect(answer.status).toBe(413);
-  expect(await answer.json()).toMatchObject({ message: expect.stringContaining('storage media is full') as string });
-  expect(readdirSync(images)).toEqual([]);
-  expect(await show(id)).toMatchObject({ status: 'queued', size: null });
-  expect((await upload(cloud, id, Buffer.alloc(2 * MIB))).status).toBe(204);
-});
+test.each(['file', 'stage'])(
+  'a disk that fills up during a PUT of the %s answers 413 and keeps nothing',
+  async (kind) => {
+    const { id } = await createImage(cloud);
+    const answer = await stream(id, 20 * MIB, kind);
+    expect(answer.status).toBe(413);
+    expect(await answer.json()).toMatchObject({ message: expect.stringContaining('storage media is full') as string });
+    expect(readdirSync(images)).toEqual([]);
+    expect(await show(id)).toMatchObject({ status: 'queued', size: null });
+    expect((await upload(cloud, id, Buffer.alloc(2 * MIB))).status).toBe(204);
+  },
+);
 
 test('an announced size that does not fit is refused before anything is written', async () => {
   const { id } = await createImage(cloud);

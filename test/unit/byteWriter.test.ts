@@ -35,17 +35,20 @@ test.each([
   });
 });
 
-test.each([100, undefined])('a write that fails is told at the latest at the end (announced: %s)', async (announced) => {
-  const file = await open('/dev/null', 'r');
-  const writer = createByteWriter(file, announced);
-  const work = async (): Promise<void> => {
-    for (let at = 0; at < 10; at++) await writer.add(Buffer.alloc(1024 * 1024));
-    await writer.finish();
-  };
-  await expect(work()).rejects.toMatchObject({ code: 'EBADF' });
-  await writer.close();
-  await file.close();
-});
+test.each([100, undefined])(
+  'a write that fails is told at the latest at the end (announced: %s)',
+  async (announced) => {
+    const file = await open('/dev/null', 'r');
+    const writer = createByteWriter(file, announced);
+    const work = async (): Promise<void> => {
+      for (let at = 0; at < 10; at++) await writer.add(Buffer.alloc(1024 * 1024));
+      await writer.finish();
+    };
+    await expect(work()).rejects.toMatchObject({ code: 'EBADF' });
+    await writer.close();
+    await file.close();
+  },
+);
 
 test('a thread that has ended refuses work instead of waiting', async () => {
   const thread = startHashThread();
