@@ -4,6 +4,7 @@ export * from './bus';
 export * from './clock';
 export * from './commandQueue';
 export * from './config';
+export * from './dhcpOptions';
 export * from './errors';
 export * from './exec';
 export * from './ids';

@@ -399,6 +399,21 @@ test('a router that found no living host gets one at the next full compare', asy
   expect(ofKind((await api.networkChanges(HOST, 0)).objects, 'router')).toEqual([]);
 });
 
+test('a network that is down closes its ports, one that is up again opens them', async () => {
+  const net = await network();
+  await subnet(net.id);
+  const server = newId();
+  await create(server, [{ networkId: net.id }]);
+  await bind(server);
+  let { sequence } = await state();
+  for (const up of [false, true]) {
+    await call('PUT', `/networks/${net.id}`, { network: { admin_state_up: up } });
+    const answer = await state(sequence);
+    sequence = answer.sequence;
+    expect(ofKind(answer.objects, 'port').map((one) => one.admin_state_up)).toEqual([up]);
+  }
+});
+
 test('a physical network is one that a host maps to a bridge', async () => {
   const flat = (name: string) => ({ 'provider:network_type': 'flat', 'provider:physical_network': name });
   expect((await call('POST', '/networks', { network: flat('moon') }, 'admin')).status).toBe(400);

@@ -246,17 +246,17 @@ test('DHCP options are known ones with printable values', async () => {
   const made = await port(networkId, {
     extra_dhcp_opts: [
       { opt_name: 'bootfile-name', opt_value: 'pxe.0' },
-      { opt_name: '67', opt_value: 'x', ip_version: 6 },
+      { opt_name: '59', opt_value: 'x', ip_version: 6 },
     ],
   });
   expect(made.extra_dhcp_opts).toEqual([
     { opt_name: 'bootfile-name', opt_value: 'pxe.0', ip_version: 4 },
-    { opt_name: '67', opt_value: 'x', ip_version: 6 },
+    { opt_name: '59', opt_value: 'x', ip_version: 6 },
   ]);
   const values = ['a\nport=53', 'a\rb', 'a\0b', '\u2028', ' ', 5];
   for (const opt_value of values)
     expect(await refused({ extra_dhcp_opts: [{ opt_name: 'hostname', opt_value }] })).toEqual([400, 'HTTPBadRequest']);
-  for (const opt_name of ['conf-file', 'dhcp-script', 'a\nb', '0', '255', ''])
+  for (const opt_name of ['conf-file', 'dhcp-script', 'a\nb', '0', '254', 'bootfile-url', 'toString', ''])
     expect(await refused({ extra_dhcp_opts: [{ opt_name, opt_value: 'x' }] })).toEqual([400, 'HTTPBadRequest']);
   const changed = await call('PUT', `/ports/${made.id}`, {
     port: {
@@ -267,7 +267,7 @@ test('DHCP options are known ones with printable values', async () => {
     },
   });
   expect(changed.body.port.extra_dhcp_opts).toEqual([
-    { opt_name: '67', opt_value: 'x', ip_version: 6 },
+    { opt_name: '59', opt_value: 'x', ip_version: 6 },
     { opt_name: 'mtu', opt_value: '1400', ip_version: 4 },
   ]);
 });

@@ -100,14 +100,20 @@ function networkState(network: Network, parts: NetworkParts): NetworkState {
   };
 }
 
-function portState(port: Port, addresses: readonly PortAddress[], groupIds: readonly string[]): PortState {
+/** A network that is down closes its ports. */
+function portState(
+  port: Port,
+  networkUp: boolean,
+  addresses: readonly PortAddress[],
+  groupIds: readonly string[],
+): PortState {
   return {
     kind: 'port',
     id: port.id,
     network_id: port.network_id,
     mac: port.mac_address,
     fixed_ips: addresses.map(addressState),
-    admin_state_up: port.admin_state_up,
+    admin_state_up: port.admin_state_up && networkUp,
     port_security_enabled: port.port_security_enabled,
     allowed_address_pairs: port.allowed_address_pairs.map(({ ip_address, mac_address }) => ({
       ip_address,
@@ -172,6 +178,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
     order: { security_group_id: 'ASC' },
   });
 
+  const networkUp = new Map(networkRows.map((network) => [network.id, network.admin_state_up]));
   const addresses = groupBy(addressRows, (row) => row.port_id);
   const groupIds = groupBy(links, (link) => link.port_id);
   const portsOf = groupBy(portRows, (port) => port.network_id);
@@ -188,6 +195,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
     ports: bound.map((port) =>
       portState(
         port,
+        networkUp.get(port.network_id) ?? false,
         addresses.get(port.id) ?? [],
         (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
       ),

@@ -13,8 +13,9 @@ import {
   type Network,
 } from '../../db/entities/network';
 import { checkZones } from './zones';
-import { changedNetwork, recordChanges } from './changes';
+import { changedNetwork, changedPort, recordChanges } from './changes';
 import { touched, type NetworkContext } from './context';
+import { ensureDefaultGroup } from './defaultGroup';
 import { DHCP_OWNER } from './dhcpPort';
 import { conflict, invalidInput } from './errors';
 import { removePorts } from './portRows';
@@ -72,6 +73,7 @@ export async function createNetwork(
   values: NetworkValues,
 ): Promise<Network> {
   const { session, cloud } = context;
+  await ensureDefaultGroup(session, cloud, projectId);
   await takeQuota(session, projectId, 'network');
   const id = newId();
   const segment = await claimSegment(session, id, {
@@ -172,7 +174,11 @@ export async function updateNetwork(
     ...touched(context, network),
   };
   await session.update(networks, { id: network.id }, set);
-  await recordChanges(session, cloud, [changedNetwork(network.id)]);
+  const closed =
+    set.admin_state_up === network.admin_state_up
+      ? []
+      : await session.find(ports, { where: { network_id: network.id } });
+  await recordChanges(session, cloud, [changedNetwork(network.id), ...closed.map(changedPort)]);
   return { ...network, ...set };
 }
 

@@ -3,6 +3,8 @@ import type { PolicyRules } from '../policy/policy';
 
 const member = 'rule:admin_or_member';
 const admin = 'rule:admin';
+/** Administrators, and readers of the whole system. */
+const seesAll = 'rule:admin or (role:reader and system_scope:all)';
 const anybody = '@';
 const networkOwner = 'rule:admin or (role:member and project_id:%(network:project_id)s)';
 
@@ -12,7 +14,7 @@ function collection(
   rules: Partial<Record<'list' | 'create' | 'update' | 'delete', string>> = {},
 ): PolicyRules {
   return {
-    [`network:${name}:all_projects`]: admin,
+    [`network:${name}:all_projects`]: seesAll,
     [`network:${name}:list`]: rules.list ?? anybody,
     [`network:${name}:create`]: rules.create ?? member,
     [`network:${name}:update`]: rules.update ?? member,
