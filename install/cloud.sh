@@ -28,8 +28,13 @@ spare_cgroups() {
   fi
 }
 
-# restore_cgroups: undoes spare_cgroups.
-restore_cgroups() {
+# leave_libvirt: ends the daemons that we started ourselves, and undoes spare_cgroups.
+leave_libvirt() {
+  if [ -e "$run_dir/started_libvirt" ]; then
+    for daemon in libvirtd virtlogd; do
+      if pid=$(cat "/run/$daemon.pid" 2> /dev/null); then kill "$pid" 2> /dev/null || :; fi
+    done
+  fi
   if grep -qsF "$QEMU_MARK" "$qemu_conf"; then sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"; fi
 }
 
@@ -41,6 +46,8 @@ start_libvirt() {
     systemctl start libvirtd || fail "libvirtd does not start: $(systemctl status libvirtd 2>&1 | tail -n 1) (journalctl -u libvirtd)"
   else
     spare_cgroups
+    mkdir -p "$run_dir"
+    : > "$run_dir/started_libvirt"
     virtlogd -d 9>&- || :
     libvirtd -d 9>&- || fail "libvirtd does not start: $(tail -n 1 "$log_dir/install.log")"
   fi

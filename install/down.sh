@@ -11,8 +11,8 @@ purge_cloud() {
     await_task compile "Database library"
     await_task purge "Cloud"
   fi
+  leave_libvirt
   rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" /var/log/libvirt/qemu/cumulet-*
-  restore_cgroups
   rm -f /run/cumulet.lock
   echo "The cloud is removed: servers, networks, data, logs, configuration and the entries in clouds.yaml."
   echo "What stays: the Debian packages, the ssh key of your account, and node_modules and dist in $root."

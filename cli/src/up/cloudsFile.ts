@@ -1,5 +1,15 @@
 // The user's clouds.yaml: our two entries are put in, everything else, comments included, stays as it is.
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { isMap, parseDocument, type Document } from 'yaml';
 import { asUser, type CallingUser } from './callingUser';
@@ -82,14 +92,26 @@ export function cloudsPath(home: string): string {
   return existsSync(other) && !existsSync(usual) ? other : usual;
 }
 
-/** Puts the entries into the user's file: theirs, mode 0600, replaced in one step. @returns its path
+/** What remains of a file that held our entries only. */
+const NOTHING = 'clouds: {}\n';
+
+/** Removes the file, and the directory when nothing else is in it. */
+function removeEmpty(file: string): void {
+  rmSync(file, { force: true });
+  const directory = path.dirname(file);
+  if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+}
+
+/** Puts the entries into the user's file: theirs, mode 0600, replaced in one step; gone when no
+ * entry is left in it. @returns its path
  * @throws Error in words when the file cannot be read, understood or written */
 export function writeClouds(user: CallingUser, entries: Readonly<Record<string, CloudEntry | undefined>>): string {
   return asUser(user, () => {
     const file = cloudsPath(user.home);
     const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
     const after = mergeClouds(before, entries, file);
-    if (after !== before) {
+    if (after === NOTHING) removeEmpty(file);
+    else if (after !== before) {
       mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
       const beside = `${file}.${process.pid}`;
       try {

@@ -1,5 +1,5 @@
 // clouds.yaml keeps what others wrote in it.
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { cloudEntry, mergeClouds, writeClouds } from '../../../cli/src/up/cloudsFile';
@@ -94,6 +94,15 @@ describe('the file', () => {
     writeClouds(user(), { cumulet: entry });
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readFileSync(file, 'utf8')).toContain('# keep');
+  });
+
+  test('goes with its directory when our entries were all that was in it', () => {
+    const file = writeClouds(user(), { cumulet: entry });
+    writeClouds(user(), { cumulet: undefined });
+    expect(existsSync(file)).toBe(false);
+    expect(existsSync(path.dirname(file))).toBe(false);
+    writeClouds(user(), { cumulet: undefined });
+    expect(existsSync(path.dirname(file))).toBe(false);
   });
 
   test('is not touched when it cannot be understood', () => {
