@@ -1,30 +1,21 @@
 // Makes the host's networking so: links, rules, namespaces, DHCP, in the order in which a port is never open without its rules.
-import {
-  messageOf,
-  type Clock,
-  type Exec,
-  type HostResource,
-  type Logger,
-  type NetworkState,
-  type RouterState,
-} from '@cumulet/common';
+import { type Clock, type Exec, type HostResource, type Logger } from '@cumulet/common';
 import { join } from 'node:path';
 import type { NetworkAgentConfig } from './config';
-import { dhcpFiles, METADATA_ADDRESS, METADATA_ADDRESS6 } from './dhcp';
 import { nothingDesired, type Desired } from './desired';
 import { createDhcpServers } from './dnsmasq';
 import { staleFlows } from './firewall/conntrack';
 import { parseBridgeAlias } from './firewall/zones';
 import { inventoryOf } from './inventory';
+import { createNamespaces } from './namespaces';
 import { createAppliedFile } from './appliedFile';
 import { runSteps } from './ipBatch';
 import { foreignBridges, planLinks, type LinkPlan, type ObservedLinks } from './linkPlan';
-import { desiredLinks, type DesiredLinks, type DesiredVeth } from './links';
+import { desiredLinks, type DesiredLinks } from './links';
 import type { Listeners } from './listeners';
-import { bridgeName, parseNamespace, routerNamespace } from './names';
+import { bridgeName } from './names';
 import { observeLinks } from './observe';
-import { applyNamespace, createRouters, deleteFlows, DHCP_SYSCTLS } from './routers';
-import { advertFiles } from './routerAdvert';
+import { deleteFlows } from './routers';
 import { createRuleset, RefusedRules } from './ruleset';
 import { planRules, type Wiring } from './rulesPlan';
 
@@ -57,9 +48,8 @@ export interface DataplaneParts {
 export function createDataplane({ exec, config, log, clock, listeners }: DataplaneParts): Dataplane {
   const prefix = config.namespace_prefix;
   const ruleset = createRuleset(exec, log);
-  const routers = createRouters(exec, prefix, log);
   const dhcp = createDhcpServers(exec, config.stateDir, clock, log);
-  const dhcpApplied = new Map<string, string>();
+  const namespaces = createNamespaces({ exec, prefix, dhcp, listeners, log });
   const memory = createAppliedFile(join(config.stateDir, 'applied.json'), log);
 
   const applyRules = async (wiring: Wiring, desired: Desired): Promise<ReadonlyMap<string, string>> => {
@@ -77,85 +67,6 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       await ruleset.apply(reduced);
       return reduced.closed;
     }
-  };
-
-  const ensureDhcp = async (network: NetworkState, veth: DesiredVeth, fresh: boolean, full: boolean): Promise<void> => {
-    if (!network.dhcp) return;
-    const lengths = new Map(network.subnets.map((subnet) => [subnet.id, subnet.cidr.split('/')[1] ?? '']));
-    const own = network.dhcp.addresses.map((entry) => `${entry.address}/${lengths.get(entry.subnet_id) ?? ''}`);
-    const addresses = [...own, `${METADATA_ADDRESS}/32`, `${METADATA_ADDRESS6}/64`];
-    const { mac } = network.dhcp;
-    const state = { links: [{ name: veth.name, alias: veth.portId, mac, mtu: veth.mtu, addresses }], routes: [] };
-    const text = JSON.stringify(state);
-    if (fresh || full || dhcpApplied.get(network.id) !== text)
-      await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
-    dhcpApplied.set(network.id, text);
-    const files = dhcpFiles(network, veth.portId, dhcp.directory(network.id));
-    for (const problem of files.problems.values()) log.warn({ network: network.id }, problem);
-    await Promise.all([
-      dhcp.ensure(network.id, veth.namespace, files),
-      listeners.ensure(network.id, veth.namespace, veth.name),
-    ]);
-  };
-
-  const announce = async (router: RouterState, desired: Desired): Promise<void> => {
-    const files = advertFiles(router, desired.networks);
-    if (files) await dhcp.ensure(router.id, routerNamespace(prefix, router.id), files);
-    else if ((await dhcp.pid(router.id)) !== undefined) await dhcp.remove(router.id);
-  };
-
-  /** Namespaces of DHCP servers and routers; a failing one is a fault of its own. */
-  const applyNamespaces = async (
-    desired: Desired,
-    links: DesiredLinks,
-    observed: ObservedLinks,
-    faults: Map<string, string>,
-    full: boolean,
-  ): Promise<void> => {
-    const jobs = links.veths.flatMap((veth) => {
-      const network = desired.networks.get(veth.owner);
-      if (!network || faults.has(veth.portId)) return [];
-      // A link made anew lost its settings even where the namespace was there.
-      const fresh = !observed.links.has(veth.name);
-      return [{ id: network.id, run: () => ensureDhcp(network, veth, fresh, full) }];
-    });
-    for (const router of desired.routers.values()) {
-      const ends = links.veths.filter((veth) => veth.owner === router.id);
-      if (ends.length === 0) continue;
-      const fresh = !observed.namespaces.has(routerNamespace(prefix, router.id));
-      const changed = ends.some((end) => !observed.links.has(end.name));
-      jobs.push({
-        id: router.id,
-        run: async () => {
-          await routers.ensure(router, desired.networks, fresh, full || changed);
-          await announce(router, desired);
-        },
-      });
-    }
-    await Promise.all(
-      jobs.map(async ({ id, run }) => {
-        try {
-          await run();
-        } catch (error) {
-          log.error({ id, error: messageOf(error) }, 'a namespace could not be brought to its state');
-          faults.set(id, messageOf(error));
-        }
-      }),
-    );
-  };
-
-  const removeNamespaces = async (names: readonly string[]): Promise<void> => {
-    await Promise.all(
-      names.map(async (name) => {
-        const parsed = parseNamespace(prefix, name);
-        if (parsed?.role === 'dhcp') {
-          listeners.remove(parsed.id);
-          dhcpApplied.delete(parsed.id);
-        } else if (parsed) routers.forget(parsed.id);
-        if (parsed) await dhcp.remove(parsed.id);
-        await exec(['ip', 'netns', 'del', name]);
-      }),
-    );
   };
 
   const wiringOf = (
@@ -190,8 +101,12 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
         ? [`-D -w ${parsed.zone}`]
         : [];
     });
-    const known = before?.zones ?? zones;
-    const stale = before ? staleFlows(before.desired, desired, (id) => known.get(bridgeName(id))) : [];
+    const zoneOf = (id: string): number | undefined => {
+      // Bridges that are not ours have no zone of their own, which is zone 0.
+      const physical = before?.desired.networks.get(id)?.attachment.type === 'physical';
+      return physical ? 0 : before?.zones.get(bridgeName(id));
+    };
+    const stale = before ? staleFlows(before.desired, desired, zoneOf) : [];
     await deleteFlows(exec, [...stale, ...left]);
     memory.write({ desired, zones });
   };
@@ -209,14 +124,17 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const wiring = wiringOf(desired, links, plan, observed, faults);
     const making = runSteps(exec, plan.create).then(async (failed) => {
       mergeFaults(faults, failed);
-      await applyNamespaces(desired, links, observed, faults, full);
+      await namespaces.apply(desired, links, observed, faults, full);
     });
     // Rules name interfaces by their text, so they can be in the kernel before the interface is.
-    const [, closed] = await Promise.all([making, applyRules(wiring, desired)]);
+    const [made, ruled] = await Promise.allSettled([making, applyRules(wiring, desired)]);
+    if (made.status === 'rejected') throw made.reason;
+    if (ruled.status === 'rejected') throw ruled.reason;
+    const closed = ruled.value;
     if (full) await ruleset.verify();
     const wire = plan.wire.filter((step) => !faults.has(step.owner));
     mergeFaults(faults, await runSteps(exec, wire));
-    await removeNamespaces(plan.namespaces);
+    await namespaces.remove(plan.namespaces, faults);
     await endFlows(desired, observed, plan.zones);
     mergeFaults(faults, closed);
     for (const tap of links.taps) {

@@ -8,8 +8,8 @@ import { execIn } from './observe';
 export interface DhcpServers {
   /** The folder of a network's files. */
   directory(networkId: string): string;
-  /** Serves these files from now on: packets that arrive after this resolves see them. */
-  ensure(networkId: string, namespace: string, files: DhcpFiles): Promise<void>;
+  /** Serves these files from now on: packets that arrive after this resolves see them. `fresh` starts a new process always. */
+  ensure(networkId: string, namespace: string, files: DhcpFiles, fresh: boolean): Promise<void>;
   remove(networkId: string): Promise<void>;
   /** The process id of a network's server, when it runs. */
   pid(networkId: string): Promise<number | undefined>;
@@ -73,7 +73,7 @@ export function createDhcpServers(exec: Exec, stateDir: string, clock: Clock, lo
   return {
     directory,
     pid,
-    ensure: async (networkId, namespace, files) => {
+    ensure: async (networkId, namespace, files, fresh) => {
       const folder = directory(networkId);
       await mkdir(folder, { recursive: true, mode: 0o755 });
       const entries = await Promise.all([
@@ -83,7 +83,7 @@ export function createDhcpServers(exec: Exec, stateDir: string, clock: Clock, lo
       ]);
       const changed = await putFile(join(folder, 'conf'), files.conf);
       const running = await pid(networkId);
-      if (running !== undefined && !changed) {
+      if (running !== undefined && !changed && !fresh) {
         // dnsmasq looks at signals before packets, so the next packet sees the new entries.
         if (entries.includes(true)) process.kill(running, 'SIGHUP');
         return;

@@ -46,13 +46,13 @@ export async function deleteFlows(exec: Exec, filters: readonly string[]): Promi
 }
 
 export interface Routers {
-  /** Makes it so when it differs from what was made last; `full` looks at the host again. */
+  /** Makes it so when it differs from what was made last; `full` looks at the host again. @returns whether it did anything */
   ensure(
     router: RouterState,
     networks: ReadonlyMap<string, NetworkState>,
     fresh: boolean,
     full: boolean,
-  ): Promise<void>;
+  ): Promise<boolean>;
   forget(routerId: string): void;
 }
 
@@ -77,7 +77,7 @@ export function createRouters(exec: Exec, prefix: string, log: Logger): Routers 
       const plan = routerPlan(router, networks);
       const text = JSON.stringify(plan);
       const before = fresh ? undefined : applied.get(router.id);
-      if (before?.text === text && !full) return;
+      if (before?.text === text && !full) return false;
       await applyNamespace(exec, namespace, plan.state, fresh, ROUTER_SYSCTLS);
       const inside = execIn(exec, namespace);
       await Promise.all([
@@ -89,6 +89,7 @@ export function createRouters(exec: Exec, prefix: string, log: Logger): Routers 
       if (router.gateway !== null) {
         announce(namespace, gatewayLinkName(router.gateway.port_id), newOuterAddresses(before?.router, router));
       }
+      return true;
     },
   };
 }

@@ -1,10 +1,13 @@
 // A host that is not ours alone: other people's rules stay as they are and don't get in our way, and tampering is noticed.
+import { arrivals, between, ipv4, tagged, udp } from '../../support/frames';
 import {
   createNetworkLab,
+  leaseOf,
   pings,
   rule,
   securityGroup,
   serverPort,
+  succeeds,
   tenantNetwork,
   withHosts,
   type Guest,
@@ -186,4 +189,47 @@ test('metadata is answered from the last known answer while the controller is aw
   lab.down = true;
   expect((await ask('/openstack/latest/meta_data.json')).stdout).toBe(known);
   expect((await ask('/openstack/latest/user_data')).stdout).toContain('503');
+});
+
+test('a DHCP server that was killed and a namespace that was deleted come back', async () => {
+  const agent = await lab.agent({ compare_seconds: 0.5 });
+  const { one } = await pair();
+  const found = (await agent.inventory()).find((resource) => resource.kind === 'dnsmasq');
+  process.kill(Number(found?.name.split(' ')[1]), 'SIGKILL');
+  expect(
+    await eventually(() =>
+      leaseOf(one).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  ).toBe(true);
+  const network = lab.objects().find((object) => object.kind === 'network');
+  await lab.exec(['ip', 'netns', 'del', `${lab.prefix}-dhcp-${network?.id ?? ''}`]);
+  expect(
+    await eventually(() =>
+      leaseOf(one).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  ).toBe(true);
+  await one.run(['ip', 'route', 'add', '169.254.169.254/32', 'via', '10.0.0.2']);
+  expect(await succeeds(one.run, ['curl', '-s', '-m', '5', 'http://169.254.169.254/'])).toBe(true);
+});
+
+test('a rule that was removed while no agent ran loses its flows when one comes back', async () => {
+  const first = await lab.agent();
+  const { one, two, group } = await pair();
+  expect(await pings(one, '10.0.0.12')).toBe(true);
+  const flow = (tag: string): Buffer => ipv4(between(one, two), 17, udp(4000, 5000, tagged(tag)));
+  const open = { ...group, rules: [...group.rules, rule({ protocol: 'udp' })] };
+  lab.change([open]);
+  await lab.command('ports.ensure', [two.port.id]);
+  expect(await arrivals(one, two, [flow('open')])).toEqual(['open']);
+  await arrivals(two, one, [ipv4(between(two, one), 17, udp(5000, 4000, tagged('answer')))]);
+  await first.stop();
+  lab.change([group]);
+  await lab.agent();
+  expect(await arrivals(one, two, [flow('late')])).toEqual([]);
 });

@@ -1,0 +1,136 @@
+// The namespaces of this host: DHCP servers with metadata, and routers. One that fails is a fault of its own.
+import { messageOf, type Exec, type Logger, type NetworkState, type RouterState } from '@cumulet/common';
+import type { Desired } from './desired';
+import { dhcpFiles, METADATA_ADDRESS, METADATA_ADDRESS6 } from './dhcp';
+import type { DhcpServers } from './dnsmasq';
+import type { ObservedLinks } from './linkPlan';
+import type { DesiredLinks, DesiredVeth } from './links';
+import type { Listeners } from './listeners';
+import { parseNamespace, routerNamespace } from './names';
+import type { NamespaceState } from './namespacePlan';
+import { advertFiles } from './routerAdvert';
+import { applyNamespace, createRouters, DHCP_SYSCTLS } from './routers';
+
+export interface Namespaces {
+  /**
+   * Makes them so. @param faults ports whose links are missing; gets the networks and routers that failed
+   * @param full looks at each again instead of trusting what was made last
+   */
+  apply(
+    desired: Desired,
+    links: DesiredLinks,
+    observed: ObservedLinks,
+    faults: Map<string, string>,
+    full: boolean,
+  ): Promise<void>;
+  /** Removes these with what runs in them. */
+  remove(names: readonly string[], faults: Map<string, string>): Promise<void>;
+}
+
+export interface NamespaceParts {
+  readonly exec: Exec;
+  readonly prefix: string;
+  readonly dhcp: DhcpServers;
+  readonly listeners: Listeners;
+  readonly log: Logger;
+}
+
+interface Job {
+  /** Network or router. */
+  readonly id: string;
+  readonly run: () => Promise<void>;
+}
+
+/** The DHCP server's end of its veth. */
+function serverState(
+  network: NetworkState,
+  veth: DesiredVeth,
+  dhcp: NonNullable<NetworkState['dhcp']>,
+): NamespaceState {
+  const lengths = new Map(network.subnets.map((subnet) => [subnet.id, subnet.cidr.split('/')[1] ?? '']));
+  const own = dhcp.addresses.map((entry) => `${entry.address}/${lengths.get(entry.subnet_id) ?? ''}`);
+  const addresses = [...own, `${METADATA_ADDRESS}/32`, `${METADATA_ADDRESS6}/64`];
+  return { links: [{ name: veth.name, alias: veth.portId, mac: dhcp.mac, mtu: veth.mtu, addresses }], routes: [] };
+}
+
+export function createNamespaces({ exec, prefix, dhcp, listeners, log }: NamespaceParts): Namespaces {
+  const routers = createRouters(exec, prefix, log);
+  /** What each network's server was brought to, as text. */
+  const served = new Map<string, string>();
+
+  const ensureServer = async (
+    network: NetworkState,
+    veth: DesiredVeth,
+    fresh: boolean,
+    full: boolean,
+  ): Promise<void> => {
+    if (!network.dhcp) return;
+    const { id } = network;
+    const state = serverState(network, veth, network.dhcp);
+    const files = dhcpFiles(network, veth.portId, dhcp.directory(id));
+    const text = JSON.stringify([state, files]);
+    if (!fresh && !full && served.get(id) === text) return;
+    // Whatever still runs for a link that is gone would serve nobody.
+    if (fresh) listeners.remove(id);
+    served.delete(id);
+    for (const problem of files.problems.values()) log.warn({ network: id }, problem);
+    await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
+    await Promise.all([dhcp.ensure(id, veth.namespace, files, fresh), listeners.ensure(id, veth.namespace, veth.name)]);
+    served.set(id, text);
+  };
+
+  const ensureRouter = async (router: RouterState, desired: Desired, fresh: boolean, full: boolean): Promise<void> => {
+    const changed = await routers.ensure(router, desired.networks, fresh, full);
+    const files = advertFiles(router, desired.networks);
+    const text = JSON.stringify(files ?? null);
+    if (!changed && served.get(router.id) === text) return;
+    if (files) await dhcp.ensure(router.id, routerNamespace(prefix, router.id), files, fresh);
+    else if ((await dhcp.pid(router.id)) !== undefined) await dhcp.remove(router.id);
+    served.set(router.id, text);
+  };
+
+  const attempt = async ({ id, run }: Job, what: string, faults: Map<string, string>): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      log.error({ id, error: messageOf(error) }, `a namespace could not be ${what}`);
+      faults.set(id, messageOf(error));
+    }
+  };
+
+  return {
+    apply: async (desired, links, observed, faults, full) => {
+      const jobs = links.veths.flatMap((veth): Job[] => {
+        const network = desired.networks.get(veth.owner);
+        if (!network || faults.has(veth.portId)) return [];
+        // A link made anew lost its settings even where the namespace was there.
+        const fresh = !observed.links.has(veth.name);
+        return [{ id: network.id, run: () => ensureServer(network, veth, fresh, full) }];
+      });
+      for (const router of desired.routers.values()) {
+        const ends = links.veths.filter((veth) => veth.owner === router.id);
+        if (ends.length === 0) continue;
+        const fresh = !observed.namespaces.has(routerNamespace(prefix, router.id));
+        const added = ends.some((end) => !observed.links.has(end.name));
+        jobs.push({ id: router.id, run: () => ensureRouter(router, desired, fresh, full || added) });
+      }
+      await Promise.all(jobs.map((job) => attempt(job, 'brought to its state', faults)));
+    },
+    remove: async (names, faults) => {
+      const jobs = names.map((name): Job => {
+        const id = parseNamespace(prefix, name)?.id ?? name;
+        return {
+          id,
+          run: async () => {
+            listeners.remove(id);
+            routers.forget(id);
+            served.delete(id);
+            await dhcp.remove(id);
+            await exec(['ip', 'netns', 'del', name]);
+          },
+        };
+      });
+      await Promise.all(jobs.map((job) => attempt(job, 'removed', faults)));
+    },
+  };
+}
