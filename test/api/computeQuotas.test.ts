@@ -1,4 +1,7 @@
 // Quota sets, quota classes and limits at the microversions where their keys change.
+import { servers } from '../../controller/src/db/entities/compute';
+import { forgetServer } from '../../controller/src/services/compute/serverEnd';
+import { makeFlavor, makeImage } from '../support/computeFixtures';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 let cloud: TestCloud;
@@ -127,4 +130,19 @@ test('an administrator reads the limits of another project', async () => {
   await put('/os-quota-sets/demo-project', { quota_set: { cores: 7 } });
   const answer = await get('/limits?tenant_id=demo-project', '2.1', 'admin');
   expect(answer.body.limits.absolute.maxTotalCores).toBe(7);
+});
+
+test('the end of a server gives its quota back, once', async () => {
+  const id = await makeImage(cloud);
+  await makeFlavor(cloud, 'small');
+  const body = { server: { name: 'short', flavorRef: 'small', imageRef: id } };
+  const made = await cloud.call('POST', '/compute/v2.1/servers', { body });
+  const used = async () => (await get('/limits')).body.limits.absolute;
+  expect(await used()).toMatchObject({ totalInstancesUsed: 1, totalCoresUsed: 1, totalRAMUsed: 128 });
+  const limit = await put('/os-quota-sets/demo-project', { quota_set: { instances: 0 } });
+  expect(limit.body.badRequest.message).toContain('already used');
+  const row = await cloud.cloud.db.read((session) => session.findOne(servers, { id: made.body.server.id }));
+  if (!row) throw new Error('no server');
+  for (let time = 0; time < 2; time++) await cloud.cloud.db.write((session) => forgetServer(session, cloud.cloud, row));
+  expect(await used()).toMatchObject({ totalInstancesUsed: 0, totalCoresUsed: 0, totalRAMUsed: 0 });
 });
