@@ -39,9 +39,10 @@ export async function shutDown(uuid: string, options: ShutDownOptions): Promise<
       return 'power';
     }
     if (asked === undefined || waited - asked >= ASK_AGAIN_MS) {
+      const again = asked !== undefined;
       asked = waited;
       await ask(hypervisor, uuid);
-      if (waited > 0) await options.progress({ waiting_for_guest_seconds: Math.round(waited / 1000) });
+      if (again) await options.progress({ waiting_for_guest_seconds: Math.round(waited / 1000) });
     }
     await clock.sleep(Math.min(POLL_MS, options.limitMs - waited), signal);
   }

@@ -63,7 +63,8 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await agent.stop();
-  for (const { uuid } of await libvirt.domains()) {
+  for (const { uuid, name } of await libvirt.domains()) {
+    if (!name.startsWith(PREFIX)) continue;
     await libvirt.destroyDomain(uuid);
     await libvirt.undefineDomain(uuid);
   }

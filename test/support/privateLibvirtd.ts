@@ -33,7 +33,7 @@ mount --rbind /dev/pts "$1/dev/pts"; mount --rbind /dev/shm "$1/dev/shm"
 while umount -l /dev/pts /dev/shm /dev/mqueue /dev/hugepages 2>/dev/null; do :; done
 umount -l /dev || :
 mount --move "$1/dev" /dev
-mount --bind "$1/run" /run/libvirt; mount --bind "$1/lib" /var/lib/libvirt
+mount --bind "$1/etc" /etc/libvirt; mount --bind "$1/run" /run/libvirt; mount --bind "$1/lib" /var/lib/libvirt
 mount --bind "$1/cache" /var/cache/libvirt; mount --bind "$1/log" /var/log/libvirt
 touch "$1/ready"
 exec sleep 86400`;
@@ -63,6 +63,11 @@ export async function startPrivateLibvirtd(settings: readonly string[] = []): Pr
   execFileSync('chmod', ['0711', directory, join(directory, 'run'), join(directory, 'lib')]);
   // What libvirtd knows about this machine's emulators: probing all of them takes a minute.
   if (existsSync('/var/cache/libvirt')) cpSync('/var/cache/libvirt', join(directory, 'cache'), { recursive: true });
+  // The machine's settings, but none of its domains, networks and pools: undefining one here would undefine it there.
+  mkdirSync(join(directory, 'etc'));
+  for (const entry of readdirSync('/etc/libvirt', { withFileTypes: true })) {
+    if (entry.isFile()) cpSync(join('/etc/libvirt', entry.name), join(directory, 'etc', entry.name));
+  }
   mkdirSync('/run/libvirt', { recursive: true });
   const holder = spawn('unshare', ['-m', '--propagation', 'private', 'sh', '-c', VIEW, 'sh', directory], {
     stdio: ['ignore', 'inherit', 'inherit'],
