@@ -4,7 +4,7 @@ import type { Answer, TestCloud } from './testCloud';
 const PREFIX = '/network/v2.0';
 
 /** Calls the network API. */
-export type NetworkCall = (
+type NetworkCall = (
   method: string,
   path: string,
   body?: unknown,

@@ -53,17 +53,8 @@ export const required = <T>(check: Check<T>, extra: Extra = {}): Attribute<T, tr
 export const readable = (extra: Extra = {}): Attribute<never, false> => extra;
 
 type TypeOf<A> = A extends { check?: Check<infer T> } ? T : never;
-type RequiredKeys<A> = {
-  [K in keyof A]: A[K] extends { required?: true; check?: unknown }
-    ? A[K] extends Attribute<infer _T, true>
-      ? K
-      : never
-    : never;
-}[keyof A];
-
 /** What a body says, checked and converted: keys that were not given are absent. */
 export type Values<A> = { [K in keyof A]?: TypeOf<A[K]> };
-export type CreateValues<A> = Values<A> & { [K in RequiredKeys<A>]: TypeOf<A[K]> };
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -79,11 +79,7 @@ function checkRevision(request: ApiRequest, row: { id?: unknown; revision?: unkn
     );
 }
 
-export async function listResources<T extends Table>(
-  noun: Noun<T>,
-  request: ApiRequest,
-  cloud: Cloud,
-): Promise<ApiResponse> {
+async function listResources<T extends Table>(noun: Noun<T>, request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const { caller } = request;
   cloud.policy.require(caller, ruleOf(noun, 'list'), { project_id: caller.projectId });
   await noun.beforeList?.(cloud, caller);
@@ -100,11 +96,7 @@ export async function listResources<T extends Table>(
   });
 }
 
-export async function showResource<T extends Table>(
-  noun: Noun<T>,
-  request: ApiRequest,
-  cloud: Cloud,
-): Promise<ApiResponse> {
+async function showResource<T extends Table>(noun: Noun<T>, request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const { caller } = request;
   return cloud.db.read(async (session) => {
     const viewing = { session, cloud, caller };
@@ -115,7 +107,7 @@ export async function showResource<T extends Table>(
 }
 
 /** One or many; many are all or nothing. */
-export async function createResources<T extends Table>(
+async function createResources<T extends Table>(
   noun: Noun<T>,
   request: ApiRequest,
   cloud: Cloud,
@@ -156,11 +148,7 @@ async function toChange<T extends Table>(
   return row;
 }
 
-export async function updateResource<T extends Table>(
-  noun: Noun<T>,
-  request: ApiRequest,
-  cloud: Cloud,
-): Promise<ApiResponse> {
+async function updateResource<T extends Table>(noun: Noun<T>, request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const { caller } = request;
   const { items, bulk } = bodyItems(request.body, noun.member, noun.resource.collection);
   const update = noun.update;
@@ -175,11 +163,7 @@ export async function updateResource<T extends Table>(
   });
 }
 
-export async function deleteResource<T extends Table>(
-  noun: Noun<T>,
-  request: ApiRequest,
-  cloud: Cloud,
-): Promise<ApiResponse> {
+async function deleteResource<T extends Table>(noun: Noun<T>, request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const { caller } = request;
   return cloud.db.write(async (session) => {
     const context: NetworkContext = { session, cloud, caller };

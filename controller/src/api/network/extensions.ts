@@ -11,7 +11,7 @@ interface Extension {
 const extension = (alias: string, name: string, description: string): Extension => ({ alias, name, description });
 
 /** Aliases that clients ask for before they use a feature. */
-export const extensions: readonly Extension[] = [
+const extensions: readonly Extension[] = [
   extension('address-group', 'Address group', 'Lists of addresses that rules name'),
   extension('agent', 'agent', 'The agents of the hosts'),
   extension('allowed-address-pairs', 'Allowed Address Pairs', 'Addresses a port may use besides its own'),

@@ -11,7 +11,7 @@ import { tagFilters } from './tagFilters';
 
 const CONTROL = ['fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse'];
 
-export interface Page {
+interface Page {
   readonly limit: number | undefined;
   readonly reverse: boolean;
 }
@@ -35,15 +35,19 @@ const changedSince = <T extends Table>(values: readonly string[]): Conditions<T>
   return [{ column: 'updated_at', op: '>=', value: at }];
 };
 
+/** A key of the query is any text, "__proto__" included. */
+const own = <V>(record: Readonly<Record<string, V>>, key: string): V | undefined =>
+  Object.hasOwn(record, key) ? record[key] : undefined;
+
 /** Conditions for what the query asks. @throws InvalidError HTTPBadRequest for a key that is no filter */
 async function filters<T extends Table>(noun: Noun<T>, query: Query, viewing: Viewing): Promise<Conditions<T>[]> {
   const conditions: Conditions<T>[] = [];
   const invalid: string[] = [];
   for (const [key, values] of query) {
     if (CONTROL.includes(key)) continue;
-    const special = noun.filters?.[key];
-    const attribute = noun.attributes[key];
-    const tags = noun.standard === false ? undefined : tagFilters<T>(noun.resource.noun)[key];
+    const special = own(noun.filters ?? {}, key);
+    const attribute = own(noun.attributes, key);
+    const tags = noun.standard === false ? undefined : own(tagFilters<T>(noun.resource.noun), key);
     if (special) conditions.push(...(await special(values, viewing)));
     else if (tags) conditions.push(...(await tags(values, viewing)));
     else if (key === 'changed_since' && noun.standard !== false) conditions.push(...changedSince<T>(values));
@@ -59,7 +63,7 @@ function sorting<T extends Table>(noun: Noun<T>, query: Query): ListOptions<T>['
   const keys = (query.get('sort_key') ?? []).filter((key) => key !== '');
   const directions = (query.get('sort_dir') ?? []).filter((direction) => direction !== '');
   if (keys.length !== directions.length) throw badRequest('The number of sort_keys and sort_dirs must be same');
-  const absent = keys.filter((key) => !noun.attributes[key]?.sort);
+  const absent = keys.filter((key) => !own(noun.attributes, key)?.sort);
   if (absent.length > 0) throw badRequest(`['${absent.join("', '")}'] is invalid attribute for sort_keys`);
   return keys.map((key, at) => {
     const direction = directions[at];
@@ -70,7 +74,7 @@ function sorting<T extends Table>(noun: Noun<T>, query: Query): ListOptions<T>['
 }
 
 /** `limit` 0 or absent means no paging. @throws InvalidError BadRequest */
-export function pageOf(query: Query): Page {
+function pageOf(query: Query): Page {
   const text = query.get('limit')?.at(-1) ?? '0';
   if (!/^\d{1,9}$/.test(text))
     throw new InvalidError(`Bad limit request: Limit must be an integer 0 or greater and not '${text}'.`);

@@ -19,7 +19,7 @@ export type SpecialFilter<T extends Table> = (
 ) => Promise<readonly (Condition<T> | readonly Condition<T>[])[]> | readonly (Condition<T> | readonly Condition<T>[])[];
 
 /** A body to create from, its owner settled. */
-export interface OwnedBody extends ReadBody {
+interface OwnedBody extends ReadBody {
   readonly projectId: string;
 }
 

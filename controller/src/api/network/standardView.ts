@@ -1,7 +1,7 @@
 // What the bodies of all resources share: owner under both names, times, revision, tags.
 
 /** Whole seconds with Z, as the network API writes times. */
-export const isoSeconds = (milliseconds: number): string => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+const isoSeconds = (milliseconds: number): string => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 
 interface StandardRow {
   readonly id: string;

@@ -3,7 +3,7 @@ import { groupBy, type ReadSession } from '../../db';
 import { networks, portAddresses, subnets, type Network, type Subnet } from '../../db/entities/network';
 import { storedAddress } from './cidr';
 
-export interface SubnetUse {
+interface SubnetUse {
   readonly subnet: Subnet;
   /** Addresses of the allocation pools. */
   readonly total: bigint;

@@ -105,7 +105,7 @@ function checkSecurity(enabled: boolean, groups: readonly string[], pairs: reado
 }
 
 /** The network a caller may see and put ports on. @throws NotFoundError NetworkNotFound */
-export async function networkForPort(context: NetworkContext, id: string): Promise<Network> {
+async function networkForPort(context: NetworkContext, id: string): Promise<Network> {
   return findVisible(context.session, context.cloud, context.caller, networkResource, id);
 }
 

@@ -37,7 +37,7 @@ const INTERFACE_OWNER = 'network:router_interface';
 const badRouter = (message: string): InvalidError => new InvalidError(`Bad router request: ${message}.`, 'BadRequest');
 
 /** Subnets that a router is joined to. */
-export async function subnetsOfRouter(context: Pick<NetworkContext, 'session'>, router: Router): Promise<Subnet[]> {
+async function subnetsOfRouter(context: Pick<NetworkContext, 'session'>, router: Router): Promise<Subnet[]> {
   const { session } = context;
   const joined = await session.find(routerInterfaces, { where: { router_id: router.id } });
   const rows = await session.find(portAddresses, { where: { port_id: In(joined.map((one) => one.port_id)) } });

@@ -89,7 +89,7 @@ function checkPorts(rule: RuleFacts): void {
 }
 
 /** @throws InvalidError for a rule that says nothing or contradicts itself */
-export function checkRule(rule: RuleFacts): void {
+function checkRule(rule: RuleFacts): void {
   const remotes = [rule.remote_ip_prefix, rule.remote_group_id, rule.remote_address_group_id];
   if (remotes.filter((remote) => remote !== null).length > 1)
     throw new InvalidError(
@@ -147,7 +147,7 @@ const changesOfRule = (rule: Pick<SecurityGroupRule, 'security_group_id' | 'remo
   changedGroups([rule.security_group_id, ...(rule.remote_group_id === null ? [] : [rule.remote_group_id])]);
 
 /** The group a rule is made in: visible, and the caller's own unless an administrator asks. */
-export async function groupOfRule(context: NetworkContext, id: string): Promise<SecurityGroup> {
+async function groupOfRule(context: NetworkContext, id: string): Promise<SecurityGroup> {
   return findVisible(context.session, context.cloud, context.caller, securityGroupResource, id);
 }
 

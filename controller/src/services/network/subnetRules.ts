@@ -16,8 +16,8 @@ import {
 } from './cidr';
 import { conflict, invalidInput } from './errors';
 
-export const MAX_DNS_NAMESERVERS = 5;
-export const MAX_HOST_ROUTES = 20;
+const MAX_DNS_NAMESERVERS = 5;
+const MAX_HOST_ROUTES = 20;
 
 const MULTICAST = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const;
 const LOOPBACK = { 4: '127.0.0.0/8', 6: '::1/128' } as const;
