@@ -56,11 +56,12 @@ async function send(
     return;
   }
   const isText = typeof answer.body === 'string';
-  const bytes = Buffer.from(isText ? answer.body : JSON.stringify(answer.body));
+  // Text, not bytes: Node then writes head and body in one piece.
+  const text = isText ? answer.body : JSON.stringify(answer.body);
   if (!response.hasHeader('content-type'))
     response.setHeader('content-type', isText ? 'text/plain; charset=UTF-8' : 'application/json');
-  response.setHeader('content-length', String(bytes.length));
-  response.end(request.method === 'HEAD' ? undefined : bytes);
+  response.setHeader('content-length', String(Buffer.byteLength(text)));
+  response.end(request.method === 'HEAD' ? undefined : text);
 }
 
 function schemaOf(schema: NonNullable<Route['schema']>, version: Microversion): object {

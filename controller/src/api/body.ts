@@ -11,6 +11,7 @@ export async function readBytes(stream: IncomingMessage, limit: number): Promise
   const declared = Number(stream.headers['content-length'] ?? 0);
   if (declared > limit)
     throw new TooLargeError(`The request body has ${declared} bytes; at most ${limit} are allowed.`);
+  if (declared === 0 && stream.headers['transfer-encoding'] === undefined) return Buffer.alloc(0);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of stream) {

@@ -32,12 +32,23 @@ function tokenPart(valid: ValidToken): object {
   };
 }
 
+/** A token is asked about again and again; its text is kept as long as its claims are, for what it means now. */
+const texts = new WeakMap<object, { readonly resolved: object; readonly text: string }>();
+
+function tokenText(valid: ValidToken): string {
+  const known = texts.get(valid.claims);
+  if (known?.resolved === valid.resolved) return known.text;
+  const text = JSON.stringify(tokenPart(valid));
+  texts.set(valid.claims, { resolved: valid.resolved, text });
+  return text;
+}
+
 /**
  * The whole body as JSON text, because the catalog comes as text that was made once.
  * @param catalog JSON of the catalog; undefined when the caller does not want it. An unscoped token has none.
  */
 export function tokenJson(valid: ValidToken, catalog: string | undefined): string {
-  const token = JSON.stringify(tokenPart(valid));
+  const token = tokenText(valid);
   if (catalog === undefined || valid.claims.scope.kind === 'unscoped') return `{"token":${token}}`;
   return `{"token":${token.slice(0, -1)},"catalog":${catalog}}}`;
 }
