@@ -1,14 +1,14 @@
 // The client against the real storage and secret drivers: a directory pool, volumes as streams, secrets.
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ErrorCode, LibvirtClient } from '@cumulet/libvirt';
 import type { PoolReference, VolumeReference } from '@cumulet/libvirt';
-import { startLibvirtd } from '../support/libvirtd';
+import { startPrivateLibvirtd } from '../support/privateLibvirtd';
+import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
 const SIZE = 3_000_001;
 const name = `cml-test-storage-${randomUUID().slice(0, 8)}`;
@@ -17,6 +17,7 @@ const volumeXml = (volume: string, bytes: number): string =>
 const poolXml = (): string =>
   `<pool type='dir'><name>${name}</name><target><path>${directory}/pool</path></target></pool>`;
 
+let daemon: PrivateLibvirtd;
 let directory: string;
 let client: LibvirtClient;
 let pool: PoolReference;
@@ -28,21 +29,21 @@ async function bytesOf(stream: Readable): Promise<Buffer> {
 }
 
 beforeAll(async () => {
-  await startLibvirtd();
-  directory = await mkdtemp(join(tmpdir(), 'cml-test-storage-'));
+  daemon = await startPrivateLibvirtd();
+  directory = daemon.directory;
   // A modular installation as seen from its sockets, with one real daemon behind them.
   await mkdir(join(directory, 'modular'));
-  for (const daemon of ['virtqemud', 'virtstoraged', 'virtsecretd', 'virtnwfilterd', 'virtnetworkd']) {
-    await symlink('/run/libvirt/libvirt-sock', join(directory, 'modular', `${daemon}-sock`));
+  for (const service of ['virtqemud', 'virtstoraged', 'virtsecretd', 'virtnwfilterd', 'virtnetworkd']) {
+    await symlink(daemon.socketPath, join(directory, 'modular', `${service}-sock`));
   }
 });
-afterAll(() => rm(directory, { recursive: true, force: true }));
+afterAll(() => daemon?.stop());
 
 describe.each(['monolithic', 'modular'])('with a %s daemon', (kind) => {
   beforeAll(async () => {
-    client = await LibvirtClient.connect(
-      kind === 'modular' ? { socketPath: join(directory, 'modular', 'virtqemud-sock') } : {},
-    );
+    client = await LibvirtClient.connect({
+      socketPath: kind === 'modular' ? join(directory, 'modular', 'virtqemud-sock') : daemon.socketPath,
+    });
     pool = await client.definePool(poolXml());
     await client.buildPool(pool);
     await client.startPool(pool);

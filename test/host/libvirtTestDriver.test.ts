@@ -2,8 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { ErrorCode, LibvirtClient, LibvirtError, UndefineFlag, XmlFlag, isNotFound } from '@cumulet/libvirt';
 import type { EventMap } from '@cumulet/libvirt';
-import { startLibvirtd } from '../support/libvirtd';
+import { startPrivateLibvirtd } from '../support/privateLibvirtd';
+import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
+let daemon: PrivateLibvirtd;
 let client: LibvirtClient;
 let uuid: string;
 
@@ -12,9 +14,12 @@ const domainXml = (name: string, memoryKiB = 8192): string => `<domain type='tes
 /** The test driver knows only these. */
 const UNDEFINE = UndefineFlag.MANAGED_SAVE | UndefineFlag.SNAPSHOTS_METADATA;
 
-beforeAll(startLibvirtd);
+beforeAll(async () => {
+  daemon = await startPrivateLibvirtd();
+});
+afterAll(() => daemon?.stop());
 beforeEach(async () => {
-  client = await LibvirtClient.connect({ uri: 'test:///default' });
+  client = await LibvirtClient.connect({ uri: 'test:///default', socketPath: daemon.socketPath });
   uuid = randomUUID();
 });
 afterEach(async () => {
