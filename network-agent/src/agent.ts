@@ -57,6 +57,8 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
   let hints: Subscription | undefined;
   let applied: Applied = { wired: new Set(), faults: new Map(), closed: new Map() };
   let full = true;
+  /** A command waits: the host is looked at while the controller is asked. */
+  let urgent = false;
   let reported = '';
 
   /** The controller knows a guest by its addresses; a link-local one is traced to them by the MAC in it. */
@@ -89,6 +91,10 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
   };
 
   const run = merged(async () => {
+    const looking = urgent ? dataplane.observe() : undefined;
+    urgent = false;
+    // A failure counts when the answer is needed, not before.
+    looking?.catch(() => undefined);
     const news = await feed.pull().catch((error: unknown) => {
       // What is known still holds: a controller that is away must not keep us from repairing the host.
       if (feed.desired === undefined || !full) throw error;
@@ -101,7 +107,7 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     const started = performance.now();
     full = false;
     try {
-      applied = await dataplane.apply(desired, whole);
+      applied = await dataplane.apply(desired, whole, await looking);
     } catch (error) {
       // Nobody knows how far it came: look at everything next time.
       full = true;
@@ -123,6 +129,7 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     known: (id) => feed.desired?.ports.has(id) ?? false,
     sync: async (sequence) => {
       for (let tries = 0; tries < FEED_TRIES; tries++) {
+        urgent = true;
         await run();
         if (feed.sequence >= sequence) return applied;
         await clock.sleep(FEED_PAUSE_MS, stopping.signal);

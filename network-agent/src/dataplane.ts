@@ -29,8 +29,13 @@ export interface Applied {
 }
 
 export interface Dataplane {
-  /** Brings the host to the desired state. `full` looks at everything again instead of trusting what was applied last. */
-  apply(desired: Desired, full: boolean): Promise<Applied>;
+  /** Looks at the host's links and namespaces, for an apply that follows at once. */
+  observe(): Promise<ObservedLinks>;
+  /**
+   * Brings the host to the desired state. `full` looks at everything again instead of trusting what was applied last;
+   * `seen` is what was observed since the last apply, if it was.
+   */
+  apply(desired: Desired, full: boolean, seen?: ObservedLinks): Promise<Applied>;
   /** Everything on the host that carries our mark. */
   inventory(): Promise<HostResource[]>;
   /** Removes all of it, our rules' anchors and the external bridge included. */
@@ -115,8 +120,10 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     for (const [id, fault] of more) if (!into.has(id)) into.set(id, fault);
   };
 
-  const apply = async (desired: Desired, full: boolean): Promise<Applied> => {
-    const observed = await observeLinks(exec, prefix);
+  const observe = (): Promise<ObservedLinks> => observeLinks(exec, prefix);
+
+  const apply = async (desired: Desired, full: boolean, seen?: ObservedLinks): Promise<Applied> => {
+    const observed = seen ?? (await observe());
     const links = desiredLinks(desired, config);
     const plan = planLinks(links, observed, config.external, prefix);
     const faults = new Map(plan.faults);
@@ -145,13 +152,14 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
   };
 
   return {
+    observe,
     apply,
     inventory: () => inventoryOf(exec, prefix, dhcp, config.stateDir),
     purge: async () => {
       await apply(nothingDesired, false);
       await ruleset.remove();
       const { external } = config;
-      const { links } = await observeLinks(exec, prefix);
+      const { links } = await observe();
       if (external && links.get(external.bridge)?.alias === 'cumulet external') {
         await exec(['ip', 'link', 'del', 'dev', external.bridge]);
       }

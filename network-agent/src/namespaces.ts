@@ -56,7 +56,9 @@ function serverState(
 export function createNamespaces({ exec, prefix, dhcp, listeners, log }: NamespaceParts): Namespaces {
   const routers = createRouters(exec, prefix, log);
   /** What each network's server was brought to, as text. */
-  const served = new Map<string, string>();
+  const served = new Map<string, { readonly state: string; readonly files: string }>();
+  /** The files of each router's announcer, as text. */
+  const announced = new Map<string, string>();
 
   const ensureServer = async (
     network: NetworkState,
@@ -68,25 +70,31 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
     const { id } = network;
     const state = serverState(network, veth, network.dhcp);
     const files = dhcpFiles(network, veth.portId, dhcp.directory(id));
-    const text = JSON.stringify([state, files]);
-    if (!fresh && !full && served.get(id) === text) return;
+    const wanted = { state: JSON.stringify(state), files: JSON.stringify(files) };
+    const before = fresh || full ? undefined : served.get(id);
     // Whatever still runs for a link that is gone would serve nobody.
     if (fresh) listeners.remove(id);
     served.delete(id);
-    for (const problem of files.problems.values()) log.warn({ network: id }, problem);
-    await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
-    await Promise.all([dhcp.ensure(id, veth.namespace, files, fresh), listeners.ensure(id, veth.namespace, veth.name)]);
-    served.set(id, text);
+    // A new port changes files only: the namespace is not looked at for it.
+    if (before?.state !== wanted.state) await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
+    if (before?.files !== wanted.files) {
+      for (const problem of files.problems.values()) log.warn({ network: id }, problem);
+      await Promise.all([
+        dhcp.ensure(id, veth.namespace, files, fresh),
+        listeners.ensure(id, veth.namespace, veth.name),
+      ]);
+    }
+    served.set(id, wanted);
   };
 
   const ensureRouter = async (router: RouterState, desired: Desired, fresh: boolean, full: boolean): Promise<void> => {
     const changed = await routers.ensure(router, desired.networks, fresh, full);
     const files = advertFiles(router, desired.networks);
     const text = JSON.stringify(files ?? null);
-    if (!changed && served.get(router.id) === text) return;
+    if (!changed && announced.get(router.id) === text) return;
     if (files) await dhcp.ensure(router.id, routerNamespace(prefix, router.id), files, fresh);
     else if ((await dhcp.pid(router.id)) !== undefined) await dhcp.remove(router.id);
-    served.set(router.id, text);
+    announced.set(router.id, text);
   };
 
   const attempt = async ({ id, run }: Job, what: string, faults: Map<string, string>): Promise<void> => {
@@ -125,6 +133,7 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
             listeners.remove(id);
             routers.forget(id);
             served.delete(id);
+            announced.delete(id);
             await dhcp.remove(id);
             await exec(['ip', 'netns', 'del', name]);
           },

@@ -88,7 +88,10 @@ test("a port's DHCP options and the subnet's routes are given; a forged one is l
       ...host,
       extra_options:
         index === 0
-          ? [{ name: 'bootfile-name', value: 'pxelinux0', ip_version: 4 }]
+          ? [
+              { name: 'ntp-server', value: 'not an address "', ip_version: 4 },
+              { name: 'bootfile-name', value: 'pxelinux0', ip_version: 4 },
+            ]
           : [{ name: 'bootfile-name', value: 'x\ndhcp-script=/bin/sh', ip_version: 4 }],
     })),
   }));
