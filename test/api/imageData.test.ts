@@ -10,6 +10,8 @@ import { openImageBytes } from '../../controller/src/services/image/store';
 import { activeImage, createImage, patch, startImageCloud, upload } from '../support/images';
 import { testCallers, type TestCloud } from '../support/testCloud';
 
+jest.setTimeout(60_000);
+
 let cloud: TestCloud;
 beforeAll(async () => {
   cloud = await startImageCloud();
@@ -268,7 +270,7 @@ test('300 MB go up and down in constant memory', async () => {
   expect(size).toBe(300 * 1024 * 1024);
   expect(peak - before).toBeLessThan(150);
   await cloud.call('DELETE', `/image/v2/images/${id as string}`);
-}, 60_000);
+});
 
 describe('for the rest of the cloud', () => {
   const read = (caller: string, id: string) =>

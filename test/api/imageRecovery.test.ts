@@ -1,5 +1,5 @@
 // What a controller finds when it starts after it was killed: cut-off uploads, interrupted imports, files of no image.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
@@ -10,13 +10,19 @@ import { runImport } from '../../controller/src/services/image/importImage';
 import { activeImage, createImage, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
 
+// Each test starts several controllers.
+jest.setTimeout(60_000);
+
 let directory: string;
+let child: ChildProcess | undefined;
 let cloud: TestCloud;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-images-'));
   cloud = await startImageCloud({}, { data_dir: directory });
 });
 afterEach(async () => {
+  child?.kill('SIGKILL');
+  child = undefined;
   await cloud.stop();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -136,6 +142,7 @@ test('an import of an image that was deleted meanwhile does nothing', async () =
 test('kill -9 in the middle of an upload and of a download costs only these', async () => {
   await cloud.stop();
   const killed = spawn(process.execPath, [join(__dirname, '../support/imageController.js'), directory]);
+  child = killed;
   const port = await new Promise<string>((resolve) =>
     killed.stdout.once('data', (data) => resolve(String(data).trim())),
   );

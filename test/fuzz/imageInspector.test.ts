@@ -8,6 +8,9 @@ import { inspect, type Inspection } from '../../controller/src/services/image/in
 import { bufferSource, fileSource } from '../../controller/src/services/image/inspector/source';
 import { qcow2Header, vdiHeader, vhdHeader, vhdxHeader, vmdkHeader } from '../support/diskHeaders';
 
+// Runs qemu-img some hundred times.
+jest.setTimeout(120_000);
+
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-inspect-'));
@@ -126,7 +129,11 @@ test('a converted image with data agrees as well', () => {
 test.each([
   ['a backing file', 'qcow2', ['-b', 'base.raw', '-F', 'raw']],
   ['a data file', 'qcow2', ['-o', 'data_file=outside']],
-  ['encryption', 'qcow2', ['--object', 'secret,id=s,data=x', '-o', 'encrypt.format=luks,encrypt.key-secret=s']],
+  [
+    'encryption',
+    'qcow2',
+    ['--object', 'secret,id=s,data=x', '-o', 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10'],
+  ],
   ['a flat extent', 'vmdk', ['-o', 'subformat=monolithicFlat']],
   ['split sparse extents', 'vmdk', ['-o', 'subformat=twoGbMaxExtentSparse']],
   ['split flat extents', 'vmdk', ['-o', 'subformat=twoGbMaxExtentFlat']],
