@@ -32,12 +32,12 @@ const BASE = new Set([
 ]);
 
 /** Attributes that only the service writes. */
-export function isReadOnly(name: string): boolean {
+function isReadOnly(name: string): boolean {
   return LINKS.includes(name) || READ_ONLY.includes(name) || name === 'id';
 }
 
 /** Names that neither callers nor properties may use. */
-export function isReserved(name: string): boolean {
+function isReserved(name: string): boolean {
   return RESERVED.includes(name) || name.startsWith(RESERVED_PREFIX);
 }
 

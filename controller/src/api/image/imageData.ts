@@ -19,7 +19,7 @@ function requireOctets(request: ApiRequest): void {
 }
 
 /** The announced number of bytes, if any. @throws InvalidError */
-export function declaredSize(request: ApiRequest): number | undefined {
+function declaredSize(request: ApiRequest): number | undefined {
   const text = request.headers['x-openstack-image-size'] ?? request.headers['content-length'];
   if (text === undefined) return undefined;
   if (typeof text !== 'string' || !/^\d{1,15}$/.test(text)) {

@@ -17,7 +17,7 @@ const readOnly = (type: unknown, description: string, more: Property = {}): Prop
 });
 
 /** The base attributes of an image; everything else on it is a custom property. */
-export const imageAttributes: Readonly<Record<string, Property>> = {
+const imageAttributes: Readonly<Record<string, Property>> = {
   id: { type: 'string', description: 'Identifier of the image', pattern: UUID_PATTERN },
   name: { type: ['null', 'string'], description: 'Name of the image', maxLength: 255 },
   status: readOnly('string', 'Where the image is in its life', {

@@ -44,7 +44,7 @@ function oldOperation(fields: Fields): { op: Operation; path: unknown } {
 }
 
 /** The parts of a JSON pointer (RFC 6901, with the limits of the image API). @throws InvalidError */
-export function parsePointer(pointer: unknown): string[] {
+function parsePointer(pointer: unknown): string[] {
   if (typeof pointer !== 'string') throw new InvalidError('A JSON pointer must be a string.');
   const fail = (why: string): never => {
     throw new InvalidError(`Pointer \`${pointer}\` ${why}.`);

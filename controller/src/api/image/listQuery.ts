@@ -59,7 +59,7 @@ function parseSortKeys(keys: readonly string[], directions: readonly string[]): 
 }
 
 /** The sort asked for, made total by creation time and id. @throws InvalidError */
-export function imageSort(query: Query): ImageSort[] {
+function imageSort(query: Query): ImageSort[] {
   const text = queryValue(query, 'sort');
   const keys = query.get('sort_key') ?? [];
   const directions = query.get('sort_dir') ?? [];

@@ -12,7 +12,7 @@ export function imageNotFound(id: string): NotFoundError {
 }
 
 /** What the rules of the image service look at. */
-export function imageTarget(image: ImageRecord): PolicyTarget {
+function imageTarget(image: ImageRecord): PolicyTarget {
   return {
     project_id: image.owner,
     owner: image.owner,

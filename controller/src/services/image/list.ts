@@ -23,7 +23,7 @@ export interface ImageListQuery {
 }
 
 /** Conditions that hide what the caller may not see in lists. They all must hold. */
-export function listable(caller: Caller, query: Pick<ImageListQuery, 'visibility' | 'memberStatus'>): ImageConditions {
+function listable(caller: Caller, query: Pick<ImageListQuery, 'visibility' | 'memberStatus'>): ImageConditions {
   const own: ImageCondition[] =
     caller.projectId === null ? [] : [{ column: 'owner', op: '=', value: caller.projectId }];
   const conditions: ImageConditions = [];

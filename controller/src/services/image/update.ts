@@ -58,7 +58,7 @@ function applyRemove(draft: Draft, name: string): void {
 }
 
 /** Applies one change to a draft. @throws ConflictError (409), ForbiddenError (403) */
-export function applyChange(draft: Draft, change: ImageChange): void {
+function applyChange(draft: Draft, change: ImageChange): void {
   const { op, name, value } = change;
   if (op === 'remove') return applyRemove(draft, name);
   const isBase = isAttribute(name) || name === 'tags';
