@@ -1,5 +1,5 @@
 // Kernel settings that filtering depends on: with br_netfilter off, every rule for bridged traffic is silently skipped.
-import { messageOf, type Exec, type Logger } from '@cumulet/common';
+import { CumuletError, messageOf, type Exec, type Logger } from '@cumulet/common';
 
 const WANTED: Readonly<Record<string, string>> = {
   'net.bridge.bridge-nf-call-iptables': '1',
@@ -17,11 +17,17 @@ export function wrongSettings(text: string, wanted: Readonly<Record<string, stri
   return Object.keys(wanted).filter((key) => found.get(key) !== wanted[key]);
 }
 
-/** Puts the settings right. @returns those that were wrong. @throws CommandError when the kernel has no br_netfilter */
+/** Puts the settings right. @returns those that were wrong. @throws CumuletError no_bridge_filter when the kernel has none of it */
 export async function ensureBridgeFilter(exec: Exec, forwarding: boolean): Promise<string[]> {
   const wanted = forwarding ? { ...WANTED, 'net.ipv4.ip_forward': '1' } : WANTED;
   const wrong = wrongSettings((await exec(['sysctl', '-e', ...Object.keys(wanted)])).stdout, wanted);
-  if (wrong.length > 0) await exec(['sysctl', '-q', '-w', ...wrong.map((key) => `${key}=1`)]);
+  if (wrong.length === 0) return wrong;
+  try {
+    await exec(['sysctl', '-q', '-w', ...wrong.map((key) => `${key}=1`)]);
+  } catch (error) {
+    const words = `the kernel settings ${wrong.join(', ')} can't be switched on: without them (br_netfilter) no security group works`;
+    throw new CumuletError('no_bridge_filter', words, { wrong }, error);
+  }
   return wrong;
 }
 

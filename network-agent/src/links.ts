@@ -50,7 +50,7 @@ export interface DesiredLinks {
 type Place = { readonly bridge: string; readonly network: NetworkState } | { readonly fault: string };
 
 /** The bridge of a network on this host, or why there is none. */
-export function placeOf(network: NetworkState | undefined, id: string, config: NetworkAgentConfig): Place {
+function placeOf(network: NetworkState | undefined, id: string, config: NetworkAgentConfig): Place {
   if (!network) return { fault: `network ${id} is not known on this host` };
   if (network.attachment.type === 'tenant') return { bridge: bridgeName(id), network };
   const name = network.attachment.physical_network;

@@ -1,7 +1,7 @@
 // What is missing inside one of our network namespaces: addresses, link settings and routes, as lines for `ip -batch`.
 import { canonical, parsePrefix, prefixText } from './addresses';
 
-export interface NamespaceLink {
+interface NamespaceLink {
   readonly name: string;
   /** The port it belongs to. */
   readonly alias: string;
@@ -36,7 +36,7 @@ export interface ObservedNamespace {
 export const emptyNamespace: ObservedNamespace = { links: new Map(), routes: [] };
 
 /** One spelling for comparison: "10.0.0.1/24", host bits kept. */
-export function addressText(text: string): string {
+function addressText(text: string): string {
   return `${canonical(text.replace(/\/.*/, ''))}/${parsePrefix(text).length}`;
 }
 

@@ -55,7 +55,7 @@ export function parseLinks(text: string): Map<string, ObservedLink> {
 }
 
 /** Names of our namespaces. Those of the whole machine are in one folder, whatever namespace a command runs in. */
-export async function listNamespaces(prefix: string): Promise<Set<string>> {
+async function listNamespaces(prefix: string): Promise<Set<string>> {
   const names = await readdir(NETNS_DIR).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;

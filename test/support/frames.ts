@@ -8,6 +8,7 @@ export interface Watch {
   stop(): void;
 }
 
+const NSENTER = '/usr/bin/nsenter';
 const TAG = /TAG-\w+;/g;
 
 /** Records everything that comes in on a guest's eth0. Resolves when it listens. */
@@ -25,7 +26,7 @@ export function watch(guest: Pick<Guest, 'namespace'>): Promise<Watch> {
     '-w',
     '-',
   ];
-  const child = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(NSENTER, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let seen = '';
   let wake = (): void => undefined;
   child.stdout.on('data', (chunk: Buffer) => {

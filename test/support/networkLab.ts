@@ -7,6 +7,7 @@ import {
   createMemoryBus,
   exec,
   interfaceName,
+  parseConfig,
   silentLogger,
   systemClock,
   type AgentApi,
@@ -22,7 +23,6 @@ import {
 } from '@cumulet/common';
 import { fakeAgentApi } from './fakeAgentApi';
 import { createNetworkAgent, NetworkAgentConfig, type NetworkAgent } from '@cumulet/network-agent';
-import { Value } from '@sinclair/typebox/value';
 
 export interface Guest {
   /** Name of the namespace that plays the guest. */
@@ -32,7 +32,7 @@ export interface Guest {
   readonly run: Exec;
 }
 
-export interface ReportedPort {
+interface ReportedPort {
   readonly id: string;
   readonly wired: boolean;
   readonly fault?: string;
@@ -49,6 +49,8 @@ export interface NetworkLab {
   /** While true the controller answers nothing. */
   down: boolean;
   agent(config?: Partial<NetworkAgentConfig>, run?: Exec): Promise<NetworkAgent>;
+  /** An agent that is not started. */
+  idle(config?: Partial<NetworkAgentConfig>, run?: Exec): NetworkAgent;
   /** Changes the desired state: objects are put, ids are removed. */
   change(objects: readonly NetworkObject[], gone?: readonly { kind: NetworkObject['kind']; id: string }[]): number;
   /** The desired state as it is now. */
@@ -147,20 +149,22 @@ export async function createNetworkLab(): Promise<NetworkLab> {
     asked: [],
     down: false,
     namespace,
-    agent: async (config = {}, run = onHost) => {
-      const agent = createNetworkAgent({
+    agent: async (config, run) => {
+      const agent = lab.idle(config, run);
+      agents.push(agent);
+      await agent.start();
+      return agent;
+    },
+    idle: (config = {}, run = onHost) =>
+      createNetworkAgent({
         host,
         bus,
         api,
         exec: run,
         log: silentLogger,
         clock: systemClock,
-        config: { ...Value.Create(NetworkAgentConfig), stateDir, namespace_prefix: prefix, ...config },
-      });
-      agents.push(agent);
-      await agent.start();
-      return agent;
-    },
+        config: { ...parseConfig(NetworkAgentConfig, '{}', 'test'), stateDir, namespace_prefix: prefix, ...config },
+      }),
     objects: () => [...objects.values()].map((entry) => entry.object),
     change: (put, remove = []) => {
       sequence++;

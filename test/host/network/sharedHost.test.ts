@@ -233,3 +233,15 @@ test('a rule that was removed while no agent ran loses its flows when one comes 
   await lab.agent();
   expect(await arrivals(one, two, [flow('late')])).toEqual([]);
 });
+
+test('an agent that never ran removes all that another one left behind', async () => {
+  const external = { bridge: 'cml-ext', address: '172.24.4.1/24' };
+  const first = await lab.agent({ external });
+  await pair();
+  await first.stop();
+  const cleaner = lab.idle({ external });
+  expect((await cleaner.inventory()).length).toBeGreaterThan(5);
+  await cleaner.purge();
+  expect(await cleaner.inventory()).toEqual([]);
+  expect((await lab.exec(['iptables-save'])).stdout).not.toContain('cumulet');
+});

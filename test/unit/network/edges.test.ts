@@ -239,6 +239,11 @@ describe('kernel settings', () => {
     expect(calls).toHaveLength(1);
     expect(await ensureBridgeFilter(exec(good), true)).toEqual(['net.ipv4.ip_forward']);
     expect(calls.at(-1)).toBe('sysctl -q -w net.ipv4.ip_forward=1');
+    const none: Exec = (argv) =>
+      argv.includes('-w') ? Promise.reject(new CommandError(argv, 255, '', 'no such file')) : exec('')(argv);
+    await expect(ensureBridgeFilter(none, false)).rejects.toThrow(
+      'without them (br_netfilter) no security group works',
+    );
   });
 });
 

@@ -1,6 +1,5 @@
 // Desired state against observed state: which links, rules and namespaces are made, changed and removed, and what is a fault.
-import { Value } from '@sinclair/typebox/value';
-import type { NetworkObject, NetworkState, PortState, RouterState } from '@cumulet/common';
+import { parseConfig, type NetworkObject, type NetworkState, type PortState, type RouterState } from '@cumulet/common';
 import { NetworkAgentConfig } from '@cumulet/network-agent';
 import { applyChanges, nothingDesired, type Desired } from '../../../network-agent/src/desired';
 import { staleFlows } from '../../../network-agent/src/firewall/conntrack';
@@ -19,7 +18,7 @@ import { noRules, planRules, type Wiring } from '../../../network-agent/src/rule
 import { rule, securityGroup, serverPort, tenantNetwork } from '../../support/networkLab';
 
 const config: NetworkAgentConfig = {
-  ...Value.Create(NetworkAgentConfig),
+  ...parseConfig(NetworkAgentConfig, '{}', 'test'),
   physical_networks: { lan: 'br-lan', public: 'cml-ext' },
 };
 const EXTERNAL = { bridge: 'cml-ext', address: '172.24.4.1/24' };
