@@ -173,6 +173,35 @@ test('extra specs are set, shown, changed and removed one by one', async () => {
   expect((await cloud.call('GET', '/compute/v2.1/flavors/nobody/os-extra_specs')).status).toBe(404);
 });
 
+test.each([
+  ['hw:cpu_policy', 'shared', 200],
+  ['hw:cpu_policy', 'odd', 400],
+  ['hw:numa_nodes', '0', 400],
+  ['hw:numa_nodes', '2', 200],
+  ['hw:numa_nodes', 'two', 400],
+  ['hw:numa_cpus.0', '0-3,^2', 200],
+  ['hw:numa_cpus.0', 'all', 400],
+  ['hw:boot_menu', 'yes', 200],
+  ['hw:boot_menu', 'perhaps', 400],
+  ['hw:colour', 'red', 400],
+  ['quota:cpu_quota', '-1', 200],
+  ['trait:CUSTOM_GPU', 'required', 200],
+  ['resources:VGPU', '1', 200],
+  ['aggregate_instance_extra_specs:ssd', 'true', 200],
+  ['mine:colour', 'red', 200],
+  ['plain', 'anything', 200],
+])('extra spec %s=%s is answered with %d from 2.86 on, and taken before', async (key, value, status) => {
+  const { id } = await make(`spec-${key}-${value}`.replaceAll(/[^a-z0-9-]/g, '-'));
+  const set = (version: string) =>
+    cloud.call('POST', `/compute/v2.1/flavors/${id}/os-extra_specs`, {
+      token: 'admin',
+      body: { extra_specs: { [key]: value } },
+      headers: at(version),
+    });
+  expect((await set('2.86')).status).toBe(status);
+  expect((await set('2.85')).status).toBe(200);
+});
+
 describe('lists', () => {
   let own: TestCloud;
   const names = async (query: string, version = '2.1') =>

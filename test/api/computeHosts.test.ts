@@ -123,6 +123,13 @@ describe('hypervisors', () => {
     expect(keys(await first('/os-hypervisors/detail', '2.79'))).toEqual([...detail, ...numbers, 'cpu_info'].sort());
   });
 
+  test('lost their numbers and the routes for them with 2.88', async () => {
+    expect(keys(await first('/os-hypervisors/detail', '2.88'))).toEqual([...detail, 'uptime'].sort());
+    expect((await get('/os-hypervisors/statistics', '2.88')).status).toBe(404);
+    const { id } = await first('/os-hypervisors', '2.88');
+    expect((await get(`/os-hypervisors/${id}/uptime`, '2.88')).status).toBe(404);
+  });
+
   test('have the numbers of their host', async () => {
     const old = await first('/os-hypervisors/detail', '2.1');
     expect(old).toMatchObject({

@@ -129,3 +129,9 @@ test('a user has at most as many keys as the quota allows', async () => {
   const answer = await add({ name: 'one-more', public_key: KEY }, '2.2', 'admin');
   expect([answer.status, Object.keys(answer.body)]).toEqual([403, ['forbidden']]);
 });
+
+test('from 2.92 keys are only imported, under names with more characters', async () => {
+  expect((await add({ name: 'me@host.lab', public_key: KEY }, '2.91', 'other')).status).toBe(400);
+  expect((await add({ name: 'me@host.lab', public_key: KEY }, '2.92', 'other')).status).toBe(201);
+  expect((await add({ name: 'generated' }, '2.92', 'other')).status).toBe(400);
+});

@@ -248,6 +248,7 @@ describe('instance actions', () => {
     const full = (await show('2.62', 'admin')).events[0];
     expect(keys(full)).toEqual([...event, 'host', 'hostId', 'traceback'].sort());
     expect(full).toMatchObject({ event: 'compute_spawn', result: 'Success', traceback: null, host: 'h1' });
+    expect(await show('2.84')).toMatchObject({ events: [{ details: null }] });
     expect((await call('GET', '/os-instance-actions/req-nobody')).status).toBe(404);
   });
 

@@ -86,6 +86,29 @@ test.each(steps)('a server at %s has exactly its keys', async (version, more) =>
   expect(keys(detail.body.servers[0])).toEqual([...plain, ...more].filter((key) => key !== 'server_groups').sort());
 });
 
+test('from 2.90 everybody sees the host name, from 2.96 the pinned zone', async () => {
+  const id = await create({ networks: 'none', hostname: 'own-name' }, '2.90');
+  await settle(cloud, id);
+  const name = 'OS-EXT-SRV-ATTR:hostname';
+  const newest = steps.at(-1)?.[1] ?? [];
+  expect(keys(await show(id, '2.89'))).not.toContain(name);
+  const expected = [...plain, ...newest, name].filter((key) => key !== 'security_groups');
+  expect(keys(await show(id, '2.90'))).toEqual([...expected].sort());
+  expect((await show(id, '2.90'))[name]).toBe('own-name');
+  expect(keys(await show(id, '2.96'))).toEqual([...expected, 'pinned_availability_zone'].sort());
+  expect((await show(id, '2.96')).pinned_availability_zone).toBeNull();
+  expect((await post({ networks: 'none', hostname: 'a.b' }, '2.93')).status).toBe(400);
+  const named = await create({ hostname: 'web.lab.example', networks: [{ uuid: network }] }, '2.94');
+  await cloud.cloud.db.read(async (session) => {
+    expect(await session.find(ports, { where: { device_id: named } })).toMatchObject([{ dns_name: 'web' }]);
+  });
+  const put = await cloud.call('PUT', `/compute/v2.1/servers/${id}`, {
+    headers: at('2.96'),
+    body: { server: { hostname: 'other' } },
+  });
+  expect(keys(put.body.server)).toEqual([...expected, 'pinned_availability_zone'].sort());
+});
+
 test('values have the types and time formats that clients parse', async () => {
   await makeHost(cloud, 'h1', 'lab');
   const id = await create({ config_drive: true, metadata: { role: 'web' }, accessIPv4: '192.0.2.1' });

@@ -10,6 +10,7 @@ import {
   removeAccess,
   setExtraSpecs,
 } from '../../services/compute/flavors';
+import { checkExtraSpec } from '../../services/compute/extraSpecs';
 import type { ApiRequest, Handler, Route } from '../route';
 import { extraSpecsCreate, extraSpecUpdate, flavorAction } from './flavorSchema';
 
@@ -17,10 +18,11 @@ const idOf = (request: ApiRequest): string => request.params['id'] ?? '';
 const keyOf = (request: ApiRequest): string => request.params['key'] ?? '';
 
 /** Numbers are accepted and kept as text. @throws InvalidError when that is too long */
-function texts(specs: Readonly<Record<string, string | number>>): Record<string, string> {
+function texts(request: ApiRequest, specs: Readonly<Record<string, string | number>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(specs).map(([key, value]) => {
       const text = String(value);
+      if (request.microversion.minor >= 86) checkExtraSpec(key, text);
       if (text.length > 255) throw new InvalidError(`extra_specs value of ${key} has more than 255 characters.`);
       return [key, text];
     }),
@@ -44,7 +46,7 @@ const showSpec: Handler = (request, cloud) =>
 
 const createSpecs: Handler = async (request, cloud) => {
   const body = request.body as { extra_specs: Record<string, string | number> };
-  const specs = texts(body.extra_specs);
+  const specs = texts(request, body.extra_specs);
   await cloud.db.write(async (session) => {
     const flavor = await findFlavor(session, request.caller, idOf(request));
     await setExtraSpecs(session, flavor.flavorid, specs);
@@ -55,7 +57,7 @@ const createSpecs: Handler = async (request, cloud) => {
 const updateSpec: Handler = async (request, cloud) => {
   const body = request.body as Record<string, string | number>;
   if (!(keyOf(request) in body)) throw new InvalidError('Request body and URI mismatch');
-  const specs = texts(body);
+  const specs = texts(request, body);
   await cloud.db.write(async (session) => {
     const flavor = await findFlavor(session, request.caller, idOf(request));
     await setExtraSpecs(session, flavor.flavorid, specs);

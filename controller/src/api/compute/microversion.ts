@@ -5,7 +5,7 @@ import type { Microversion } from '../route';
 
 export const minimumVersion: Microversion = { major: 2, minor: 1 };
 /** The newest version at which every body is exact. */
-export const maximumVersion: Microversion = { major: 2, minor: 79 };
+export const maximumVersion: Microversion = { major: 2, minor: 96 };
 
 export const versionText = (version: Microversion): string => `${version.major}.${version.minor}`;
 

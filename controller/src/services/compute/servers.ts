@@ -204,7 +204,8 @@ async function insertServer(
   await session.insert(servers, row);
   const tags = [...new Set(request.tags)].map((tag) => ({ server_id: row.id, tag }));
   if (tags.length > 0) await session.insert(serverTags, tags);
-  const server = { id: row.id, availabilityZone: row.availability_zone ?? DEFAULT_ZONE, hostname: row.hostname };
+  const [label = ''] = row.hostname.split('.');
+  const server = { id: row.id, availabilityZone: row.availability_zone ?? DEFAULT_ZONE, hostname: label };
   await makePorts(session, cloud, caller, row.project_id, server, networks, request.securityGroups);
   await createTask(session, cloud, {
     kind: 'server.create',
