@@ -395,6 +395,7 @@ test('a router that found no living host gets one at the next full compare', asy
   expect(ofKind((await api.networkChanges(HOST, 0)).objects, 'router')).toEqual([]);
   await call('PUT', `/agents/${agents[0].id}`, { agent: { admin_state_up: true } }, 'admin');
   expect(ofKind((await api.networkChanges(HOST, 0)).objects, 'router').map((one) => one.id)).toEqual([gate.id]);
+  expect((await call('GET', `/routers/${gate.id}`)).body.router.availability_zones).toEqual(['nova']);
   await call('PUT', `/routers/${gate.id}`, { router: { external_gateway_info: null } });
   expect(ofKind((await api.networkChanges(HOST, 0)).objects, 'router')).toEqual([]);
 });

@@ -321,4 +321,5 @@ test('an address group is made, changed and kept while rules name it', async () 
   await call('DELETE', `/security-groups/${web.id}`);
   expect((await call('DELETE', `/address-groups/${made.id}`)).status).toBe(204);
   expect((await make('/address-groups', 'address_group', {})).addresses).toEqual([]);
+  expect(problem(await call('GET', '/address-groups?tags=x'))).toEqual([400, 'HTTPBadRequest']);
 });

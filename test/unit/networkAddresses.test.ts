@@ -12,7 +12,7 @@ import {
   usableRange,
 } from '../../controller/src/services/network/cidr';
 import { freeAddresses } from '../../controller/src/services/network/addressPlan';
-import { hostnameOf } from '../../controller/src/services/network/dnsNames';
+import { fullNameOf, hostnameOf } from '../../controller/src/services/network/dnsNames';
 import { rulesForAgent } from '../../controller/src/services/network/ruleStates';
 import { compact } from '../../controller/src/services/network/subnetPools';
 import { firstFree } from '../../controller/src/services/network/subnetPoolAllocation';
@@ -127,6 +127,10 @@ test('a host name is the port’s own or made from its address', () => {
   expect(hostnameOf('web', '10.0.0.5')).toBe('web');
   expect(hostnameOf('', '10.0.0.5')).toBe('host-10-0-0-5');
   expect(hostnameOf('', 'fd00::5')).toBe('host-fd00-5');
+  expect(hostnameOf('web.lab.', '10.0.0.5')).toBe('web.lab');
+  expect(fullNameOf('web', '10.0.0.5', 'lab.')).toBe('web.lab.');
+  expect(fullNameOf('web.lab.', '10.0.0.5', '')).toBe('web.lab.');
+  expect(fullNameOf('', '10.0.0.5', '')).toBe('host-10-0-0-5.openstacklocal.');
 });
 
 test('a rule for an address group becomes one rule per prefix of its family, none when there is none', () => {

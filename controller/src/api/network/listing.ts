@@ -47,7 +47,7 @@ async function filters<T extends Table>(noun: Noun<T>, query: Query, viewing: Vi
     if (CONTROL.includes(key)) continue;
     const special = own(noun.filters ?? {}, key);
     const attribute = own(noun.attributes, key);
-    const tags = noun.standard === false ? undefined : own(tagFilters<T>(noun.resource.noun), key);
+    const tags = own(noun.attributes, 'tags') ? own(tagFilters<T>(noun.resource.noun), key) : undefined;
     if (special) conditions.push(...(await special(values, viewing)));
     else if (tags) conditions.push(...(await tags(values, viewing)));
     else if (key === 'changed_since' && noun.standard !== false) conditions.push(...changedSince<T>(values));

@@ -6,7 +6,7 @@ import { createNetwork, deleteNetwork, updateNetwork } from '../../services/netw
 import { networkResource } from '../../services/network/resources';
 import { tagsOf } from '../../services/network/tags';
 import { openToProject, sharedAmong } from '../../services/network/visibility';
-import { DEFAULT_ZONE } from '../../services/network/zones';
+import { zoneNames } from '../../services/network/zones';
 import { readable, standardAttributes, writable, initial } from './attribute';
 import { flag, integer, listOf, orNull, text } from './checks';
 import { domainName } from './dnsChecks';
@@ -62,11 +62,12 @@ export const networkNoun: Noun<typeof networks> = {
     const shared = await sharedAmong(session, 'network', ids, caller.projectId ?? '');
     const subnets = groupBy(await subnetRowsOf(session, ids), (subnet) => subnet.network_id);
     const tags = await tagsOf(session, ids);
+    const zones = await zoneNames(session);
     return rows.map((row) =>
       networkView(row, {
         subnets: subnets.get(row.id) ?? [],
         shared: shared.has(row.id),
-        zones: (subnets.get(row.id) ?? []).some((subnet) => subnet.enable_dhcp) ? [DEFAULT_ZONE] : [],
+        zones: (subnets.get(row.id) ?? []).some((subnet) => subnet.enable_dhcp) ? zones : [],
         tags: tags.get(row.id) ?? [],
       }),
     );

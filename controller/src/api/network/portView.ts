@@ -1,6 +1,6 @@
 // The body of a port.
 import type { Port, PortAddress } from '../../db/entities/network';
-import { DEFAULT_DNS_DOMAIN, hostnameOf } from '../../services/network/dnsNames';
+import { fullNameOf, hostnameOf } from '../../services/network/dnsNames';
 import { standardView } from './standardView';
 
 export interface PortParts {
@@ -11,7 +11,6 @@ export interface PortParts {
 }
 
 export function portView(row: Port, parts: PortParts): Record<string, unknown> {
-  const domain = parts.dnsDomain || DEFAULT_DNS_DOMAIN;
   return {
     name: row.name,
     network_id: row.network_id,
@@ -26,10 +25,11 @@ export function portView(row: Port, parts: PortParts): Record<string, unknown> {
     allowed_address_pairs: row.allowed_address_pairs,
     extra_dhcp_opts: row.extra_dhcp_opts,
     dns_name: row.dns_name,
-    dns_assignment: parts.addresses.map(({ address }) => {
-      const hostname = hostnameOf(row.dns_name, address);
-      return { ip_address: address, hostname, fqdn: `${hostname}.${domain}` };
-    }),
+    dns_assignment: parts.addresses.map(({ address }) => ({
+      ip_address: address,
+      hostname: hostnameOf(row.dns_name, address),
+      fqdn: fullNameOf(row.dns_name, address, parts.dnsDomain),
+    })),
     'binding:host_id': row.host,
     'binding:profile': row.profile,
     'binding:vnic_type': row.vnic_type,

@@ -1,12 +1,12 @@
 // The body of a router.
 import type { PortAddress, Router } from '../../db/entities/network';
-import { DEFAULT_ZONE } from '../../services/network/zones';
 import { standardView } from './standardView';
 
 export function routerView(
   row: Router,
   gateway: readonly PortAddress[],
   tags: readonly string[],
+  zone: string | undefined,
 ): Record<string, unknown> {
   return {
     name: row.name,
@@ -22,7 +22,7 @@ export function routerView(
           },
     routes: row.routes,
     availability_zone_hints: row.availability_zone_hints,
-    availability_zones: row.host === null ? [] : [DEFAULT_ZONE],
+    availability_zones: zone === undefined ? [] : [zone],
     ...standardView(row, tags),
   };
 }

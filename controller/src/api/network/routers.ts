@@ -21,6 +21,7 @@ import {
   type RouterValues,
 } from '../../services/network/routers';
 import { tagsOf } from '../../services/network/tags';
+import { zonesOfHosts } from '../../services/network/zones';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { initial, readable, readUpdate, standardAttributes, writable } from './attribute';
 import { fixedIps, flag, listOf, object, orNull, routes, text, uuid } from './checks';
@@ -67,7 +68,15 @@ export const routerNoun: Noun<typeof routers> = {
       session,
       rows.map((row) => row.id),
     );
-    return rows.map((row) => routerView(row, addresses.get(row.gateway_port_id ?? '') ?? [], tags.get(row.id) ?? []));
+    const zones = await zonesOfHosts(session);
+    return rows.map((row) =>
+      routerView(
+        row,
+        addresses.get(row.gateway_port_id ?? '') ?? [],
+        tags.get(row.id) ?? [],
+        zones.get(row.host ?? ''),
+      ),
+    );
   },
   create: (context, { projectId, values }) => {
     requireGatewayRights(context, 'create', projectId, values);

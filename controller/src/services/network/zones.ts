@@ -4,11 +4,17 @@ import { hosts } from '../../db/entities/tasks';
 import { NotFoundError } from '../../errors';
 
 /** The zone of a cloud without hosts yet. */
-export const DEFAULT_ZONE = 'nova';
+const DEFAULT_ZONE = 'nova';
 
 export async function zoneNames(session: ReadSession): Promise<string[]> {
   const rows = await session.find(hosts);
-  return [...new Set([DEFAULT_ZONE, ...rows.map((row) => row.availability_zone)])].sort();
+  if (rows.length === 0) return [DEFAULT_ZONE];
+  return [...new Set(rows.map((row) => row.availability_zone))].sort();
+}
+
+/** The zone of each host by its name. */
+export async function zonesOfHosts(session: ReadSession): Promise<Map<string, string>> {
+  return new Map((await session.find(hosts)).map((host) => [host.name, host.availability_zone]));
 }
 
 /** @throws NotFoundError AvailabilityZoneNotFound */
