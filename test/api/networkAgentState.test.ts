@@ -110,6 +110,13 @@ test('a server names networks, addresses, ports and groups that its project may 
   expect(await create(newId(), [])).toEqual([]);
 });
 
+test('on a network that is only shared with its project a server does not choose its address', async () => {
+  const shared = await network({ shared: true }, 'admin');
+  await subnet(shared.id, {}, 'admin');
+  expect(await codeOf(create(newId(), [{ networkId: shared.id, fixedIp: '10.0.0.1' }]))).toBe('PolicyNotAuthorized');
+  expect(await create(newId(), [{ networkId: shared.id }])).toHaveLength(1);
+});
+
 test('a user’s own port is taken once and survives the server', async () => {
   const net = await network();
   await subnet(net.id);

@@ -2,7 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { In, type WriteSession } from '../../db';
 import { networks, portAddresses, ports, type Network, type Port } from '../../db/entities/network';
-import { ConflictError, InvalidError } from '../../errors';
+import { ConflictError, ForbiddenError, InvalidError } from '../../errors';
 import type { FixedIpRequest } from './addressPlan';
 import { recordChanges } from './changes';
 import { ensureDefaultGroup } from './defaultGroup';
@@ -91,6 +91,12 @@ async function makePort(
   groupIds: readonly string[],
 ): Promise<Port> {
   const network = await networkFor(session, owner, request.networkId ?? '');
+  // As for ports: on somebody else's network nobody picks an address, which could be the gateway's.
+  if (request.fixedIp !== undefined && network.project_id !== owner.projectId && !owner.isAdmin)
+    throw new ForbiddenError(
+      `The address on network ${network.id} is chosen by its owner's rules.`,
+      'PolicyNotAuthorized',
+    );
   const fixedIps: FixedIpRequest[] | undefined =
     request.fixedIp === undefined ? undefined : [{ ip_address: request.fixedIp }];
   const made = await insertPort(session, cloud, {
@@ -113,7 +119,7 @@ async function makePort(
 /**
  * Makes or takes the ports of a new server, in the order of the requests. Ids, MAC and addresses are final when it returns.
  * `securityGroups` are names or ids; none means the project's default group, made on first use.
- * @throws ApiError with the network service's codes: NetworkNotFound, PortNotFound, PortInUse, IpAddressInUse,
+ * @throws ApiError with the network service's codes: NetworkNotFound, PortNotFound, PortInUse, PolicyNotAuthorized, IpAddressInUse,
  * IpAddressGenerationFailure, InvalidInput, OverQuota, SecurityGroupNotFound, NoUniqueMatch
  */
 export async function createServerPorts(
