@@ -145,7 +145,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     await endFlows(desired, observed, plan.zones);
     mergeFaults(faults, closed);
     for (const tap of links.taps) {
-      const broken = faults.get(tap.networkId);
+      const server = desired.networks.get(tap.networkId)?.dhcp?.port_id;
+      const broken = faults.get(tap.networkId) ?? (server === undefined ? undefined : faults.get(server));
       if (broken !== undefined && !faults.has(tap.portId)) faults.set(tap.portId, broken);
     }
     return { wired: new Set(links.taps.map((tap) => tap.portId).filter((id) => !faults.has(id))), faults, closed };

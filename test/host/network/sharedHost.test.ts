@@ -245,3 +245,19 @@ test('an agent that never ran removes all that another one left behind', async (
   expect(await cleaner.inventory()).toEqual([]);
   expect((await lab.exec(['iptables-save'])).stdout).not.toContain('cumulet');
 });
+
+test('a port without its DHCP server is not wired, and says so without naming what is on the host', async () => {
+  await lab.agent();
+  const network = tenantNetwork();
+  const port = serverPort(network, '10.0.0.11', []);
+  const taken = interfaceName('dh', network.dhcp?.port_id ?? '');
+  await lab.exec(['ip', 'link', 'add', taken, 'type', 'bridge']);
+  lab.change([withHosts(network, [port]), port]);
+  const reply = await lab.command('ports.ensure', [port.id]);
+  expect(reply).toMatchObject({ outcome: 'failed', fault: { code: 'port_not_wired', retryable: true } });
+  expect(reply.fault?.message).toBe(`port ${port.id} could not be connected to its network on its host`);
+  expect(JSON.stringify(reply.observed)).toContain(`interface ${taken} is there already and is not ours`);
+  await lab.exec(['ip', 'link', 'del', 'dev', taken]);
+  lab.change([port]);
+  expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'done' });
+});
