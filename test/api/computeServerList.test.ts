@@ -210,6 +210,17 @@ test('no limit is a limit of its own, zero is nothing', async () => {
   expect((await list('/detail?limit=1')).body.servers_links[0].href).toContain('/compute/v2.1/servers/detail?limit=1');
 });
 
+test('user data is in lists of those who may see it', async () => {
+  await set('web-1', { user_data: 'aGk=' });
+  const find = async (version: string, token: string, more = '') => {
+    const answer = await list(`?name=web-1${more}`, version, token, 'servers/detail');
+    return answer.body.servers[0] as Record<string, unknown>;
+  };
+  expect(await find('2.3', 'admin', '&all_tenants=1')).toMatchObject({ 'OS-EXT-SRV-ATTR:user_data': 'aGk=' });
+  expect(await find('2.2', 'admin', '&all_tenants=1')).not.toHaveProperty('OS-EXT-SRV-ATTR:user_data');
+  expect(await find('2.3', 'demo')).not.toHaveProperty('OS-EXT-SRV-ATTR:user_data');
+});
+
 test('another project’s server is no marker', async () => {
   expect((await list(`?marker=${ids['theirs'] ?? ''}`)).status).toBe(400);
 });

@@ -38,11 +38,18 @@ export interface Sort<T extends Table> {
   readonly direction: 'asc' | 'desc';
 }
 
+/** Columns whose value may be null. */
+type NullableColumn<T extends Table> = {
+  [K in keyof Row<T> & string]: null extends Row<T>[K] ? K : never;
+}[keyof Row<T> & string];
+
 export interface ListOptions<T extends Table> {
   /** All of these. Inner arrays are alternatives: at least one of them. */
   readonly conditions?: readonly (Condition<T> | readonly Condition<T>[])[];
   readonly sort?: readonly Sort<T>[];
   readonly limit?: number;
+  /** Columns that are not read, because they are large and not looked at; they must be nullable and come as null. */
+  readonly omit?: readonly NullableColumn<T>[];
   /** The page begins after this row (before it when `reverse`). */
   readonly marker?: Row<T>;
   /** Walks backwards from the marker; rows still come in the order of `sort`. */
@@ -153,7 +160,7 @@ export async function list<T extends Table>(
   if (options.marker) applyMarker(builder, sort, options.marker);
   for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
   if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = await readRows(manager, table, builder);
+  const rows = await readRows(manager, table, builder, options.omit);
   return options.reverse ? rows.reverse() : rows;
 }
 

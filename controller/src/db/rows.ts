@@ -35,17 +35,23 @@ function fieldsOf(table: Table, engine: DatabaseEngine): readonly Field[] {
 const engineOf = (manager: EntityManager): DatabaseEngine =>
   manager.connection.options.type === 'better-sqlite3' ? 'sqlite' : 'mariadb';
 
-/** The rows a query selects from one table under the alias, with their values as the table describes them. */
+/** The rows a query selects from one table under the alias, with their values as the table describes them. Omitted columns are null. */
 export async function readRows<T extends Table>(
   manager: EntityManager,
   table: T,
   builder: SelectQueryBuilder<ObjectLiteral>,
+  omit: readonly string[] = [],
 ): Promise<Row<T>[]> {
   const fields = fieldsOf(table, engineOf(manager));
+  if (omit.length > 0)
+    builder.select(fields.filter(({ name }) => !omit.includes(name)).map(({ name }) => `${ALIAS}.${name}`));
   const found = await builder.getRawMany<Record<string, unknown>>();
   return found.map((values) => {
     const row: Record<string, unknown> = {};
-    for (const { name, key, from } of fields) row[name] = from ? from(values[key]) : values[key];
+    for (const { name, key, from } of fields) {
+      const value = values[key] ?? null;
+      row[name] = from ? from(value) : value;
+    }
     return row as Row<T>;
   });
 }

@@ -28,7 +28,6 @@ export const isTrue = (value: unknown): boolean => TRUE.has(typeof value === 'st
 
 /** A number, or a text of digits. Larger than `maximum` is refused in both forms by the handler's `integerOf`. */
 export const positiveInteger = { type: ['integer', 'string'], pattern: '^[0-9]+$', minimum: 1 } as const;
-export const nonNegativeInteger = { type: ['integer', 'string'], pattern: '^[0-9]+$', minimum: 0 } as const;
 
 export const uuid = { type: 'string', format: 'uuid' } as const;
 export const address = { type: 'string', anyOf: [{ format: 'ipv4' }, { format: 'ipv6' }] } as const;

@@ -24,7 +24,7 @@ interface DeviceBody {
   readonly image_id?: string;
   readonly boot_index?: number | string | null;
 }
-export interface ServerBody {
+interface ServerBody {
   readonly name: string;
   readonly description?: string | null;
   readonly hostname?: string;

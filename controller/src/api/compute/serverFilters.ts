@@ -286,9 +286,9 @@ function projectOf(
 export function readServerFilters(cloud: Cloud, request: ApiRequest, detailed: boolean): ServerFilters | undefined {
   const { minor } = request.microversion;
   refuseUnknownQuery(request, knownKeys(minor));
-  const everything = cloud.policy.allows(request.caller, 'os_compute_api:servers:allow_all_filters', {
-    project_id: request.caller.projectId,
-  });
+  const may = (rule: string): boolean =>
+    cloud.policy.allows(request.caller, `os_compute_api:${rule}`, { project_id: request.caller.projectId });
+  const everything = may('servers:allow_all_filters');
   if (everything) refuseInternal(request);
   const query = filterQuery(request, everything);
   const project = projectOf(request, query, allTenants(cloud, request, detailed));
@@ -317,6 +317,7 @@ export function readServerFilters(cloud: Cloud, request: ApiRequest, detailed: b
     },
     sort: readSort(request),
     limit: page.limit,
+    withUserData: detailed && minor >= 3 && may('os-extended-server-attributes'),
     ...(page.marker === undefined ? {} : { marker: page.marker }),
   };
 }

@@ -41,7 +41,7 @@ export const hostId = (projectId: string, host: string | null): string =>
         .digest('hex');
 
 /** The name of the server's domain on its host. */
-export const instanceName = (server: Pick<Server, 'id'>): string => `cumulet-${server.id}`;
+const instanceName = (server: Pick<Server, 'id'>): string => `cumulet-${server.id}`;
 
 interface AddressView {
   readonly version: number;

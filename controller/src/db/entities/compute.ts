@@ -43,7 +43,6 @@ export const flavorExtraSpecs = table(
   { flavorid: text(255), key: text(255), value: text(255) },
   { primary: ['flavorid', 'key'] },
 );
-export type FlavorExtraSpec = Row<typeof flavorExtraSpecs>;
 
 /** Projects that may use a flavor that is not public. */
 export const flavorAccess = table(
@@ -51,7 +50,6 @@ export const flavorAccess = table(
   { flavorid: text(255), project_id: text(255) },
   { primary: ['flavorid', 'project_id'], indices: [['project_id']] },
 );
-export type FlavorAccess = Row<typeof flavorAccess>;
 
 /** A public key of a user. The private part of a generated one is given out once and never stored. */
 export const keypairs = table(
@@ -75,7 +73,6 @@ export const computeQuotas = table(
   { project_id: id(), resource: text(64), hard_limit: integer() },
   { primary: ['project_id', 'resource'] },
 );
-export type ComputeQuota = Row<typeof computeQuotas>;
 
 /** What a project uses now of a counted resource: instances, cores, ram (MiB). Changed by conditional statements only. */
 export const computeUsages = table(
@@ -83,7 +80,6 @@ export const computeUsages = table(
   { project_id: id(), resource: text(64), used: integer() },
   { primary: ['project_id', 'resource'] },
 );
-export type ComputeUsage = Row<typeof computeUsages>;
 
 /** The flavor as it was when the server was made. */
 export interface ServerFlavor {
@@ -227,7 +223,6 @@ export const serverTags = table(
   { server_id: id(), tag: text(64) },
   { primary: ['server_id', 'tag'], indices: [['tag']] },
 );
-export type ServerTag = Row<typeof serverTags>;
 
 export const computeTables: readonly Table[] = [
   flavors,

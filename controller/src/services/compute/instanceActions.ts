@@ -3,7 +3,7 @@ import { In, list, type Condition, type ReadSession } from '../../db';
 import { taskEvents, tasks, type Task, type TaskEvent } from '../../db/entities/tasks';
 import { InvalidError, NotFoundError } from '../../errors';
 
-export interface InstanceActionEvent {
+interface InstanceActionEvent {
   readonly name: string;
   readonly startedAt: number;
   readonly endedAt: number;

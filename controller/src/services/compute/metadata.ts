@@ -18,7 +18,7 @@ async function zoneOf(session: ReadSession, server: Server): Promise<string> {
 }
 
 /** What the documents of a server are made of. */
-export async function guestFacts(session: ReadSession, server: Server): Promise<GuestFacts> {
+async function guestFacts(session: ReadSession, server: Server): Promise<GuestFacts> {
   return { server, ports: await portsOfServer(session, server.id), zone: await zoneOf(session, server) };
 }
 

@@ -14,7 +14,7 @@ export interface GuestFacts {
 }
 
 /** The name a guest is known by in its network's DNS: the one DHCP gives it. */
-export function fullHostname({ server, ports }: Pick<GuestFacts, 'server' | 'ports'>): string {
+function fullHostname({ server, ports }: Pick<GuestFacts, 'server' | 'ports'>): string {
   const domain = (ports[0]?.network.dns_domain ?? '').replace(/\.$/, '');
   return domain === '' || server.hostname.includes('.') ? server.hostname : `${server.hostname}.${domain}`;
 }

@@ -26,7 +26,7 @@ export function parseZone(text: string | undefined): Placement {
 }
 
 /** All zones there are, each with its hosts. */
-export async function zonesOf(session: ReadSession): Promise<Map<string, Host[]>> {
+async function zonesOf(session: ReadSession): Promise<Map<string, Host[]>> {
   const zones = new Map<string, Host[]>([[DEFAULT_ZONE, []]]);
   for (const host of await session.find(hosts, { order: { name: 'ASC' } })) {
     const known = zones.get(host.availability_zone);

@@ -4,7 +4,7 @@ import { computeQuotas, computeUsages, keypairs } from '../../db/entities/comput
 import { InvalidError, OverQuotaError } from '../../errors';
 
 /** Limits of a project that nobody set; -1 is unlimited. RAM in MiB. */
-export const defaultLimits = {
+const defaultLimits = {
   instances: 10,
   cores: 20,
   ram: 51200,
@@ -24,7 +24,7 @@ export type QuotaResource = keyof typeof defaultLimits;
 export type Limits = Readonly<Record<QuotaResource, number>>;
 /** What servers use. */
 export const countedResources = ['instances', 'cores', 'ram'] as const;
-export type CountedResource = (typeof countedResources)[number];
+type CountedResource = (typeof countedResources)[number];
 export type Usage = Readonly<Record<CountedResource, number>>;
 
 /** The one quota class that exists: everybody's defaults. */

@@ -5,7 +5,7 @@ import { serverTags, type Server } from '../../db/entities/compute';
 import { hostViews } from '../hosts';
 import { portsOfServers, type ServerPort } from '../network/serverPortViews';
 
-export type HostStatus = 'UP' | 'DOWN' | 'MAINTENANCE' | 'UNKNOWN' | '';
+type HostStatus = 'UP' | 'DOWN' | 'MAINTENANCE' | 'UNKNOWN' | '';
 
 export interface ServerFacts {
   readonly ports: readonly ServerPort[];

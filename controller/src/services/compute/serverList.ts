@@ -7,7 +7,7 @@ import { portsOfServers } from '../network/serverPortViews';
 export type ServerCondition = Condition<typeof servers>;
 export type ServerSort = Sort<typeof servers>;
 
-export interface TagFilters {
+interface TagFilters {
   /** All of these. */
   readonly all: readonly string[];
   readonly any: readonly string[];
@@ -28,6 +28,8 @@ export interface ServerFilters {
   readonly sort: readonly ServerSort[];
   readonly limit: number;
   readonly marker?: string;
+  /** Whether rows come with user data: up to 64 KiB each that few callers see. */
+  readonly withUserData: boolean;
 }
 
 const asksForTags = ({ all, any, notAll, notAny }: TagFilters): boolean =>
@@ -87,6 +89,7 @@ export async function listServers(session: ReadSession, filters: ServerFilters):
   const found = await list(session, servers, {
     conditions,
     sort: filters.sort,
+    omit: filters.withUserData ? ['key'] : ['key', 'user_data'],
     ...(marker ? { marker } : {}),
     ...(inMemory ? {} : { limit: filters.limit }),
   });

@@ -25,7 +25,7 @@ import { countedResources, projectQuota, projectUsage, takeQuota, type Limits } 
 import { makePorts, resolveNetworks, type NetworkRequest } from './serverNetworks';
 
 /** Seconds after which a server that is not there yet has failed; the first boot on a host may download its image. */
-export const CREATE_DEADLINE_SECONDS = 900;
+const CREATE_DEADLINE_SECONDS = 900;
 
 export interface CreateRequest {
   readonly name: string;

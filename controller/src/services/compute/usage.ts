@@ -47,6 +47,7 @@ export async function usageOf(
     conditions,
     sort: [{ column: 'created_at', direction: 'asc' }],
     limit: page.limit,
+    omit: ['key', 'user_data'],
     ...(marker ? { marker } : {}),
   });
   return rows.map((server) => ({
