@@ -15,8 +15,9 @@ const hostApi: HostApi = {
   consoleLog: async () => log,
   inventoryOfResources: async () => [],
 };
+const brokenApi: HostApi = { ...hostApi, consoleLog: () => Promise.reject(new Error('/secret/path')) };
 beforeAll(async () => {
-  cloud = await startTestCloud({ host: (name) => (name === 'h1' ? hostApi : undefined) });
+  cloud = await startTestCloud({ host: (name) => ({ h1: hostApi, broken: brokenApi })[name] });
   image = await makeImage(cloud);
   await makeNetwork(cloud, 'demo');
   await makeHost(cloud, 'h1');
@@ -283,6 +284,12 @@ describe('console output', () => {
     expect((await output()).body.conflictingRequest.message).toContain("can't be reached");
     await set({ host: null });
     expect((await output()).status).toBe(409);
+    await set({ host: 'broken' });
+    const broken = await output();
+    expect([broken.status, broken.body.conflictingRequest.message]).toEqual([
+      409,
+      expect.not.stringContaining('secret'),
+    ]);
     await set({ vm_state: 'building' });
     expect((await output()).body.conflictingRequest.message).toContain('vm_state building');
   });

@@ -85,6 +85,11 @@ test('everything that is asked for is kept', async () => {
   expect(await portsOf(made.id)).toMatchObject([{ device_tag: 'nic1', device_owner: 'compute:lab' }]);
 });
 
+test('user data of the largest size is taken', async () => {
+  const user_data = Buffer.alloc(49_149, 'x').toString('base64');
+  expect((await row({ user_data })).user_data).toBe(user_data);
+});
+
 test('before 2.19 the description is the name', async () => {
   expect((await row({})).description).toBe('hello');
   expect((await row({}, '2.19')).description).toBeNull();

@@ -107,6 +107,17 @@ test('from 2.90 everybody sees the host name, from 2.96 the pinned zone', async 
     body: { server: { hostname: 'other' } },
   });
   expect(keys(put.body.server)).toEqual([...expected, 'pinned_availability_zone'].sort());
+  const rename = (hostname: string) =>
+    cloud.call('PUT', `/compute/v2.1/servers/${named}`, { headers: at('2.94'), body: { server: { hostname } } });
+  const names = () =>
+    cloud.cloud.db.read(async (session) =>
+      (await session.find(ports, { where: { device_id: named } })).map((port) => port.dns_name),
+    );
+  await rename('mail.lab.example');
+  expect(await names()).toEqual(['mail']);
+  await cloud.cloud.db.write((session) => session.update(ports, { device_id: named }, { dns_name: 'own' }));
+  await rename('db');
+  expect(await names()).toEqual(['own']);
 });
 
 test('values have the types and time formats that clients parse', async () => {

@@ -56,6 +56,10 @@ test.each([
   },
 );
 
+test('resources answer under v2 as well', async () => {
+  expect((await cloud.call('GET', '/compute/v2/flavors')).body).toEqual({ flavors: [] });
+});
+
 test('latest is the maximum', async () => {
   const maximum = (await cloud.call('GET', '/compute/v2.1', { token: null })).body.version.version;
   const answer = await flavorsAt({ 'openstack-api-version': 'compute latest' });

@@ -1,4 +1,5 @@
 // POST /servers/{id}/action: a table of actions, each with its schema, policy and microversions.
+import { messageOf, type HostApi } from '@cumulet/common';
 import { ApiError, ConflictError, InvalidError } from '../../errors';
 import type { Cloud } from '../../cloud';
 import type { Server } from '../../db/entities/compute';
@@ -84,6 +85,19 @@ export function lastLines(text: string, count: number | undefined): string {
   return lines.slice(-count).join('\n') + (ended ? '\n' : '');
 }
 
+/** The end of the log. @throws ConflictError without the host's details, which are in our log */
+async function readConsole(cloud: Cloud, host: HostApi, id: string): Promise<Buffer> {
+  try {
+    return await host.consoleLog(id, CONSOLE_BYTES);
+  } catch (error) {
+    cloud.log.warn({ server: id, error: messageOf(error) }, 'the console log could not be read');
+    throw new ConflictError(
+      `The console log of instance ${id} can't be read now: its host gave an error.`,
+      'ConsoleNotAvailable',
+    );
+  }
+}
+
 async function consoleOutput(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const server = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
   if (server.vm_state === 'building')
@@ -94,7 +108,7 @@ async function consoleOutput(request: ApiRequest, cloud: Cloud): Promise<ApiResp
   const host = cloud.host(requireHost(server));
   if (!host)
     throw new ConflictError(`Instance ${server.id} is not ready: its host can't be reached.`, 'InstanceNotReady');
-  const bytes = await host.consoleLog(server.id, CONSOLE_BYTES);
+  const bytes = await readConsole(cloud, host, server.id);
   const { length } = valueOf<{ length?: number | string | null }>(request, 'os-getConsoleOutput');
   const count = length === undefined || length === null ? undefined : Number(length);
   return { status: 200, body: { output: lastLines(bytes.toString('utf8').replaceAll(CONTROL, ''), count) } };

@@ -4,6 +4,7 @@ import { IsNull } from '../../db';
 import { servers } from '../../db/entities/compute';
 import { factsOf } from '../../services/compute/serverFacts';
 import { findServer, serverNotFound } from '../../services/compute/findServer';
+import { renamePorts } from '../../services/compute/portNames';
 import { deleteServer } from '../../services/compute/serverDelete';
 import { listServers } from '../../services/compute/serverList';
 import type { Cloud } from '../../cloud';
@@ -88,6 +89,7 @@ const update: Handler = async (request, cloud) => {
   const id = serverIdOf(request);
   const server = await cloud.db.write(async (session) => {
     const found = await findServer(session, request.caller, id);
+    if (body.hostname !== undefined) await renamePorts(session, cloud, found, body.hostname);
     const set = { ...changesOf(body), updated_at: cloud.clock.now() };
     await session.update(servers, { id, deleted_at: IsNull() }, set);
     return { ...found, ...set };

@@ -3,6 +3,7 @@ import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import type { Server, ServerFile } from '../../db/entities/compute';
 import { findServerImage, requireImageFits } from './bootImage';
+import { renamePorts } from './portNames';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState, requireUnlocked } from './serverStates';
 import { keyOf, requireWithinItemQuota } from './servers';
@@ -60,6 +61,7 @@ export async function rebuildServer(
   const { keyName } = request;
   const key =
     keyName === undefined ? {} : { key_name: keyName, key: await keyOf(session, actor.caller.userId, keyName) };
+  if (request.hostname !== undefined) await renamePorts(session, cloud, server, request.hostname);
   return startAction(session, cloud, actor, server, 'rebuild', {
     ...changesOf(request),
     ...key,

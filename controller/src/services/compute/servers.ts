@@ -21,6 +21,7 @@ import { extraSpecsOf, findFlavor } from './flavors';
 import { hostnameFrom } from './hostname';
 import { findKeypair } from './keypairs';
 import { DEFAULT_ZONE, requirePlacement, type Placement } from './placement';
+import { labelOf } from './portNames';
 import { countedResources, projectQuota, projectUsage, takeQuota, type Limits } from './quotas';
 import { makePorts, resolveNetworks, type NetworkRequest } from './serverNetworks';
 
@@ -204,8 +205,11 @@ async function insertServer(
   await session.insert(servers, row);
   const tags = [...new Set(request.tags)].map((tag) => ({ server_id: row.id, tag }));
   if (tags.length > 0) await session.insert(serverTags, tags);
-  const [label = ''] = row.hostname.split('.');
-  const server = { id: row.id, availabilityZone: row.availability_zone ?? DEFAULT_ZONE, hostname: label };
+  const server = {
+    id: row.id,
+    availabilityZone: row.availability_zone ?? DEFAULT_ZONE,
+    hostname: labelOf(row.hostname),
+  };
   await makePorts(session, cloud, caller, row.project_id, server, networks, request.securityGroups);
   await createTask(session, cloud, {
     kind: 'server.create',
