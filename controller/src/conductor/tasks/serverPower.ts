@@ -15,19 +15,14 @@ interface PowerAction {
 }
 
 const on = { power: 'running', vmState: 'active', powerState: PowerState.running } as const;
+const off = { power: 'shutdown', vmState: 'stopped', powerState: PowerState.shutdown } as const;
 
 const actions: readonly PowerAction[] = [
   { kind: 'server.start', during: 'powering-on', ...on },
   { kind: 'server.reboot', during: 'rebooting', ...on },
   { kind: 'server.unpause', during: 'unpausing', ...on },
   { kind: 'server.resume', during: 'resuming', ...on },
-  {
-    kind: 'server.stop',
-    power: 'shutdown',
-    during: 'powering-off',
-    vmState: 'stopped',
-    powerState: PowerState.shutdown,
-  },
+  { kind: 'server.stop', during: 'powering-off', ...off },
   { kind: 'server.pause', power: 'paused', during: 'pausing', vmState: 'paused', powerState: PowerState.paused },
   {
     kind: 'server.suspend',
@@ -96,10 +91,13 @@ const clear: Step = async ({ cloud, task, ask }) => {
   return gone ? next('bind', { message: 'the old domain is gone' }) : wait(ASK_AGAIN);
 };
 
+/** A server that was off stays off: its new disk is booted when its owner starts it. */
+const rebuilt: Step = (context) => apply(context.task.params['was'] === 'stopped' ? off : on)(context);
+
 const serverRebuild: TaskKind = {
   kind: 'server.rebuild',
   first: 'clear',
-  steps: { clear, bind, prepare: prepare('apply', 'rebuilding'), apply: apply(on) },
+  steps: { clear, bind, prepare: prepare('apply', 'rebuilding'), apply: rebuilt },
   onDelete: 'server.delete',
   onFail: {
     write: (session, task, fault, cloud) =>
