@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { exec } from '@cumulet/common';
 import { LibvirtClient } from '@cumulet/libvirt';
-import { createServer, deleteServer, until, type BenchCloud, type Content } from './cloud';
+import { createServer, deleteServer, until, type RealCloud, type Content } from '../support/realCloud';
 import { figure, percentile, ratioInterval, timed, type Figure } from './figure';
 
 const INACTIVE = 2;
@@ -30,13 +30,13 @@ interface Step {
   readonly milliseconds: number;
 }
 
-async function timelineOf(cloud: BenchCloud, id: string): Promise<Step[]> {
+async function timelineOf(cloud: RealCloud, id: string): Promise<Step[]> {
   const { tasks } = await cloud.call<{ tasks: { steps: Step[] }[] }>('GET', `/cumulet/v1/servers/${id}/timeline`);
   return tasks[0]?.steps ?? [];
 }
 
 /** 30 of each, alternating in one run. */
-export async function benchBoot(cloud: BenchCloud, content: Content, count = 30): Promise<Figure[]> {
+export async function benchBoot(cloud: RealCloud, content: Content, count = 30): Promise<Figure[]> {
   const libvirt = await LibvirtClient.connect({ uri: 'qemu:///system' });
   const sample = await createServer(cloud, content, 'bench-sample');
   await until(cloud, sample, 'ACTIVE');

@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, copyFileSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { exec } from '@cumulet/common';
-import { uploadImage, type BenchCloud } from './cloud';
+import { uploadImage, type RealCloud } from '../support/realCloud';
 import { figure, percentile, timed, type Figure } from './figure';
 
 const MIB = 1 << 20;
 
-export async function benchImages(cloud: BenchCloud, mebibytes = 256): Promise<Figure[]> {
+export async function benchImages(cloud: RealCloud, mebibytes = 256): Promise<Figure[]> {
   const file = join(cloud.directory, 'upload.raw');
   const out = openSync(file, 'w');
   for (let at = 0; at < mebibytes; at++) writeSync(out, randomBytes(MIB));

@@ -1,42 +1,31 @@
 // npm run bench -- [--out FILE] [--image QCOW2] [--only boot,tokens,lists,images,memory]: measures, prints a table, writes JSON.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { exec, messageOf } from '@cumulet/common';
+import { messageOf } from '@cumulet/common';
 import { benchBoot } from './boot';
 import {
   createServer,
   deleteServer,
   makeContent,
   makeNetwork,
-  startBenchCloud,
+  startRealCloud,
   until,
-  type BenchCloud,
+  type RealCloud,
   type Content,
-} from './cloud';
+} from '../support/realCloud';
+import { tinyImage } from '../support/tinyImage';
 import { figure, table, type Figure } from './figure';
 import { benchImages } from './images';
 import { benchLists } from './lists';
 import { cpuPercent, memoryMb } from './memory';
 import { benchTokens } from './tokens';
 
-const root = resolve(__dirname, '../../..');
 const PARTS = ['lists', 'tokens', 'images', 'memory', 'boot'] as const;
 type Part = (typeof PARTS)[number];
 
-async function tinyImage(given: string | undefined): Promise<string> {
-  if (given !== undefined) return given;
-  const cache = join(root, '.tmp/tiny');
-  const file = join(cache, 'tiny.qcow2');
-  mkdirSync(cache, { recursive: true });
-  if (!existsSync(file))
-    await exec([join(root, 'images/tiny/build.sh'), file, join(cache, 'work')], { timeout: 600_000 });
-  return file;
-}
-
 /** Idle, then with 20 servers on 10 networks; the guests are powered on but have booted. */
-async function benchMemory(cloud: BenchCloud, content: Content): Promise<Figure[]> {
+async function benchMemory(cloud: RealCloud, content: Content): Promise<Figure[]> {
   await new Promise((next) => setTimeout(next, 5000));
   const idle = memoryMb(cloud);
   const networks = await Promise.all(
@@ -71,8 +60,8 @@ async function main(): Promise<number> {
   console.log(`load before: ${loadavg()[0]?.toFixed(2)}`);
   if (parts.includes('lists')) figures.push(...(await benchLists()));
   if (parts.some((part) => part !== 'lists')) {
-    const image = await tinyImage(values.image);
-    const cloud = await startBenchCloud();
+    const image = values.image ?? tinyImage();
+    const cloud = await startRealCloud();
     try {
       if (parts.includes('tokens')) figures.push(...(await benchTokens(cloud)));
       if (parts.includes('images')) figures.push(...(await benchImages(cloud)));

@@ -1,6 +1,6 @@
 // Memory of everything that is ours, helpers included, and CPU while nothing happens.
 import { readdirSync, readFileSync } from 'node:fs';
-import type { BenchCloud } from './cloud';
+import type { RealCloud } from '../support/realCloud';
 
 const read = (path: string): string => {
   try {
@@ -11,7 +11,7 @@ const read = (path: string): string => {
 };
 
 /** Our processes: the cloud, its children, and DHCP servers with files in its directory. Guests are the users'. */
-export function ourProcesses(cloud: BenchCloud): number[] {
+export function ourProcesses(cloud: RealCloud): number[] {
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
@@ -27,7 +27,7 @@ export function ourProcesses(cloud: BenchCloud): number[] {
 }
 
 /** Proportional set size of our processes in MB (10^6 bytes). */
-export function memoryMb(cloud: BenchCloud): number {
+export function memoryMb(cloud: RealCloud): number {
   const kib = ourProcesses(cloud).map((pid) =>
     Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0),
   );
@@ -36,7 +36,7 @@ export function memoryMb(cloud: BenchCloud): number {
 
 const TICKS_PER_SECOND = 100;
 
-function cpuSeconds(cloud: BenchCloud): number {
+function cpuSeconds(cloud: RealCloud): number {
   const ticks = ourProcesses(cloud).map((pid) => {
     const fields = read(`/proc/${pid}/stat`).split(') ')[1]?.split(' ') ?? [];
     return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
@@ -45,7 +45,7 @@ function cpuSeconds(cloud: BenchCloud): number {
 }
 
 /** Percent of one core over the time. */
-export async function cpuPercent(cloud: BenchCloud, seconds: number): Promise<number> {
+export async function cpuPercent(cloud: RealCloud, seconds: number): Promise<number> {
   const before = cpuSeconds(cloud);
   await new Promise((next) => setTimeout(next, seconds * 1000));
   return ((cpuSeconds(cloud) - before) / seconds) * 100;

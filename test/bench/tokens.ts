@@ -1,6 +1,6 @@
 // Tokens: issue against the bare password hash, validation per second with a revocation in the same run.
 import { randomBytes, scrypt } from 'node:crypto';
-import { passwordBody, type BenchCloud } from './cloud';
+import { passwordBody, type RealCloud } from '../support/realCloud';
 import { figure, percentile, timed, type Figure } from './figure';
 
 const COST = 2 ** 15;
@@ -8,12 +8,12 @@ const json = { 'content-type': 'application/json' };
 
 const hash = (): Promise<void> =>
   new Promise((done, fail) =>
-    scrypt('bench-password', randomBytes(16), 32, { N: COST, r: 8, p: 1, maxmem: 256 << 20 }, (error) =>
+    scrypt('real-password', randomBytes(16), 32, { N: COST, r: 8, p: 1, maxmem: 256 << 20 }, (error) =>
       error ? fail(error) : done(),
     ),
   );
 
-async function issue(cloud: BenchCloud): Promise<string> {
+async function issue(cloud: RealCloud): Promise<string> {
   const answer = await cloud.request('POST', '/identity/v3/auth/tokens', {
     body: JSON.stringify(passwordBody()),
     headers: json,
@@ -39,14 +39,14 @@ async function rate(concurrency: number, seconds: number, work: () => Promise<un
   return done / ((Date.now() - start) / 1000);
 }
 
-async function validate(cloud: BenchCloud, token: string): Promise<number> {
+async function validate(cloud: RealCloud, token: string): Promise<number> {
   const answer = await cloud.request('HEAD', '/identity/v3/auth/tokens', { headers: { 'x-subject-token': token } });
   await answer.arrayBuffer();
   return answer.status;
 }
 
 /** Milliseconds from the revocation's answer until validation says no. */
-async function revocation(cloud: BenchCloud): Promise<number> {
+async function revocation(cloud: RealCloud): Promise<number> {
   const token = await issue(cloud);
   const load = rate(4, 2, () => validate(cloud, cloud.token));
   await new Promise((next) => setTimeout(next, 300));
@@ -58,7 +58,7 @@ async function revocation(cloud: BenchCloud): Promise<number> {
   return took;
 }
 
-export async function benchTokens(cloud: BenchCloud): Promise<Figure[]> {
+export async function benchTokens(cloud: RealCloud): Promise<Figure[]> {
   const [hashes, issues]: number[][] = [[], []];
   for (let round = 0; round < 30; round++) {
     hashes?.push(await timed(hash));

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { root } from './checkout';
 
-const root = path.resolve(__dirname, '../..');
 const recipe = path.join(root, 'images/tiny');
 
 /** Where packages, the unpacked trees and the built images of the demo guest are kept between test runs. */

@@ -1,12 +1,13 @@
-// A cloud of its own for the benchmarks: the real standalone process with a fresh directory, spoken to over HTTP.
+// A cloud of its own for benchmarks and tests on real parts: the real standalone process with a fresh directory, spoken to over HTTP.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, createReadStream, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { root } from './checkout';
 
-export interface BenchCloud {
+export interface RealCloud {
   readonly url: string;
   readonly pid: number;
   readonly directory: string;
@@ -18,8 +19,7 @@ export interface BenchCloud {
   stop(): Promise<void>;
 }
 
-const root = resolve(__dirname, '../../..');
-const PASSWORD = 'bench-password';
+export const PASSWORD = 'real-password';
 
 const freePort = (): Promise<number> =>
   new Promise((done, fail) => {
@@ -51,8 +51,8 @@ async function ready(url: string, process_: ChildProcess): Promise<void> {
 }
 
 /** Starts the built standalone cloud. Only one can run on a machine. */
-export async function startBenchCloud(): Promise<BenchCloud> {
-  const directory = mkdtempSync(join(tmpdir(), 'cumulet-bench-'));
+export async function startRealCloud(): Promise<RealCloud> {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-real-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const config = join(directory, 'cumulet.yaml');
@@ -71,7 +71,7 @@ export async function startBenchCloud(): Promise<BenchCloud> {
   const main = join(root, 'standalone/dist/main.js');
   const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log] });
   await ready(url, child);
-  const cloud: BenchCloud = {
+  const cloud: RealCloud = {
     url,
     pid: child.pid ?? 0,
     directory,
@@ -115,7 +115,7 @@ export async function startBenchCloud(): Promise<BenchCloud> {
 }
 
 /** Uploads a file as an image and returns its id. */
-export async function uploadImage(cloud: BenchCloud, file: string, format: string, name: string): Promise<string> {
+export async function uploadImage(cloud: RealCloud, file: string, format: string, name: string): Promise<string> {
   const { id } = await cloud.call<{ id: string }>('POST', '/image/v2/images', {
     name,
     disk_format: format,
@@ -138,7 +138,7 @@ export interface Content {
 }
 
 /** An image, a flavor and a network to boot servers on; quotas without limit. */
-export async function makeContent(cloud: BenchCloud, imageFile: string): Promise<Content> {
+export async function makeContent(cloud: RealCloud, imageFile: string): Promise<Content> {
   const image = await uploadImage(cloud, imageFile, 'qcow2', 'tiny');
   const { flavor } = await cloud.call<{ flavor: { id: string } }>('POST', '/compute/v2.1/flavors', {
     flavor: { name: 'm1.nano', vcpus: 1, ram: 128, disk: 1 },
@@ -156,7 +156,7 @@ export async function makeContent(cloud: BenchCloud, imageFile: string): Promise
   return { image, flavor: flavor.id, network };
 }
 
-export async function makeNetwork(cloud: BenchCloud, name: string, cidr: string): Promise<string> {
+export async function makeNetwork(cloud: RealCloud, name: string, cidr: string): Promise<string> {
   const { network } = await cloud.call<{ network: { id: string } }>('POST', '/network/v2.0/networks', {
     network: { name },
   });
@@ -171,7 +171,7 @@ export interface ServerBody {
 }
 
 /** Asks for a server and returns its id. */
-export async function createServer(cloud: BenchCloud, content: Content, name: string): Promise<string> {
+export async function createServer(cloud: RealCloud, content: Content, name: string): Promise<string> {
   const { server } = await cloud.call<{ server: ServerBody }>('POST', '/compute/v2.1/servers', {
     server: { name, imageRef: content.image, flavorRef: content.flavor, networks: [{ uuid: content.network }] },
   });
@@ -179,7 +179,7 @@ export async function createServer(cloud: BenchCloud, content: Content, name: st
 }
 
 /** Asks every few milliseconds until the server has the status. @throws Error when it is in ERROR */
-export async function until(cloud: BenchCloud, id: string, status: string, pollMs = 5): Promise<void> {
+export async function until(cloud: RealCloud, id: string, status: string, pollMs = 5): Promise<void> {
   for (;;) {
     const { server } = await cloud.call<{ server: ServerBody }>('GET', `/compute/v2.1/servers/${id}`);
     if (server.status === status) return;
@@ -189,7 +189,7 @@ export async function until(cloud: BenchCloud, id: string, status: string, pollM
 }
 
 /** Deletes a server and waits until it is gone. */
-export async function deleteServer(cloud: BenchCloud, id: string): Promise<void> {
+export async function deleteServer(cloud: RealCloud, id: string): Promise<void> {
   await cloud.call('DELETE', `/compute/v2.1/servers/${id}`);
   for (;;) {
     const answer = await cloud.request('GET', `/compute/v2.1/servers/${id}`);

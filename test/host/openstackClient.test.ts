@@ -1,0 +1,239 @@
+// The whole cloud on real parts, used with the unmodified `openstack` command as a person would: one story, in order.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { root } from '../support/checkout';
+import { PASSWORD, startRealCloud, type RealCloud } from '../support/realCloud';
+import { tinyImage } from '../support/tinyImage';
+
+const run = promisify(execFile);
+const directory = mkdtempSync(join(tmpdir(), 'cumulet-client-'));
+const key = join(directory, 'key');
+let cloud: RealCloud;
+
+/** One command of the client; its standard output. @throws with what the client said when it fails */
+async function openstack(...words: string[]): Promise<string> {
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: directory,
+    OS_AUTH_URL: cloud.url,
+    OS_USERNAME: 'admin',
+    OS_PASSWORD: PASSWORD,
+    OS_PROJECT_NAME: 'admin',
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+    OS_IDENTITY_API_VERSION: '3',
+  };
+  const { stdout } = await run('openstack', words, { env, timeout: 180_000 });
+  return stdout.trim();
+}
+const value = (column: string, ...words: string[]): Promise<string> => openstack(...words, '-f', 'value', '-c', column);
+
+/** Tries until it works: a guest under emulation takes its time. */
+async function soon<T>(seconds: number, work: () => Promise<T>): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((next) => setTimeout(next, 1000));
+    }
+  }
+}
+
+const ssh = async (address: string, command: string): Promise<string> => {
+  const options = [
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+    'LogLevel=ERROR',
+    'ConnectTimeout=5',
+    'BatchMode=yes',
+  ];
+  const { stdout } = await run(
+    'ssh',
+    ['-i', key, ...options.flatMap((option) => ['-o', option]), `root@${address}`, command],
+    { timeout: 30_000 },
+  );
+  return stdout.trim();
+};
+const status = (name: string): Promise<string> => value('status', 'server', 'show', name);
+const findings = async (): Promise<string[]> =>
+  (await cloud.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit')).findings.map(
+    ({ message }) => message,
+  );
+
+beforeAll(async () => {
+  const image = tinyImage();
+  cloud = await startRealCloud();
+  await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+  await run('cp', [image, join(directory, 'tiny.qcow2')]);
+}, 300_000);
+
+afterAll(async () => {
+  await cloud?.stop();
+  rmSync(directory, { recursive: true, force: true });
+}, 120_000);
+
+jest.setTimeout(240_000);
+let address = '';
+
+test('token issue and catalog list', async () => {
+  expect(await value('id', 'token', 'issue')).toMatch(/^ey/);
+  const catalog = await openstack('catalog', 'list', '-f', 'value', '-c', 'Type');
+  expect(catalog.split('\n').sort()).toEqual(['compute', 'identity', 'image', 'network']);
+});
+
+test('project, user and role: create and grant', async () => {
+  await openstack('project', 'create', 'story');
+  await openstack('user', 'create', '--password', 'story-password', '--project', 'story', 'writer');
+  await openstack('role', 'create', 'teller');
+  await openstack('role', 'add', '--project', 'story', '--user', 'writer', 'teller');
+  expect(
+    await openstack(
+      'role',
+      'assignment',
+      'list',
+      '--names',
+      '--project',
+      'story',
+      '-f',
+      'value',
+      '-c',
+      'Role',
+      '-c',
+      'User',
+    ),
+  ).toBe('teller writer@Default');
+});
+
+test('an image comes back byte by byte as it went in', async () => {
+  const file = join(directory, 'tiny.qcow2');
+  await openstack('image', 'create', '--disk-format', 'qcow2', '--file', file, '--public', 'tiny');
+  await openstack('image', 'save', '--file', join(directory, 'saved'), 'tiny');
+  const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+  expect(digest(join(directory, 'saved'))).toBe(digest(file));
+});
+
+test('flavor, keypair, networks, router, security group rules', async () => {
+  await openstack('flavor', 'create', '--ram', '128', '--disk', '1', '--vcpus', '1', 'm1.nano');
+  await openstack('keypair', 'create', '--public-key', `${key}.pub`, 'default');
+  await openstack(
+    'network',
+    'create',
+    '--external',
+    '--provider-network-type',
+    'flat',
+    '--provider-physical-network',
+    'public',
+    'public',
+  );
+  const pool = 'start=172.24.4.10,end=172.24.4.200';
+  await openstack(
+    'subnet',
+    'create',
+    '--network',
+    'public',
+    '--subnet-range',
+    '172.24.4.0/24',
+    '--no-dhcp',
+    '--gateway',
+    '172.24.4.1',
+    '--allocation-pool',
+    pool,
+    'public',
+  );
+  await openstack('network', 'create', 'demo');
+  await openstack('subnet', 'create', '--network', 'demo', '--subnet-range', '10.0.0.0/24', 'demo');
+  await openstack('router', 'create', 'way');
+  await openstack('router', 'add', 'subnet', 'way', 'demo');
+  await openstack('router', 'set', '--external-gateway', 'public', 'way');
+  await openstack('security', 'group', 'create', 'open');
+  await openstack('security', 'group', 'rule', 'create', '--proto', 'icmp', 'open');
+  await openstack('security', 'group', 'rule', 'create', '--proto', 'tcp', '--dst-port', '22', 'open');
+});
+
+test('a server boots and answers ping and ssh on its floating IP', async () => {
+  await openstack(
+    'server',
+    'create',
+    '--image',
+    'tiny',
+    '--flavor',
+    'm1.nano',
+    '--network',
+    'demo',
+    '--security-group',
+    'open',
+    '--key-name',
+    'default',
+    '--wait',
+    'hello',
+  );
+  expect(await status('hello')).toBe('ACTIVE');
+  expect(await openstack('server', 'list', '-f', 'value', '-c', 'Name', '-c', 'Status')).toBe('hello ACTIVE');
+  address = await value('floating_ip_address', 'floating', 'ip', 'create', 'public');
+  await openstack('server', 'add', 'floating', 'ip', 'hello', address);
+  await soon(120, () => ssh(address, 'true'));
+  await run('ping', ['-c', '1', '-W', '3', address]);
+  expect(await ssh(address, 'hostname')).toBe('hello');
+  expect(await openstack('server', 'show', 'hello', '-f', 'value', '-c', 'addresses')).toContain(address);
+  expect(await openstack('console', 'log', 'show', 'hello')).toContain('TINY-READY');
+  expect(await findings()).toEqual([]);
+});
+
+test('stop and start', async () => {
+  await openstack('server', 'stop', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('SHUTOFF'));
+  await openstack('server', 'start', 'hello');
+  await soon(60, async () => expect(await status('hello')).toBe('ACTIVE'));
+  await soon(120, () => ssh(address, 'true'));
+});
+
+test('reboot, and the guest has booted anew', async () => {
+  const before = await ssh(address, 'cat /proc/sys/kernel/random/boot_id');
+  await openstack('server', 'reboot', '--hard', '--wait', 'hello');
+  const after = await soon(120, () => ssh(address, 'cat /proc/sys/kernel/random/boot_id'));
+  expect(after).not.toBe(before);
+});
+
+test('rebuild makes the disk anew', async () => {
+  await ssh(address, 'echo old > /root/mark; sync');
+  await openstack('server', 'rebuild', '--image', 'tiny', '--wait', 'hello');
+  await soon(120, () => ssh(address, 'true'));
+  await expect(ssh(address, 'cat /root/mark')).rejects.toThrow('No such file');
+});
+
+test('pause and unpause, suspend and resume', async () => {
+  await ssh(address, 'echo kept > /tmp/mark');
+  await openstack('server', 'pause', 'hello');
+  await soon(60, async () => expect(await status('hello')).toBe('PAUSED'));
+  await expect(ssh(address, 'true')).rejects.toThrow();
+  await openstack('server', 'unpause', 'hello');
+  await soon(60, async () => expect(await status('hello')).toBe('ACTIVE'));
+  await openstack('server', 'suspend', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('SUSPENDED'));
+  await openstack('server', 'resume', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('ACTIVE'));
+  expect(await soon(60, () => ssh(address, 'cat /tmp/mark'))).toBe('kept');
+});
+
+test('after the deletes nothing is left, says the audit and says an independent count', async () => {
+  await openstack('server', 'delete', '--wait', 'hello');
+  await openstack('floating', 'ip', 'delete', address);
+  await openstack('router', 'unset', '--external-gateway', 'way');
+  await openstack('router', 'remove', 'subnet', 'way', 'demo');
+  await openstack('router', 'delete', 'way');
+  await openstack('network', 'delete', 'demo', 'public');
+  await openstack('image', 'delete', 'tiny');
+  await soon(10, async () => expect(await findings()).toEqual([]));
+  const { stdout } = await run('python3', [
+    join(root, 'test/independent/orphans.py'),
+    '--data',
+    join(cloud.directory, 'data'),
+  ]);
+  expect(stdout.trim()).toBe('0 orphans');
+});
