@@ -30,6 +30,7 @@ spare_cgroups() {
 
 # leave_libvirt: ends the daemons that we started ourselves, and undoes spare_cgroups.
 leave_libvirt() {
+  if [ -e "$run_dir/opened_kvm" ]; then chown root:root /dev/kvm && chmod 600 /dev/kvm; fi
   if [ -e "$run_dir/started_libvirt" ]; then
     for daemon in libvirtd virtlogd; do
       if pid=$(cat "/run/$daemon.pid" 2> /dev/null); then kill "$pid" 2> /dev/null || :; fi
@@ -38,8 +39,19 @@ leave_libvirt() {
   if grep -qsF "$QEMU_MARK" "$qemu_conf"; then sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"; fi
 }
 
+# open_kvm: gives /dev/kvm to the group kvm, as udev does where it runs. While QEMU can't open a device that is there, libvirt
+# examines QEMU anew at every start of a server, which takes seconds each time.
+open_kvm() {
+  if [ ! -c /dev/kvm ] || ! getent group kvm > /dev/null; then return 0; fi
+  if [ "$(stat -c %G:%a /dev/kvm)" != root:600 ]; then return 0; fi
+  mkdir -p "$run_dir"
+  : > "$run_dir/opened_kvm"
+  if ! { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; }; then warn "/dev/kvm is root's alone and can't be given to the group kvm: servers start slowly"; fi
+}
+
 # start_libvirt: by systemd where that runs the machine, else the daemons themselves.
 start_libvirt() {
+  open_kvm
   if libvirt_answers; then return 0; fi
   progress "starting libvirt"
   if [ -d /run/systemd/system ]; then
