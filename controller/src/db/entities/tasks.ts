@@ -15,7 +15,7 @@ import {
   type Table,
 } from '../columns';
 
-/** A running or finished operation; see DESIGN.md section 5. `active` is 1 while it runs and null afterwards. */
+/** A running or finished operation; see docs/architecture.md. `active` is 1 while it runs and null afterwards. */
 export const tasks = table(
   'task',
   {
