@@ -1,8 +1,16 @@
 // Two projects: `unit` runs anywhere and in parallel; `host` needs root and the real parts and runs one file at a time.
 const common = {
   rootDir: __dirname,
-  transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }] },
-  moduleNameMapper: { '^@cumulet/(common|libvirt|controller|compute-agent|network-agent|storage-agent|standalone|cli)$': '<rootDir>/$1/src/index.ts' },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
+  },
+  moduleNameMapper: {
+    '^@cumulet/(common|libvirt|controller|compute-agent|network-agent|storage-agent|standalone|cli)$':
+      '<rootDir>/$1/src/index.ts',
+  },
   modulePathIgnorePatterns: ['/dist/'],
   haste: { forceNodeFilesystemAPI: true },
 };
@@ -12,6 +20,10 @@ module.exports = {
     { ...common, displayName: 'host', testMatch: ['<rootDir>/test/host/**/*.test.ts'] },
   ],
   testTimeout: 20000,
-  collectCoverageFrom: ['{common,libvirt,controller,compute-agent,network-agent,storage-agent,standalone,cli}/src/**/*.ts', '!**/index.ts', '!**/main.ts'],
+  collectCoverageFrom: [
+    '{common,libvirt,controller,compute-agent,network-agent,storage-agent,standalone,cli}/src/**/*.ts',
+    '!**/index.ts',
+    '!**/main.ts',
+  ],
   coverageProvider: 'v8',
 };

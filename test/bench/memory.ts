@@ -11,7 +11,7 @@ const read = (path: string): string => {
 };
 
 /** Our processes: the cloud, its children, and DHCP servers with files in its directory. Guests are the users'. */
-export function ourProcesses(cloud: RealCloud): number[] {
+function ourProcesses(cloud: RealCloud): number[] {
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);

@@ -1,7 +1,7 @@
 // A cloud with a simulated host, its demo content, and an engine that can be killed and started again.
-import { createMemoryBus, type AgentRole, type Bus, type Mischief } from '@cumulet/common';
+import { createMemoryBus, type Bus, type Mischief } from '@cumulet/common';
 import { createEngine, taskKinds, type Engine, type EngineObserver } from '@cumulet/controller';
-import { agents, hosts, tasks } from '../../controller/src/db/entities/tasks';
+import { tasks } from '../../controller/src/db/entities/tasks';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
@@ -115,14 +115,3 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
   };
   return world;
 }
-
-/** Makes the agents of a host look silent for long. */
-export async function silence(world: CloudWithHost, role: AgentRole): Promise<void> {
-  await world.test.cloud.db.write((session) => session.update(agents, { role }, { heard_at: 0 }));
-}
-
-/** A host's claimed room, for assertions. */
-export const usedOf = async (world: CloudWithHost) =>
-  (await world.test.cloud.db.read((session) => session.find(hosts))).map(
-    ({ used_vcpus, used_memory_mib, used_disk_gib }) => ({ used_vcpus, used_memory_mib, used_disk_gib }),
-  );

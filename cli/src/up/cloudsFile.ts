@@ -85,7 +85,7 @@ export function mergeClouds(
 }
 
 /** Where the user's clouds are: clouds.yaml unless only clouds.yml is there. */
-export function cloudsPath(home: string): string {
+function cloudsPath(home: string): string {
   const directory = path.join(home, '.config/openstack');
   const other = path.join(directory, 'clouds.yml');
   const usual = path.join(directory, 'clouds.yaml');

@@ -23,7 +23,7 @@ export async function pingable(address: string, seconds: number): Promise<void> 
 }
 
 /** The options that keep the host keys of servers, whose addresses are used again and again, out of known_hosts. */
-export const SSH_OPTIONS = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
+const SSH_OPTIONS = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
 
 /** The line to log in with. */
 export function sshLine(address: string, key: SshKey): string {

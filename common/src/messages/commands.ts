@@ -27,9 +27,6 @@ export type DiskRemove = Static<typeof DiskRemove>;
 export const PortsEnsure = Type.Object({ port_ids: Type.Array(Id), sequence: Type.Integer() });
 export type PortsEnsure = Static<typeof PortsEnsure>;
 
-export const PortsRemove = PortsEnsure;
-export type PortsRemove = Static<typeof PortsRemove>;
-
 export const PowerTarget = Type.Union([
   Type.Literal('running'),
   Type.Literal('shutdown'),
@@ -75,7 +72,7 @@ export const commandBodies = {
   'disk.ensure': DiskEnsure,
   'disk.remove': DiskRemove,
   'ports.ensure': PortsEnsure,
-  'ports.remove': PortsRemove,
+  'ports.remove': PortsEnsure,
   'server.ensure': ServerEnsure,
   'server.remove': ServerRemove,
 } as const;

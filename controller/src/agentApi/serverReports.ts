@@ -6,7 +6,7 @@ import { PowerState, servers, type Server, type VmState } from '../db/entities/c
 import { tasks } from '../db/entities/tasks';
 
 /** What a report makes of a server that no operation is working on; undefined when nothing changed. */
-export function afterReport(
+function afterReport(
   server: Pick<Server, 'vm_state' | 'power_state'>,
   power: ObservedServer['power'],
 ): { vm_state: VmState; power_state: number } | undefined {

@@ -7,7 +7,7 @@ import { ApiError, InvalidError, TooLargeError } from '../errors';
 export const DEFAULT_BODY_LIMIT = 114_688;
 
 /** All bytes of a request. @throws TooLargeError as soon as there are too many; the rest is not read. */
-export async function readBytes(stream: IncomingMessage, limit: number): Promise<Buffer> {
+async function readBytes(stream: IncomingMessage, limit: number): Promise<Buffer> {
   const declared = Number(stream.headers['content-length'] ?? 0);
   if (declared > limit)
     throw new TooLargeError(`The request body has ${declared} bytes; at most ${limit} are allowed.`);

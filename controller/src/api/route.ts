@@ -1,5 +1,5 @@
 // The shape of an API: a service is a table of routes, and a route says everything about itself.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Cloud } from '../cloud';
 import type { Caller } from '../services/caller';
@@ -91,5 +91,3 @@ export interface ApiService {
   /** Largest JSON body in bytes. */
   readonly bodyLimit?: number;
 }
-
-export type { IncomingMessage, ServerResponse };

@@ -157,7 +157,6 @@ export const allocations = table(
   },
   { primary: ['server_id', 'host'], indices: [['host']] },
 );
-export type Allocation = Row<typeof allocations>;
 
 /** Something left on a host that could not be reached when its resource was deleted. */
 export const residues = table(
@@ -173,7 +172,6 @@ export const residues = table(
   },
   { indices: [['host']] },
 );
-export type Residue = Row<typeof residues>;
 
 /** The change feed of network agents: which object changed. Later rows have larger numbers. */
 export const changes = table(
