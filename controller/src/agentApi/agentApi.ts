@@ -1,7 +1,7 @@
 // What agents ask of the controller. Standalone calls it directly; the mTLS listener will route to the same functions.
 import { CumuletError, newId, type AgentApi, type Registered, type Registration } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { IsNull, type WriteSession } from '../db';
+import { IsNull, LessThan, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
 import { agents, hosts, residues, type Host } from '../db/entities/tasks';
 import { answerMetadata } from '../services/compute/metadata';
@@ -9,7 +9,11 @@ import { openImageBytes } from '../services/image/store';
 import { networkChanges } from '../services/network/networkChanges';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
+import { startAgain, wasRestarted } from './hostRestart';
 import { reportServers } from './serverReports';
+
+/** How long a host may keep what it could not remove before it is told to register, and so to clean up, again. */
+const RESIDUE_PATIENCE_MS = 30_000;
 
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 
@@ -62,6 +66,7 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     const seen = { session: number, started_at: now, heard_at: now, inventory };
     if (agent) await session.update(agents, { host, role }, seen);
     else await session.insert(agents, { id: newId(), host, role, ...seen });
+    if (role === 'compute' && agent && wasRestarted(agent.inventory, inventory)) await startAgain(session, cloud, host);
     const here = role === 'network' ? [] : await session.find(servers, { where: { host, deleted_at: IsNull() } });
     // What is not expected any more is removed by the agent before it takes commands: its residue is settled with that.
     await session.delete(residues, { host, resource_type: role });
@@ -72,15 +77,16 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
 export function createAgentApi(cloud: Cloud): AgentApi {
   return {
     register: (registration) => register(cloud, registration),
-    async heartbeat(host, role, number) {
-      const heard = await cloud.db.write((session) =>
-        session.update(agents, { host, role, session: number }, { heard_at: cloud.clock.now() }),
-      );
-      if (heard !== 1)
-        throw new CumuletError(
-          'stale_session',
-          `the ${role} agent of ${host} has registered anew; session ${number} is over`,
-        );
+    async heartbeat(host, role, session) {
+      const now = cloud.clock.now();
+      const heard = await cloud.db.write((write) => write.update(agents, { host, role, session }, { heard_at: now }));
+      const stale = (why: string): CumuletError =>
+        new CumuletError('stale_session', `the ${role} agent of ${host} must register again: ${why}`);
+      if (heard !== 1) throw stale(`session ${session} is over`);
+      // An agent that lives but could not remove something (its hypervisor was down) tries anew as it registers.
+      const old = { host, resource_type: role, created_at: LessThan(now - RESIDUE_PATIENCE_MS) };
+      const left = await cloud.db.read((read) => read.findOne(residues, old));
+      if (left) throw stale('something that was deleted is still on its host');
     },
     async networkChanges(host, since) {
       // A full compare is also when routers that found no living host are looked at again.

@@ -1,0 +1,35 @@
+// After a host was restarted its servers run again, except those that had been stopped.
+import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
+import { servers } from '../../controller/src/db/entities/compute';
+
+let cloud: CloudWithHost;
+afterEach(() => cloud.stop());
+
+const serverOf = (id: string) => cloud.test.cloud.db.read((session) => session.findOne(servers, { id }));
+const register = (bootId: string) =>
+  cloud.test.controller.agentApi.register({
+    host: 'node-1',
+    role: 'compute',
+    inventory: { vcpus: 8, memory_mib: 8192, boot_id: bootId },
+  });
+
+test('a restarted host starts what ran on it, and only that', async () => {
+  cloud = await startCloudWithHost();
+  await cloud.startEngine();
+  const running = await cloud.boot('running');
+  const stopped = await cloud.boot('stopped');
+  await cloud.settled();
+  const stop = await cloud.test.call('POST', `/compute/v2.1/servers/${stopped}/action`, {
+    token: 'admin',
+    body: { 'os-stop': null },
+  });
+  expect(stop.status).toBe(202);
+  await cloud.settled();
+  await register('first boot');
+  expect((await serverOf(running))?.task_state).toBeNull();
+  await register('first boot');
+  expect((await serverOf(running))?.task_state).toBeNull();
+  await register('second boot');
+  expect(await serverOf(running)).toMatchObject({ vm_state: 'active', task_state: 'powering-on' });
+  expect(await serverOf(stopped)).toMatchObject({ vm_state: 'stopped', task_state: null });
+});
