@@ -1,0 +1,106 @@
+// The command line: which command is meant, its options and arguments, and what is wrong with them.
+import { parseArgs } from 'node:util';
+import { SETTINGS, type Setting } from './cloudsConfig';
+import { inputOf, text, type Command, type Input, type Options } from './command';
+import { CliError } from './errors';
+import { FORMATS } from './format';
+import { didYouMean } from './suggest';
+
+export const settingOption = (name: Setting): string => `os-${name.replaceAll('_', '-')}`;
+
+/** Options of every command. */
+export const COMMON: Options = {
+  format: text(`form of the answer: ${FORMATS.join(', ')}`, 'FORMAT', { short: 'f' }),
+  column: text('only this column; may be repeated', 'COLUMN', { short: 'c', multiple: true }),
+  'os-cloud': text('cloud of clouds.yaml (OS_CLOUD)', 'CLOUD'),
+  help: { type: 'boolean', short: 'h', help: 'show this help' },
+};
+
+const CLOUD: Options = Object.fromEntries(
+  (Object.keys(SETTINGS) as Setting[]).map((name) => [settingOption(name), text(SETTINGS[name], 'VALUE')]),
+);
+
+/** The options a command takes, those of every command included. */
+export const optionsOf = (command: Command | undefined): Options => ({ ...CLOUD, ...COMMON, ...command?.options });
+
+interface Words {
+  readonly command: Command | undefined;
+  /** The words that are no options, up to an option after the first word. */
+  readonly words: readonly string[];
+  /** Everything but the words of the command. */
+  readonly rest: readonly string[];
+}
+
+const takesValue = (token: string): boolean =>
+  Object.entries(optionsOf(undefined)).some(
+    ([name, { type, short }]) => type === 'string' && (token === `--${name}` || (short && token === `-${short}`)),
+  );
+
+/** Splits the line into the command and the rest. */
+export function findCommand(argv: readonly string[], commands: readonly Command[]): Words {
+  let start = 0;
+  while (argv[start]?.startsWith('-')) start += takesValue(argv[start] ?? '') ? 2 : 1;
+  const tail = argv.slice(start);
+  const end = tail.findIndex((token) => token.startsWith('-'));
+  const words = end < 0 ? tail : tail.slice(0, end);
+  for (let length = words.length; length > 0; length--) {
+    const name = words.slice(0, length).join(' ');
+    const command = commands.find((each) => each.name === name);
+    if (command) return { command, words, rest: [...argv.slice(0, start), ...tail.slice(length)] };
+  }
+  return { command: undefined, words, rest: [...argv.slice(0, start), ...tail.slice(words.length)] };
+}
+
+/** The sentence for words that are no command. */
+export function unknownCommand(words: readonly string[], commands: readonly Command[]): string {
+  const names = commands.map(({ name }) => name);
+  const below = names.filter((name) => name.startsWith(`${words.join(' ')} `));
+  if (below.length > 0) return `"${words.join(' ')}" is not complete; there are:\n  ${below.join('\n  ')}`;
+  // Arguments may follow the misspelled words, so that every length is compared.
+  const candidates = new Set<string>();
+  for (let length = words.length; length > 0 && candidates.size === 0; length--) {
+    const same = names.filter((name) => name.split(' ').length === length);
+    const hint = didYouMean(words.slice(0, length).join(' '), same);
+    if (hint !== '') return `"${words.slice(0, length).join(' ')}" is not a command${hint}`;
+  }
+  const nouns = didYouMean(words[0] ?? '', new Set(names.map((name) => name.split(' ')[0] ?? '')));
+  return `"${words.join(' ')}" is not a command${nouns || '; cumulet --help lists them all'}`;
+}
+
+function checkArguments(command: Command, input: Input, values: Readonly<Record<string, unknown>>): void {
+  const wanted = command.args ?? [];
+  const required = wanted.filter((name) => !name.startsWith('['));
+  const missing = required[input.args.length];
+  const see = `see cumulet ${command.name} --help`;
+  if (missing !== undefined) throw new CliError(`${command.name} needs ${missing.replace('...', '').toUpperCase()}; ${see}`, 2);
+  if (input.args.length > wanted.length && !wanted.at(-1)?.includes('...'))
+    throw new CliError(`${command.name} does not take "${input.args[wanted.length] ?? ''}"; ${see}`, 2);
+  for (const [name, option] of Object.entries(command.options ?? {}))
+    if (option.required && values[name] === undefined)
+      throw new CliError(`${command.name} needs --${name} ${option.value ?? ''}; ${see}`, 2);
+}
+
+/** Options and arguments of a command; all of them are checked unless help is asked for.
+ * @throws CliError with status 2 that says what is wrong */
+export function parse(command: Command | undefined, rest: readonly string[]): Input {
+  const options = optionsOf(command);
+  const known = Object.fromEntries(
+    Object.entries(options).map(([name, { type, multiple, short }]) => [
+      name,
+      { type, multiple: multiple ?? false, ...(short ? { short } : {}) },
+    ]),
+  );
+  try {
+    const { values, positionals } = parseArgs({ args: [...rest], options: known, allowPositionals: true });
+    const input = inputOf(positionals, values);
+    if (command && !input.flag('help')) checkArguments(command, input, values);
+    return input;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const unknown = /Unknown option '(-[^']*)'/.exec(error.message)?.[1];
+    if (unknown === undefined) throw new CliError(error.message.split('\n')[0] ?? error.message, 2);
+    const names = Object.keys(options).map((name) => `--${name}`);
+    const where = command ? `cumulet ${command.name}` : 'cumulet';
+    throw new CliError(`${where} has no option ${unknown}${didYouMean(unknown, names) || `; see ${where} --help`}`, 2);
+  }
+}

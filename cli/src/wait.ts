@@ -1,0 +1,55 @@
+// Waiting for servers, with a line of progress on a terminal.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context, Row } from './command';
+import { CliError, HttpError } from './errors';
+
+const POLL_MS = 250;
+
+async function now({ api }: Context, id: string): Promise<Row> {
+  return (await api.json('compute', 'GET', `/servers/${id}`))['server'] as Row;
+}
+
+function show(context: Context, row: Row): void {
+  const task = row['OS-EXT-STS:task_state'];
+  context.progress(`${String(row['name'])}: ${String(row['status'])}${typeof task === 'string' ? ` (${task})` : ''}`);
+}
+
+/** Waits until the server has settled in one of the states.
+ * @returns the server @throws CliError with the fault when it ends in ERROR */
+export async function waitForServer(context: Context, id: string, ...states: string[]): Promise<Row> {
+  try {
+    for (;;) {
+      const row = await now(context, id);
+      show(context, row);
+      const settled = row['OS-EXT-STS:task_state'] === null;
+      if (settled && states.includes(String(row['status']))) return row;
+      if (row['status'] === 'ERROR') {
+        const fault = (row['fault'] as Row | undefined)?.['message'];
+        const name = String(row['name']);
+        throw new CliError(
+          `server "${name}" went into ERROR: ${String(fault ?? 'no cause is known')} (see: cumulet server why ${name})`,
+        );
+      }
+      await sleep(POLL_MS);
+    }
+  } finally {
+    context.progress('');
+  }
+}
+
+/** Waits until the server is gone. @throws CliError when it went into ERROR instead */
+export async function waitUntilGone(context: Context, id: string, name: string): Promise<void> {
+  try {
+    for (;;) {
+      const row = await now(context, id);
+      show(context, row);
+      if (row['status'] === 'ERROR' && row['OS-EXT-STS:task_state'] === null)
+        throw new CliError(`server "${name}" could not be deleted (see: cumulet server why ${name})`);
+      await sleep(POLL_MS);
+    }
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.status !== 404) throw error;
+  } finally {
+    context.progress('');
+  }
+}
