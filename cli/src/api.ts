@@ -41,7 +41,12 @@ export interface Api {
   list(service: Service, path: string, key: string, query?: Query): Promise<Row[]>;
 }
 
-async function exchange(method: string, url: string, headers: Record<string, string>, body: unknown): Promise<Response> {
+async function exchange(
+  method: string,
+  url: string,
+  headers: Record<string, string>,
+  body: unknown,
+): Promise<Response> {
   const raw = body instanceof ReadableStream;
   const options: RequestInit = { method, headers: { Accept: 'application/json', ...headers } };
   if (body !== undefined) {
@@ -71,8 +76,10 @@ export function tokenRequest(settings: Settings): object {
     ? { id: settings.user_id }
     : { name: settings.username, domain: domainOf(settings.user_domain_id, settings.user_domain_name) };
   if (settings.token === undefined) {
-    if (!settings.user_id && !settings.username) throw new CliError('no user is named: set OS_USERNAME or username in clouds.yaml');
-    if (settings.password === undefined) throw new CliError('there is no password: set OS_PASSWORD or password in clouds.yaml');
+    if (!settings.user_id && !settings.username)
+      throw new CliError('no user is named: set OS_USERNAME or username in clouds.yaml');
+    if (settings.password === undefined)
+      throw new CliError('there is no password: set OS_PASSWORD or password in clouds.yaml');
   }
   const identity =
     settings.token === undefined
@@ -95,7 +102,9 @@ async function signIn(identity: string, settings: Settings): Promise<Token> {
     return { ...token, catalog: token.catalog ?? [], id: answer.headers.get('x-subject-token') ?? '' };
   } catch (error) {
     if (error instanceof HttpError && error.status === 401)
-      throw new CliError(`${identity} refused ${settings.username ?? settings.user_id ?? 'the token'}: ${error.message}`);
+      throw new CliError(
+        `${identity} refused ${settings.username ?? settings.user_id ?? 'the token'}: ${error.message}`,
+      );
     throw error;
   }
 }
@@ -112,11 +121,10 @@ export function createApi(settings: Settings): Api {
     const kind = settings.interface?.replace(/URL$/, '') ?? 'public';
     const url = (await token()).catalog
       .find(({ type }) => type === service)
-      ?.endpoints.find(
-        (each) => each.interface === kind && (settings.region_name ?? each.region) === each.region,
-      )
+      ?.endpoints.find((each) => each.interface === kind && (settings.region_name ?? each.region) === each.region)
       ?.url.replace(/\/$/, '');
-    if (url === undefined) throw new CliError(`the catalog of ${identity} has no ${kind} endpoint of the ${service} service`);
+    if (url === undefined)
+      throw new CliError(`the catalog of ${identity} has no ${kind} endpoint of the ${service} service`);
     return /\/v\d[\d.]*$/.test(url) ? url : url + VERSION[service];
   };
   const api: Api = {

@@ -101,7 +101,12 @@ async function fromFile(name: string | undefined, files: readonly string[]): Pro
 }
 
 /** The settings in force. @throws CliError in words when no cloud is named, or the named one is not there */
-export async function settings(options: Settings, cloud: string | undefined, env: NodeJS.ProcessEnv, directory: string): Promise<Settings> {
+export async function settings(
+  options: Settings,
+  cloud: string | undefined,
+  env: NodeJS.ProcessEnv,
+  directory: string,
+): Promise<Settings> {
   const fromEnv: Partial<Record<Setting, string>> = {};
   for (const name of Object.keys(SETTINGS) as Setting[]) {
     const value = env[`OS_${name.toUpperCase()}`];
@@ -109,7 +114,8 @@ export async function settings(options: Settings, cloud: string | undefined, env
   }
   const name = cloud ?? (env['OS_CLOUD'] || undefined);
   const direct = over(fromEnv, options);
-  const base = name === undefined && direct.auth_url !== undefined ? {} : await fromFile(name, cloudsFiles(env, directory));
+  const base =
+    name === undefined && direct.auth_url !== undefined ? {} : await fromFile(name, cloudsFiles(env, directory));
   const found = over(over(base, fromEnv), options);
   if (found.auth_url === undefined)
     throw new CliError('no cloud is named: give --os-cloud, set OS_CLOUD or OS_AUTH_URL, or write a clouds.yaml');

@@ -47,7 +47,7 @@ export interface Context {
   readonly api: Api;
   readonly input: Input;
   /** One line that replaces itself on a terminal; nothing elsewhere. An empty text removes it. */
-  progress(text: string): void;
+  readonly progress: (text: string) => void;
 }
 
 export interface Command {

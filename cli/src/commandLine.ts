@@ -72,7 +72,8 @@ function checkArguments(command: Command, input: Input, values: Readonly<Record<
   const required = wanted.filter((name) => !name.startsWith('['));
   const missing = required[input.args.length];
   const see = `see cumulet ${command.name} --help`;
-  if (missing !== undefined) throw new CliError(`${command.name} needs ${missing.replace('...', '').toUpperCase()}; ${see}`, 2);
+  if (missing !== undefined)
+    throw new CliError(`${command.name} needs ${missing.replace('...', '').toUpperCase()}; ${see}`, 2);
   if (input.args.length > wanted.length && !wanted.at(-1)?.includes('...'))
     throw new CliError(`${command.name} does not take "${input.args[wanted.length] ?? ''}"; ${see}`, 2);
   for (const [name, option] of Object.entries(command.options ?? {}))

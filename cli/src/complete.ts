@@ -39,6 +39,12 @@ export function completion(shell: string, commands: readonly Command[]): string 
     '}',
     'complete -o default -F _cumulet cumulet',
   ];
-  const zsh = ['_cumulet() {', ...walk('"${(@)words[2,CURRENT-1]}"'), '  compadd -- ${=best}', '}', 'compdef _cumulet cumulet'];
+  const zsh = [
+    '_cumulet() {',
+    ...walk('"${(@)words[2,CURRENT-1]}"'),
+    '  compadd -- ${=best}',
+    '}',
+    'compdef _cumulet cumulet',
+  ];
   return [...(shell === 'zsh' ? ['#compdef cumulet'] : []), ...lookup, ...(shell === 'bash' ? bash : zsh)].join('\n');
 }

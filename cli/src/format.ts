@@ -27,7 +27,6 @@ export function cell(value: unknown): string {
             ? 'True'
             : 'False'
           : JSON.stringify(value);
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
     char === '\n' || char === '\t' ? ' ' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );

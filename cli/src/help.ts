@@ -14,7 +14,9 @@ function lines(options: Options): string[] {
 
 /** The help of one command, with an example. */
 export function commandHelp(command: Command): string {
-  const args = (command.args ?? []).map((name) => (name.startsWith('[') ? name : `<${name.replace('...', '')}>${name.endsWith('...') ? '...' : ''}`));
+  const args = (command.args ?? []).map((name) =>
+    name.startsWith('[') ? name : `<${name.replace('...', '')}>${name.endsWith('...') ? '...' : ''}`,
+  );
   return [
     `usage: ${['cumulet', command.name, '[options]', ...args].join(' ')}`,
     '',

@@ -30,7 +30,10 @@ function formatOf(input: Input): Format {
   const wished = input.text('format') ?? 'table';
   const format = FORMATS.find((each) => each === wished);
   if (format === undefined)
-    throw new CliError(`there is no format "${wished}"${didYouMean(wished, FORMATS) || ` (there are ${FORMATS.join(', ')})`}`, 2);
+    throw new CliError(
+      `there is no format "${wished}"${didYouMean(wished, FORMATS) || ` (there are ${FORMATS.join(', ')})`}`,
+      2,
+    );
   return format;
 }
 
@@ -41,8 +44,7 @@ async function run(command: Command, input: Input): Promise<number> {
       .map((name) => [name, input.text(settingOption(name))] as const)
       .filter(([, value]) => value !== undefined),
   ) as Partial<Record<Setting, string>>;
-  const found =
-    command === complete ? {} : await settings(options, input.text('os-cloud'), process.env, process.cwd());
+  const found = command === complete ? {} : await settings(options, input.text('os-cloud'), process.env, process.cwd());
   const result = await command.run({ api: createApi(found), input, progress });
   if (result) {
     const text = await render(result, format, input.all('column'), colour(process.stdout));

@@ -52,12 +52,19 @@ export async function find(api: Api, resource: Resource, wanted: string): Promis
   const same = listed.filter((row) => nameOf(resource, row) === wanted);
   const [first] = same;
   if (same.length > 1)
-    throw new CliError(`${same.length} of kind ${noun} are called "${wanted}"; give an id: ${same.map(idOf).join(', ')}`);
+    throw new CliError(
+      `${same.length} of kind ${noun} are called "${wanted}"; give an id: ${same.map(idOf).join(', ')}`,
+    );
   if (first) return first;
   const other = direct ? undefined : await byId(api, resource, wanted);
   if (other) return other;
   const all = await api.list(service, path, keys, resource.query ?? {});
-  throw new CliError(`no ${noun} is called "${wanted}"${didYouMean(wanted, all.map((row) => nameOf(resource, row)))}`);
+  throw new CliError(
+    `no ${noun} is called "${wanted}"${didYouMean(
+      wanted,
+      all.map((row) => nameOf(resource, row)),
+    )}`,
+  );
 }
 
 /** The id of a name or id. @throws CliError as find */
@@ -67,12 +74,18 @@ export async function idFor(api: Api, resource: Resource, wanted: string): Promi
 
 interface ListOptions {
   readonly options?: Options;
-  readonly query?: (context: Context) => Promise<Record<string, string | undefined>> | Record<string, string | undefined>;
+  readonly query?: (
+    context: Context,
+  ) => Promise<Record<string, string | undefined>> | Record<string, string | undefined>;
   readonly path?: string;
 }
 
 /** `NOUN list`. */
-export function listCommand(resource: Resource, columns: readonly (Column | [string, string])[], more: ListOptions = {}): Command {
+export function listCommand(
+  resource: Resource,
+  columns: readonly (Column | [string, string])[],
+  more: ListOptions = {},
+): Command {
   const shown = columns.map((each) => (Array.isArray(each) ? column(each[0], each[1]) : each));
   return {
     name: `${resource.noun} list`,

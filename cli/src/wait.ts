@@ -27,7 +27,7 @@ export async function waitForServer(context: Context, id: string, ...states: str
         const fault = (row['fault'] as Row | undefined)?.['message'];
         const name = String(row['name']);
         throw new CliError(
-          `server "${name}" went into ERROR: ${String(fault ?? 'no cause is known')} (see: cumulet server why ${name})`,
+          `server "${name}" went into ERROR: ${typeof fault === 'string' ? fault : 'no cause is known'} (see: cumulet server why ${name})`,
         );
       }
       await sleep(POLL_MS);

@@ -85,7 +85,10 @@ describe('a server', () => {
     expect(row.Networks).toMatch(/^demo=10\.0\.0\.\d+$/);
     const steps = await json('server', 'why', 'hello');
     expect(steps.length).toBeGreaterThan(2);
-    expect(steps[0]).toMatchObject({ Task: expect.stringContaining('server'), 'Request ID': expect.stringMatching(/^req-/) });
+    expect(steps[0]).toMatchObject({
+      Task: expect.stringContaining('server'),
+      'Request ID': expect.stringMatching(/^req-/),
+    });
     expect((await cumulet(['console', 'log', 'show', 'hello'])).out).toBe('simulated\n');
     expect((await cumulet(['server', 'stop', '--wait', 'hello'])).exit).toBe(0);
     expect((await cumulet(['server', 'show', 'hello', '-f', 'value', '-c', 'status'])).out).toBe('SHUTOFF\n');
@@ -109,7 +112,12 @@ describe('a failure', () => {
     ['a misspelled option', ['server', 'list', '--all-project'], 2, 'did you mean "--all-projects"'],
     ['a lacking argument', ['server', 'show'], 2, 'server show needs SERVER'],
     ['a lacking option', ['server', 'create', 'x'], 2, 'server create needs --image IMAGE'],
-    ['a misspelled name', ['server', 'create', '--image', 'tini', '--flavor', 'm1.tiny', 'x'], 1, 'no image is called "tini": did you mean "tiny"?'],
+    [
+      'a misspelled name',
+      ['server', 'create', '--image', 'tini', '--flavor', 'm1.tiny', 'x'],
+      1,
+      'no image is called "tini": did you mean "tiny"?',
+    ],
     ['an unknown column', ['server', 'list', '-c', 'Nam'], 2, 'there is no column "Nam": did you mean "Name"?'],
     ['an unknown cloud', ['server', 'list', '--os-cloud', 'tset'], 1, 'has no cloud "tset": did you mean "test"?'],
     ['a wrong password', ['server', 'list', '--os-cloud', 'wrong'], 1, '(HTTP 401) (Request-ID: req-'],

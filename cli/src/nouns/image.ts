@@ -2,7 +2,6 @@
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream as NodeStream } from 'node:stream/web';
 import { flag, text, type Command } from '../command';
 import { CliError } from '../errors';
 import { create, deleteCommand, find, given, idFor, listCommand, showCommand } from '../resource';
@@ -79,7 +78,7 @@ const save: Command = {
     // The name stands for the whole image only: it appears when everything has come.
     const beside = `${file}.${process.pid}`;
     try {
-      await pipeline(Readable.fromWeb(answer.body as NodeStream), createWriteStream(beside, { flags: 'wx' }));
+      await pipeline(Readable.fromWeb(answer.body), createWriteStream(beside, { flags: 'wx' }));
       renameSync(beside, file);
     } catch (error) {
       rmSync(beside, { force: true });

@@ -93,7 +93,10 @@ const portCommands: readonly Command[] = [
       ['Status', 'status'],
     ],
     {
-      options: { server: text('only those of a server', 'SERVER'), network: text('only those of a network', 'NETWORK') },
+      options: {
+        server: text('only those of a server', 'SERVER'),
+        network: text('only those of a network', 'NETWORK'),
+      },
       async query({ api, input }) {
         const [own, on] = [input.text('server'), input.text('network')];
         return {
@@ -176,8 +179,7 @@ const routerCommands: readonly Command[] = [
     },
     async run({ api, input }) {
       const out = input.text('external-gateway');
-      const gateway =
-        out === undefined || out === 'none' ? {} : { network_id: await idFor(api, net, out) };
+      const gateway = out === undefined || out === 'none' ? {} : { network_id: await idFor(api, net, out) };
       const fields = given({
         name: input.text('name'),
         external_gateway_info: out === undefined ? undefined : gateway,

@@ -26,7 +26,14 @@ export const server: Resource = {
   // The API takes a regular expression here.
   byName: (name) => ({ name: `^${escaped(name)}$` }),
 };
-export const flavor: Resource = { noun: 'flavor', service: 'compute', path: '/flavors', key: 'flavor', keys: 'flavors', byName: () => ({}) };
+export const flavor: Resource = {
+  noun: 'flavor',
+  service: 'compute',
+  path: '/flavors',
+  key: 'flavor',
+  keys: 'flavors',
+  byName: () => ({}),
+};
 export const image: Resource = { noun: 'image', service: 'image', path: '/images', keys: 'images' };
 export const net = network('network', 'network');
 export const subnet = network('subnet', 'subnet');

@@ -18,24 +18,22 @@ const ACTIONS: readonly (readonly [string, Row, string | undefined, string])[] =
 
 const wait = flag('wait until it is done');
 
-const actions = ACTIONS.map(
-  ([verb, body, state, summary]): Command => ({
-    name: `server ${verb}`,
-    summary,
-    example: `cumulet server ${verb} hello`,
-    args: ['server...'],
-    ...(state === undefined ? {} : { options: { wait } }),
-    async run(context) {
-      const { api, input } = context;
-      await each(input.args, async (name) => {
-        const id = await idFor(api, server, name);
-        await api.send('compute', 'POST', `/servers/${id}/action`, body);
-        if (state !== undefined && input.flag('wait')) await waitForServer(context, id, state);
-      });
-      return undefined;
-    },
-  }),
-);
+const actions = ACTIONS.map(([verb, body, state, summary]): Command => ({
+  name: `server ${verb}`,
+  summary,
+  example: `cumulet server ${verb} hello`,
+  args: ['server...'],
+  ...(state === undefined ? {} : { options: { wait } }),
+  async run(context) {
+    const { api, input } = context;
+    await each(input.args, async (name) => {
+      const id = await idFor(api, server, name);
+      await api.send('compute', 'POST', `/servers/${id}/action`, body);
+      if (state !== undefined && input.flag('wait')) await waitForServer(context, id, state);
+    });
+    return undefined;
+  },
+}));
 
 const reboot: Command = {
   name: 'server reboot',
@@ -64,7 +62,7 @@ const consoleLog: Command = {
     const length = input.number('lines');
     const body = { 'os-getConsoleOutput': length === undefined ? {} : { length } };
     const { output } = await api.json('compute', 'POST', `/servers/${id}/action`, body);
-    return { text: String(output ?? '') };
+    return { text: typeof output === 'string' ? output : '' };
   },
 };
 

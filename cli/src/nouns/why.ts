@@ -23,17 +23,15 @@ const why: Command = {
     };
     const titles = ['Started', 'Task', 'Step', 'Outcome', 'Milliseconds', 'Message', 'Request ID'];
     const rows = tasks.flatMap((task) =>
-      task.steps.map(
-        (step): Row => ({
-          Started: step.started_at,
-          Task: task.kind,
-          Step: step.step,
-          Outcome: step.outcome,
-          Milliseconds: step.milliseconds,
-          Message: step.message ?? '',
-          'Request ID': task.request_id,
-        }),
-      ),
+      task.steps.map((step): Row => ({
+        Started: step.started_at,
+        Task: task.kind,
+        Step: step.step,
+        Outcome: step.outcome,
+        Milliseconds: step.milliseconds,
+        Message: step.message ?? '',
+        'Request ID': task.request_id,
+      })),
     );
     return { list: { columns: titles.map((title) => ({ title, of: (row: Row) => row[title] })), rows } };
   },
@@ -50,7 +48,10 @@ const audit: Command = {
     const clean = report['clean'] === true;
     const fields = [...new Set(findings.flatMap((finding) => Object.keys(finding)))];
     if (clean) return { one: { clean, ...(report['checked'] as Row) } };
-    return { list: { columns: fields.map((title) => ({ title, of: (row: Row) => row[title] })), rows: findings }, exit: 1 };
+    return {
+      list: { columns: fields.map((title) => ({ title, of: (row: Row) => row[title] })), rows: findings },
+      exit: 1,
+    };
   },
 };
 
