@@ -14,7 +14,10 @@ import { closest, distance } from '../../cli/src/suggest';
 const list = {
   list: {
     columns: [column('ID', 'id'), column('Name', 'name'), column('Tags', 'tags')],
-    rows: [{ id: '1', name: 'a\u001b[31mb', tags: ['x'] }, { id: '2', name: null, tags: [] }],
+    rows: [
+      { id: '1', name: 'a\u001b[31mb', tags: ['x'] },
+      { id: '2', name: null, tags: [] },
+    ],
   },
 };
 const one = { one: { name: 'hello', up: true, id: '1' } };
@@ -22,7 +25,14 @@ const one = { one: { name: 'hello', up: true, id: '1' } };
 describe('formats', () => {
   test('table', async () => {
     expect(await render(list, 'table', ['ID', 'Name'])).toBe(
-      ['+----+------------+', '| ID | Name       |', '+----+------------+', '| 1  | a\\x1b[31mb |', '| 2  | None       |', '+----+------------+'].join('\n'),
+      [
+        '+----+------------+',
+        '| ID | Name       |',
+        '+----+------------+',
+        '| 1  | a\\x1b[31mb |',
+        '| 2  | None       |',
+        '+----+------------+',
+      ].join('\n'),
     );
   });
   test.each([
@@ -71,7 +81,9 @@ describe('the command line', () => {
     expect(parse(command, rest).text('os-cloud')).toBe('x');
   });
   test('prefers the longest command', () => {
-    expect(findCommand(['security', 'group', 'rule', 'list', 'web'], commands).command?.name).toBe('security group rule list');
+    expect(findCommand(['security', 'group', 'rule', 'list', 'web'], commands).command?.name).toBe(
+      'security group rule list',
+    );
   });
   test('every command has help with an example of itself, and its example is understood', () => {
     for (const command of commands) {
