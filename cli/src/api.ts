@@ -71,7 +71,7 @@ const domainOf = (id: string | undefined, name: string | undefined): object =>
   id === undefined ? { name: name ?? 'Default' } : { id };
 
 /** The body of the request for a token. @throws CliError that names what is missing */
-export function tokenRequest(settings: Settings): object {
+function tokenRequest(settings: Settings): object {
   const user = settings.user_id
     ? { id: settings.user_id }
     : { name: settings.username, domain: domainOf(settings.user_domain_id, settings.user_domain_name) };

@@ -26,7 +26,7 @@ export type Setting = keyof typeof SETTINGS;
 export type Settings = Partial<Readonly<Record<Setting, string>>>;
 
 /** Where clouds.yaml is looked for, in this order: OS_CLIENT_CONFIG_FILE, here, the user's, the machine's. */
-export function cloudsFiles(env: NodeJS.ProcessEnv, directory: string): string[] {
+function cloudsFiles(env: NodeJS.ProcessEnv, directory: string): string[] {
   const home = env['XDG_CONFIG_HOME'] ?? path.join(env['HOME'] ?? '/root', '.config');
   const places = [directory, path.join(home, 'openstack'), '/etc/openstack'];
   const named = env['OS_CLIENT_CONFIG_FILE'];

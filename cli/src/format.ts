@@ -16,7 +16,7 @@ const GREEN = new Set(['ACTIVE', 'active', 'up', 'enabled']);
 const RED = new Set(['ERROR', 'killed', 'down']);
 
 /** One cell: nested values as JSON, and nothing in it that a terminal would obey. */
-export function cell(value: unknown): string {
+function cell(value: unknown): string {
   const text =
     value === null || value === undefined
       ? 'None'

@@ -21,7 +21,7 @@ export interface Resource {
 }
 
 /** The thing in an answer. */
-export const inside = (resource: Resource, body: Row): Row =>
+const inside = (resource: Resource, body: Row): Row =>
   resource.key === undefined ? body : ((body[resource.key] ?? {}) as Row);
 
 const nameOf = (resource: Resource, row: Row): string => {

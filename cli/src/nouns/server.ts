@@ -9,7 +9,7 @@ import { waitForServer, waitUntilGone } from '../wait';
 import { flavor, floatingIp, image, net, port, server } from './resources';
 
 /** `demo=10.0.0.5, 172.24.4.7`: as `openstack` writes addresses. */
-export function addressesOf(row: Row): string {
+function addressesOf(row: Row): string {
   const networks = (row['addresses'] ?? {}) as Record<string, readonly { addr: string }[]>;
   return Object.entries(networks)
     .map(([name, list]) => `${name}=${list.map(({ addr }) => addr).join(', ')}`)
