@@ -1,7 +1,7 @@
 // The command `cumulet` as a process against a cloud with a simulated host: what it shows, and how it ends.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -154,3 +154,29 @@ test('help shows an example', async () => {
   expect(exit).toBe(0);
   expect(out).toContain('cumulet server create --image tiny');
 });
+
+test('networks, images and the other nouns are made, listed and deleted', async () => {
+  const ok = async (line: string): Promise<string> => {
+    const { exit, out, err } = await cumulet(line.split(' '));
+    expect({ line, exit, err }).toEqual({ line, exit: 0, err: '' });
+    return out;
+  };
+  await ok('network create n1');
+  await ok('subnet create --network n1 --subnet-range 10.9.0.0/24 s1');
+  await ok('router create r1');
+  await ok('router add subnet r1 s1');
+  await ok('router remove subnet r1 s1');
+  await ok('security group create web');
+  await ok('security group rule create --protocol tcp --dst-port 22 web');
+  const rules = await json('security', 'group', 'rule', 'list', 'web');
+  expect(rules).toContainEqual(expect.objectContaining({ 'IP Protocol': 'tcp', 'Port Range': '22:22' }));
+  await ok(`image create --file ${join(directory, 'clouds.yaml')} data`);
+  await ok(`image save --file ${join(directory, 'saved')} data`);
+  expect(readFileSync(join(directory, 'saved'))).toEqual(readFileSync(join(directory, 'clouds.yaml')));
+  for (const noun of ['flavor', 'keypair', 'port', 'floating ip', 'project', 'user', 'role', 'catalog', 'hypervisor'])
+    await ok(`${noun} list`);
+  await ok('image delete data');
+  await ok('security group delete web');
+  await ok('router delete r1');
+  await ok('network delete n1');
+}, 30000);
