@@ -1,6 +1,6 @@
 // create -> ACTIVE against the floor: making the overlay and starting the same domain directly through libvirt.
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { exec } from '@cumulet/common';
 import { LibvirtClient } from '@cumulet/libvirt';
@@ -17,6 +17,7 @@ function floorXml(xml: string, id: string, disk: string): string {
     .replace(/<metadata>[\s\S]*?<\/metadata>/, '')
     .replace(/<entry name='(serial|uuid)'>[^<]*<\/entry>/g, `<entry name='$1'>${id}</entry>`)
     .replace(/<disk type='file' device='cdrom'>[\s\S]*?<\/disk>/g, '')
+    .replace(/<backingStore[\s\S]*<\/backingStore>/, '')
     .replace(/<source file='[^']*'\/>/, `<source file='${disk}'/>`)
     .replace(/<mac address='[^']*'\/>\s*/g, '')
     .replace(/<target dev='tap[^']*' managed='no'\/>\s*/g, '')
@@ -41,12 +42,9 @@ export async function benchBoot(cloud: RealCloud, content: Content, count = 30):
   const sample = await createServer(cloud, content, 'bench-sample');
   await until(cloud, sample, 'ACTIVE');
   const xml = await libvirt.domainXml(sample, INACTIVE);
-  const image = /<source file='([^']*)'\/>/.exec(xml)?.[1] ?? '';
-  const info = JSON.parse((await exec(['qemu-img', 'info', '-U', '--output=json', image])).stdout) as Record<
-    string,
-    string
-  >;
-  const base = info['full-backing-filename'] ?? '';
+  // The cached image: a server's own name for it goes with the server.
+  const images = join(cloud.directory, 'data/host/images');
+  const base = join(images, readdirSync(images)[0] ?? '');
   await deleteServer(cloud, sample);
 
   const floors: number[] = [];
