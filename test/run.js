@@ -9,7 +9,10 @@ const directory = mkdtempSync(path.join(tmpdir(), 'cumulet-tests-'));
 const sums = { passed: 0, failed: 0, skipped: 0 };
 let broken = false;
 
-for (const project of [['unit', '--maxWorkers=2'], ['host', '--runInBand']]) {
+for (const project of [
+  ['unit', '--maxWorkers=2'],
+  ['host', '--runInBand'],
+]) {
   const out = path.join(directory, `${project[0]}.json`);
   const jest = [
     path.join(root, 'node_modules/jest/bin/jest.js'),
