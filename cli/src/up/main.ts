@@ -19,7 +19,7 @@ import { lastScreen } from './screen';
 import { ApiError, signIn, type Session } from './session';
 import { sshKey, type SshKey } from './sshKey';
 import { step } from './steps';
-import { ensureFlavors, ensureImage, ensurePublic, ensureQuota, ensureTenant } from './tenancy';
+import { ensureFlavors, ensureImage, ensurePublic, ensureQuota, ensureTenant, hostUp } from './tenancy';
 
 const OPTIONS = {
   url: { type: 'string', default: 'http://127.0.0.1:5000' },
@@ -78,6 +78,7 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
   const key = sshKey(user);
   const foreign = await ensureKeypair(demo, key.publicKey);
   if (foreign !== undefined) warn(foreign);
+  await step('Host', () => hostUp(root));
   let address = '';
   await step('Server hello', async (progress) => {
     const server = await ensureHello(demo, networkId, progress);

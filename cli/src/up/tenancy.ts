@@ -97,6 +97,19 @@ export async function ensureQuota(admin: Session, projectId: string): Promise<st
   return `${quota.instances} servers, ${quota.cores} vCPUs, ${Math.floor(quota.ram / 1024)} GiB`;
 }
 
+/** Waits until the agents of this machine take commands: the first start of libvirt examines QEMU, which takes seconds. */
+export async function hostUp(admin: Session): Promise<string> {
+  interface Service {
+    readonly host: string;
+    readonly state: string;
+  }
+  const service = await until('the agents of this machine did not come up', 120, async () => {
+    const { services } = await admin.request<{ services: Service[] }>('compute', 'GET', '/os-services');
+    return services.find(({ state }) => state === 'up');
+  });
+  return service.host;
+}
+
 /** The external network with a pool of floating addresses. @returns its id */
 export async function ensurePublic(admin: Session, prefix: string): Promise<string> {
   const { networks } = await admin.request<{ networks: (Named & { subnets: string[] })[] }>(
