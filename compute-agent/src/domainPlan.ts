@@ -92,6 +92,7 @@ export function domainPlan(desired: DesiredDomain, observed: ObservedDomain | un
     paused: () => toPaused(domain),
     shutdown: () => toShutdown(domain),
     suspended: () => toSuspended(domain),
+    unchanged: () => [],
   }[desired.power]();
   if (!outdated(desired, domain.config) && !unrebooted(desired, domain.config)) return actions;
   // What is saved goes first: were it lost between the two, the old memory would come back under the new definition.

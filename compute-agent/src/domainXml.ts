@@ -67,7 +67,7 @@ function configDisk(path: string | null): string {
 }
 
 /** The network agent made the tap and wired it; libvirt only opens it. */
-function networkInterface({ port_id, mac, mtu }: ServerEnsure['interfaces'][number]): string {
+export function networkInterface({ port_id, mac, mtu }: ServerEnsure['interfaces'][number]): string {
   return (
     `<interface type='ethernet'><mac address='${escapeXml(mac)}'/>` +
     `<target dev='${escapeXml(interfaceName('tap', port_id))}' managed='no'/>` +

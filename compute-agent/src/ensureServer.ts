@@ -11,16 +11,19 @@ import {
   type ObservedServer,
   type ServerEnsure,
 } from '@cumulet/common';
-import { XmlFlag } from '@cumulet/libvirt';
+import { Affect, XmlFlag } from '@cumulet/libvirt';
 import { configDriveName, ensureConfigDrive } from './configDrive';
 import { parseMark } from './domainMark';
 import { domainPlan, type DomainAction, type ObservedDomain } from './domainPlan';
-import { definitionDigest, domainXml, type DomainSpec, type VirtType } from './domainXml';
+import { definitionDigest, domainXml, networkInterface, type DomainSpec, type VirtType } from './domainXml';
 import { doing } from './faults';
 import type { Hypervisor } from './hypervisor';
+import { interfacePlan, keepsRunning, type LiveInterface } from './interfacePlan';
 import { consoleLogPath, serverDirectory } from './layout';
+import { parseLiveDomain } from './liveDomain';
 import { powerOf } from './power';
 import { shutDown } from './shutDown';
+import { unplugInterface } from './unplug';
 
 export interface ServerContext {
   readonly hypervisor: Hypervisor;
@@ -43,7 +46,12 @@ export async function findDomain(context: ServerContext, serverId: string): Prom
   });
 }
 
-async function observe(context: ServerContext, serverId: string): Promise<ObservedDomain | undefined> {
+interface ObservedServerDomain extends ObservedDomain {
+  /** What the running guest has. */
+  readonly interfaces: readonly LiveInterface[];
+}
+
+async function observe(context: ServerContext, serverId: string): Promise<ObservedServerDomain | undefined> {
   const { hypervisor } = context;
   if (!(await findDomain(context, serverId))) return undefined;
   const domain = await hypervisor.domainState(serverId);
@@ -52,10 +60,10 @@ async function observe(context: ServerContext, serverId: string): Promise<Observ
   const off = state === 'shut-off';
   const [config, live, managedSave] = await Promise.all([
     hypervisor.domainXml(serverId, XmlFlag.INACTIVE).then(parseMark),
-    off ? undefined : hypervisor.domainXml(serverId).then(parseMark),
+    off ? undefined : hypervisor.domainXml(serverId).then(parseLiveDomain),
     off && hypervisor.hasManagedSave(serverId),
   ]);
-  return { state, managedSave, config, live };
+  return { state, managedSave, config, live: live?.mark, interfaces: live?.interfaces ?? [] };
 }
 
 /** Whether a file can be opened past the page cache; tmpfs on older kernels refuses. */
@@ -138,6 +146,24 @@ async function apply(action: DomainAction, { context, spec, xml, command }: Work
   }
 }
 
+/** Gives a running guest the interfaces that it should have, and no other. */
+async function applyInterfaces(live: readonly LiveInterface[], { context, spec, command }: Work): Promise<void> {
+  const { hypervisor, clock, log } = context;
+  const id = spec.server.server_id;
+  const { unplug, plug } = interfacePlan(spec.server.interfaces, live);
+  if (unplug.length + plug.length > 0) log.info({ server: id, unplug, plug }, 'interface plan');
+  for (const one of unplug) {
+    await doing('taking an interface from the server', () =>
+      unplugInterface(id, one, { hypervisor, clock, signal: command.signal }),
+    );
+  }
+  for (const one of plug) {
+    await doing('adding an interface to the server', () =>
+      hypervisor.attachDevice(id, networkInterface(one), Affect.LIVE),
+    );
+  }
+}
+
 /** The answer to `server.ensure`. */
 export interface EnsuredServer {
   readonly power: ObservedServer['power'];
@@ -183,6 +209,7 @@ export async function ensureServer(
     if (command.signal.aborted) throw new HostError('aborted', 'a newer command took over', { retryable: true });
     await doing(WORDS[action], () => apply(action, work));
   }
+  if (observed?.live && keepsRunning(actions)) await applyInterfaces(observed.interfaces, work);
   if (actions.includes('define') && actions.at(-1) === 'start') await removeOldDrives(context, spec);
   const state = await doing('looking at the server', () => hypervisor.domainState(id));
   const saved = state?.state === 'shut-off' && (await hypervisor.hasManagedSave(id));

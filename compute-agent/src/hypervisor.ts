@@ -4,10 +4,12 @@ import type { LibvirtClient } from '@cumulet/libvirt';
 export type Hypervisor = Pick<
   LibvirtClient,
   | 'allDomainStats'
+  | 'attachDevice'
   | 'capabilities'
   | 'close'
   | 'defineDomain'
   | 'destroyDomain'
+  | 'detachDeviceByAlias'
   | 'domainCapabilities'
   | 'domains'
   | 'domainState'

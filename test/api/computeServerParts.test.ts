@@ -169,15 +169,6 @@ describe('addresses', () => {
     expect((await call('GET', '/os-interface/nobody')).status).toBe(404);
   });
 
-  test('interfaces can’t be changed, and that is said', async () => {
-    const [{ port_id }] = (await call('GET', '/os-interface')).body.interfaceAttachments;
-    expect((await call('POST', '/os-interface', { body: {} })).body.notImplemented.code).toBe(501);
-    expect((await call('DELETE', `/os-interface/${port_id}`)).status).toBe(501);
-    expect((await call('DELETE', '/os-interface/nobody')).status).toBe(404);
-    await set({ vm_state: 'suspended' });
-    expect((await call('POST', '/os-interface', { body: {} })).status).toBe(409);
-  });
-
   test('there are no volumes', async () => {
     expect((await call('GET', '/os-volume_attachments')).body).toEqual({ volumeAttachments: [] });
   });

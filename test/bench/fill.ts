@@ -118,6 +118,7 @@ export async function fillServers(cloud: Cloud, total: number, newId: () => stri
       made_for_server: true,
       server_id: row.id,
       device_tag: null,
+      device_position: 0,
       port_security_enabled: true,
       allowed_address_pairs: [],
       extra_dhcp_opts: [],

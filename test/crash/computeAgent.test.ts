@@ -28,6 +28,8 @@ const CHANGES = new Set<string>([
   'resumeDomain',
   'managedSave',
   'managedSaveRemove',
+  'attachDevice',
+  'detachDeviceByAlias',
 ]);
 
 interface Kill {
@@ -130,6 +132,7 @@ function sight({ fake, dir }: World): object {
   };
 }
 
+const card = { port_id: '33333333-3333-4333-8333-333333333333', mac: 'fa:16:3e:00:00:03', mtu: 1450 };
 const scenarios: [string, Step[], Step][] = [
   ['create', [], {}],
   ['stop', [{}], { power: 'shutdown' }],
@@ -142,6 +145,8 @@ const scenarios: [string, Step[], Step][] = [
   ['suspend', [{}], { power: 'suspended' }],
   ['resume', [{}, { power: 'suspended' }], {}],
   ['resize of what is saved', [{}, { power: 'suspended' }], { power: 'shutdown', memory_mib: 256 }],
+  ['interface attached', [{}], { power: 'unchanged', interfaces: [card] }],
+  ['interface detached', [{ interfaces: [card] }], { power: 'unchanged' }],
   ['remove', [{}], 'remove'],
   ['remove what is saved', [{}, { power: 'suspended' }], 'remove'],
 ];

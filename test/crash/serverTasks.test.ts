@@ -3,6 +3,7 @@
 import { HostError, type Mischief } from '@cumulet/common';
 import { taskKinds, type EngineObserver } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
+import { ports } from '../../controller/src/db/entities/network';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
 type FaultName =
@@ -40,7 +41,30 @@ const scenarios: Readonly<Record<string, { readonly before: readonly string[]; r
   'server.suspend': { before: ['create'], action: 'suspend' },
   'server.resume': { before: ['create', 'suspend'], action: 'resume' },
   'server.rebuild': { before: ['create'], action: 'rebuild' },
+  'server.attachInterface': { before: ['create'], action: 'attach' },
+  'server.detachInterface': { before: ['create', 'attach'], action: 'detach' },
+  'server.takeInterfaceBack': { before: ['create'], action: 'attach and fail' },
 };
+
+/** Changes of a server's interfaces; the one that was attached last goes again. */
+async function changeInterface(world: CloudWithHost, action: string, id: string): Promise<string> {
+  const path = `/compute/v2.1/servers/${id}/os-interface`;
+  if (action === 'attach and fail') {
+    let refused = false;
+    world.host.before = (kind) => {
+      if (kind !== 'server.ensure' || refused) return;
+      refused = true;
+      throw new HostError('no_slot', 'this guest has no place for a card', { retryable: false });
+    };
+  }
+  const ports = (await world.test.call('GET', path)).body.interfaceAttachments as { port_id: string }[];
+  const answer =
+    action === 'detach'
+      ? await world.test.call('DELETE', `${path}/${ports.at(-1)?.port_id}`)
+      : await world.test.call('POST', path, { body: {} });
+  expect(answer.status).toBe({ attach: 200, detach: 202, 'attach and fail': 500 }[action]);
+  return id;
+}
 
 async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
   if (action === 'create') return world.boot();
@@ -51,6 +75,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
     };
     return world.boot();
   }
+  if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   const path = `/compute/v2.1/servers/${id}`;
   const image = (await world.test.call('GET', path)).body.server?.image?.id as string | undefined;
   const bodies: Record<string, unknown> = {
@@ -147,6 +172,11 @@ async function play(
     kind === 'server.delete' ? 'gone' : kind === 'server.cleanup' ? 'error' : (finalStates[kind] ?? 'active'),
   );
   if (kind === 'server.cleanup') expect(server?.fault?.message).toContain('this guest can not start');
+  if (state !== 'gone' && state !== 'error') {
+    const attached = await world.test.cloud.db.read((session) => session.find(ports, { where: { server_id: id } }));
+    expect(attached).toHaveLength(kind === 'server.attachInterface' ? 2 : 1);
+    expect([...(world.host.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
+  }
   // And everything that was made goes again.
   world.host.before = () => undefined;
   if (state !== 'gone') {
@@ -158,7 +188,7 @@ async function play(
 }
 
 /** The steps that send commands; the others have no messages to lose. */
-const ASKING = new Set(['prepare', 'spawn', 'domain', 'remains', 'apply', 'clear']);
+const ASKING = new Set(['prepare', 'spawn', 'domain', 'remains', 'apply', 'clear', 'plug', 'unplug', 'unwire']);
 const faultsOf = (step: string): readonly FaultName[] =>
   FAULTS.filter((name) => ASKING.has(step) || !/^(command|reply)/.test(name));
 

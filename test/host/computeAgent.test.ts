@@ -153,6 +153,46 @@ test('an empty server through every power state, each command repeated, until no
   expect(await agent.inventoryOfResources()).toEqual([]);
 });
 
+/** A tap as the network agent makes it, for a port of its own. */
+function wiredPort(mac: string): ServerEnsure['interfaces'][number] {
+  const port_id = newId();
+  const tap = interfaceName('tap', port_id);
+  execFileSync('ip', ['tuntap', 'add', tap, 'mode', 'tap', 'vnet_hdr']);
+  taps.push(tap);
+  return { port_id, mac, mtu: 1400 };
+}
+
+test('a guest gets and gives back interfaces while it runs, is paused, or is off', async () => {
+  const [one, two, three] = [1, 2, 3].map((n) => wiredPort(`fa:16:3e:00:01:0${n}`)) as [
+    ServerEnsure['interfaces'][number],
+    ServerEnsure['interfaces'][number],
+    ServerEnsure['interfaces'][number],
+  ];
+  const server = tinyServer({ interfaces: [one] });
+  const id = server.server_id;
+  const macs = async (flags: number): Promise<string[]> =>
+    [...(await libvirt.domainXml(id, flags)).matchAll(/<mac address='([^']+)'/g)].map(([, mac]) => mac ?? '');
+  await ensure(server);
+  const domain = await domainId(id);
+  // Asked while it boots, a guest does not hear that it shall let a card go; later it does.
+  expect(await ensure({ ...server, interfaces: [], power: 'unchanged' }, 2)).toMatchObject({ outcome: 'done' });
+  expect([await macs(0), await macs(2)]).toEqual([[], []]);
+  const both = { ...server, interfaces: [two, three], power: 'unchanged' as const };
+  for (let i = 0; i < 2; i++) expect(await ensure(both, 3)).toMatchObject({ outcome: 'done', fault: null });
+  expect([await macs(0), await macs(2)]).toEqual([
+    [two.mac, three.mac],
+    [two.mac, three.mac],
+  ]);
+  await ensure({ ...both, power: 'paused' }, 4);
+  expect(await ensure({ ...both, interfaces: [two, three, one] }, 5)).toMatchObject({ observed: { power: 'paused' } });
+  expect(await macs(0)).toEqual([two.mac, three.mac, one.mac]);
+  expect(await domainId(id)).toBe(domain);
+  // The definition of a server that is off.
+  await libvirt.destroyDomain(id);
+  expect(await ensure({ ...both, interfaces: [one] }, 6)).toMatchObject(done('shutdown', ['define']));
+  expect(await macs(2)).toEqual([one.mac]);
+});
+
 test('the definition is ours in every detail that others rely on', async () => {
   const port = newId();
   const tap = interfaceName('tap', port);

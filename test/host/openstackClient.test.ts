@@ -207,6 +207,37 @@ test('rebuild makes the disk anew', async () => {
   await expect(ssh(address, 'cat /root/mark')).rejects.toThrow('No such file');
 });
 
+test('networks, ports and addresses come and go while the server runs, and stay over a hard reboot', async () => {
+  const cards = async (): Promise<number> => Number(await ssh(address, 'ls /sys/class/net | grep -c eth'));
+  const show = async (): Promise<string> => value('addresses', 'server', 'show', 'hello');
+  await openstack('network', 'create', 'second');
+  const range = ['--network', 'second', '--subnet-range', '10.9.0.0/24', '--gateway', 'none'];
+  await openstack('subnet', 'create', ...range, 'second');
+  await openstack('port', 'create', '--network', 'second', 'extra');
+  await openstack('server', 'add', 'network', 'hello', 'second');
+  await soon(30, async () => expect(await cards()).toBe(2));
+  await openstack('server', 'add', 'port', 'hello', 'extra');
+  await soon(30, async () => expect(await cards()).toBe(3));
+  await openstack('server', 'reboot', '--hard', '--wait', 'hello');
+  await soon(120, async () => expect(await cards()).toBe(3));
+  const leased = await soon(60, () => ssh(address, 'ip -4 -o addr show dev eth1'));
+  expect(leased).toContain('10.9.0.');
+  await openstack('server', 'remove', 'port', 'hello', 'extra');
+  await soon(60, async () => expect(await cards()).toBe(2));
+  expect(await value('status', 'port', 'show', 'extra')).toBe('DOWN');
+  await openstack('server', 'remove', 'network', 'hello', 'second');
+  await soon(60, async () => expect(await cards()).toBe(1));
+  const before = (await show()).split(',').length;
+  await openstack('--os-compute-api-version', '2.43', 'server', 'add', 'fixed', 'ip', 'hello', 'demo');
+  const added = /10\.0\.0\.\d+(?!.*10\.0\.0\.)/.exec(await show())?.[0] ?? '';
+  expect((await show()).split(',')).toHaveLength(before + 1);
+  await openstack('server', 'remove', 'fixed', 'ip', 'hello', added);
+  expect((await show()).split(',')).toHaveLength(before);
+  await openstack('port', 'delete', 'extra');
+  await openstack('network', 'delete', 'second');
+  await soon(10, async () => expect(await findings()).toEqual([]));
+});
+
 test('pause and unpause, suspend and resume', async () => {
   await ssh(address, 'echo kept > /tmp/mark');
   await openstack('server', 'pause', 'hello');

@@ -21,6 +21,8 @@ export interface FakeHypervisor {
   readonly domains: Map<string, FakeDomain>;
   /** What the guest does when the power button is pressed; off at once unless told. */
   onPowerButton: (domain: FakeDomain) => void;
+  /** What the guest does when it shall let a device go; it obeys at once unless told. */
+  onUnplug: (domain: FakeDomain, alias: string) => void;
   /** Makes the next call of this name fail. */
   failNext(call: string, error: Error): void;
   /** Switches a domain off as if by itself. */
@@ -44,6 +46,17 @@ export function libvirtError(code: number, message: string | undefined = 'refuse
 
 const STATES = ['none', 'running', 'blocked', 'paused', 'shutting-down', 'shut-off', 'crashed', 'pm-suspended'];
 const element = (xml: string, name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1] ?? '';
+
+const INTERFACE = /<interface [^]*?<\/interface>/g;
+/** Names the interfaces of a running guest as libvirt does. */
+function withAliases(xml: string): string {
+  let next = 0;
+  return xml.replace(INTERFACE, (one) =>
+    one.includes('<alias ') ? one : one.replace('</interface>', `<alias name='net${next++}'/></interface>`),
+  );
+}
+const withoutAlias = (xml: string, alias: string): string =>
+  xml.replace(INTERFACE, (one) => (one.includes(`<alias name='${alias}'/>`) ? '' : one));
 
 export function fakeHypervisor(): FakeHypervisor {
   const events = new EventEmitter();
@@ -127,7 +140,8 @@ export function fakeHypervisor(): FakeHypervisor {
         if (domain.state === 'running' || (paused && domain.state === 'paused')) return;
         throw libvirtError(ErrorCode.OPERATION_INVALID, 'domain is already running');
       }
-      Object.assign(domain, { live: domain.saved ?? domain.config, saved: undefined, id: nextId++, reason: 1 });
+      const live = domain.saved ?? withAliases(domain.config);
+      Object.assign(domain, { live, saved: undefined, id: nextId++, reason: 1 });
       domain.state = paused ? 'paused' : 'running';
       lifecycle(domain, 'started');
     },
@@ -155,6 +169,17 @@ export function fakeHypervisor(): FakeHypervisor {
       const domain = active(uuid);
       domain.state = 'running';
       lifecycle(domain, 'resumed');
+    },
+    attachDevice: async (uuid: string, xml: string) => {
+      doCall('attachDevice');
+      const domain = active(uuid);
+      const taken = (domain.live?.match(/<alias name='net/g) ?? []).length;
+      const named = xml.replace('</interface>', `<alias name='net${taken}'/></interface>`);
+      domain.live = domain.live?.replace('</devices>', `${named}</devices>`);
+    },
+    detachDeviceByAlias: async (uuid: string, alias: string) => {
+      doCall('detachDeviceByAlias');
+      fake.onUnplug(active(uuid), alias);
     },
     managedSave: async (uuid: string) => {
       doCall('managedSave');
@@ -193,6 +218,7 @@ export function fakeHypervisor(): FakeHypervisor {
     calls,
     domains,
     onPowerButton: (domain) => off(domain, 1),
+    onUnplug: (domain, alias) => void (domain.live = withoutAlias(domain.live ?? '', alias)),
     failNext: (call, error) => void failures.set(call, error),
     stopped: (uuid, reason) => off(known(uuid), reason),
     emit: (event) => void events.emit(event),

@@ -1,7 +1,7 @@
 // What the compute agent relies on in a hypervisor: the same statements about the stand-in and about libvirt with QEMU.
 import { newId } from '@cumulet/common';
 import type { Hypervisor } from '@cumulet/compute-agent';
-import { ErrorCode, XmlFlag } from '@cumulet/libvirt';
+import { Affect, ErrorCode, XmlFlag } from '@cumulet/libvirt';
 
 /** Declares the contract's tests. `get` is called within each test; each leaves nothing behind. */
 export function hypervisorContract(get: () => Hypervisor): void {
@@ -9,7 +9,7 @@ export function hypervisorContract(get: () => Hypervisor): void {
   const xml = (note: string): string =>
     `<domain type='qemu'><name>cumulet-contract-${uuid}</name><uuid>${uuid}</uuid>` +
     `<metadata><n:note xmlns:n="urn:test">${note}</n:note></metadata><memory unit='MiB'>64</memory>` +
-    "<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>";
+    "<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features><devices></devices></domain>";
   const state = async (): Promise<string | undefined> => (await get().domainState(uuid))?.state;
   const noteOf = async (flags: number): Promise<string | undefined> =>
     /urn:test["']>([^<]*)</.exec(await get().domainXml(uuid, flags))?.[1];
@@ -76,5 +76,17 @@ export function hypervisorContract(get: () => Hypervisor): void {
     await get().defineDomain(xml('a'));
     await expect(get().shutdownDomain(uuid, 'acpi')).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
     await expect(get().suspendDomain(uuid)).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
+  });
+
+  test('an interface is added to the running guest alone, under a name; one that is not there is no error to remove', async () => {
+    await get().defineDomain(xml('a'));
+    await get().startDomain(uuid);
+    const card = "<interface type='user'><mac address='fa:16:3e:00:00:07'/><model type='virtio'/></interface>";
+    await get().attachDevice(uuid, card, Affect.LIVE);
+    expect(await get().domainXml(uuid)).toMatch(/fa:16:3e:00:00:07[^]*<alias name='net0'\/>/);
+    expect(await get().domainXml(uuid, XmlFlag.INACTIVE)).not.toContain('fa:16:3e:00:00:07');
+    await get().detachDeviceByAlias(uuid, 'net9', Affect.LIVE);
+    // A guest that pays no attention keeps it; asking alone is not refused.
+    await get().detachDeviceByAlias(uuid, 'net0', Affect.LIVE);
   });
 }

@@ -17,6 +17,8 @@ export interface SimulatedHost {
   readonly domains: Map<string, string>;
   readonly disks: Map<string, number>;
   readonly taps: Set<string>;
+  /** The ports that each domain was last told to have. */
+  readonly interfaces: Map<string, readonly string[]>;
   readonly api: HostApi;
   /** How often each kind of command was carried out. */
   readonly done: Map<string, number>;
@@ -30,6 +32,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
   const domains = new Map<string, string>();
   const disks = new Map<string, number>();
   const taps = new Set<string>();
+  const interfaces = new Map<string, readonly string[]>();
   const done = new Map<string, number>();
   let agents: Agent[] = [];
 
@@ -72,12 +75,18 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
       await host.before('server.ensure');
       if (!disks.has(body.server_id)) throw new Error('the disk is missing');
       for (const one of body.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
-      domains.set(body.server_id, body.power);
-      return { power: body.power };
+      const power = body.power === 'unchanged' ? (domains.get(body.server_id) ?? 'shutdown') : body.power;
+      domains.set(body.server_id, power);
+      interfaces.set(
+        body.server_id,
+        body.interfaces.map((one) => one.port_id),
+      );
+      return { power };
     },
     'server.remove': async ({ body }) => {
       await host.before('server.remove');
       domains.delete(body.server_id);
+      interfaces.delete(body.server_id);
       return {};
     },
   };
@@ -114,6 +123,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
     domains,
     disks,
     taps,
+    interfaces,
     done,
     before: () => undefined,
     api: {

@@ -313,3 +313,83 @@ test('a hypervisor that can not be reached, or asked, is tried again at registra
   expect(agent.session()).toBeDefined();
   expect(await agent.consoleLog(newId(), 10)).toEqual(Buffer.alloc(0));
 });
+
+describe('interfaces of a server that exists', () => {
+  const one = { port_id: '11111111-1111-4111-8111-111111111111', mac: 'fa:16:3e:00:00:01', mtu: 1450 };
+  const two = { port_id: '22222222-2222-4222-8222-222222222222', mac: 'fa:16:3e:00:00:02', mtu: 1400 };
+  const taps = (server: ServerEnsure, which: 'live' | 'config'): string[] =>
+    [...(fake.domains.get(server.server_id)?.[which] ?? '').matchAll(/dev='(tap\w+)'/g)].map(([, tap]) => tap ?? '');
+
+  test('come to and go from a guest that runs on, also while it is paused, and from its definition', async () => {
+    const server = aServer({ interfaces: [one] });
+    await ensure(server);
+    const more = { ...server, interfaces: [one, two] };
+    expect(await ensure({ ...more, power: 'unchanged' }, 2)).toMatchObject({ observed: { power: 'running' } });
+    for (const which of ['live', 'config'] as const)
+      expect(taps(server, which)).toEqual(['tap11111111111', 'tap22222222222']);
+    await ensure({ ...server, interfaces: [two], power: 'paused' }, 3);
+    for (const which of ['live', 'config'] as const) expect(taps(server, which)).toEqual(['tap22222222222']);
+    expect(fake.calls.filter((call) => call === 'startDomain')).toHaveLength(1);
+    const before = fake.calls.length;
+    await ensure({ ...server, interfaces: [two], power: 'unchanged' }, 3);
+    expect(fake.calls.slice(before)).toEqual([]);
+  });
+
+  test('change the definition alone of a server that is off, and it stays off', async () => {
+    const server = aServer({ power: 'shutdown' });
+    await ensure(server);
+    const answer = await ensure({ ...server, interfaces: [one], power: 'unchanged' }, 2);
+    expect(answer).toMatchObject({ observed: { power: 'shutdown', actions: ['define'] } });
+    expect(taps(server, 'config')).toEqual(['tap11111111111']);
+  });
+
+  test('a guest that does not listen is asked again; one that never does keeps the interface, and that is said', async () => {
+    const server = aServer({ interfaces: [one] });
+    await ensure(server);
+    const obey = fake.onUnplug;
+    let asked = 0;
+    fake.onUnplug = (domain, alias) => {
+      if (++asked === 1) return;
+      if (asked === 2) throw libvirtError(ErrorCode.OPERATION_FAILED, 'already in the process of unplug');
+      obey(domain, alias);
+    };
+    const without = { ...server, interfaces: [], power: 'unchanged' as const };
+    expect(await ensure(without, 2)).toMatchObject({ outcome: 'done' });
+    expect(asked).toBe(3);
+
+    await ensure({ ...server, power: 'unchanged' }, 3);
+    fake.onUnplug = () => undefined;
+    expect((await ensure(without, 4)).fault).toEqual({
+      code: 'interface_in_use',
+      message: 'the guest did not let the interface go within 60 s',
+      retryable: false,
+    });
+    expect(taps(server, 'live')).toEqual(['tap11111111111']);
+  });
+
+  test('a first request that is refused fails, a guest that goes off meanwhile has let go', async () => {
+    const server = aServer({ interfaces: [one] });
+    const without = { ...server, interfaces: [], power: 'unchanged' as const };
+    await ensure(server);
+    fake.failNext('detachDeviceByAlias', libvirtError(ErrorCode.OPERATION_FAILED));
+    expect((await ensure(without, 2)).fault).toMatchObject({ code: 'hypervisor_refused' });
+    fake.onUnplug = ({ uuid }) => fake.stopped(uuid, 1);
+    expect(await ensure(without, 2)).toMatchObject({ observed: { power: 'shutdown' } });
+  });
+
+  test('a newer command ends the wait for the guest', async () => {
+    const server = aServer({ interfaces: [one] });
+    await ensure(server);
+    let removal: Promise<Reply> | undefined;
+    fake.onUnplug = () => void (removal ??= remove(server.server_id));
+    await driver.send(
+      'server.ensure',
+      server.server_id,
+      { ...server, interfaces: [], power: 'unchanged' },
+      { generation: 2 },
+    );
+    await until('the removal', () => removal !== undefined);
+    expect(await removal).toMatchObject({ outcome: 'done' });
+    expect(fake.domains.size).toBe(0);
+  });
+});

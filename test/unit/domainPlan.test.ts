@@ -51,6 +51,11 @@ test.each<[string, DesiredDomain, ObservedDomain | undefined, string[]]>([
   ['paused: paused', want('paused'), is('paused'), []],
   ['paused: crashed', want('paused'), is('crashed'), ['destroy', 'start-paused']],
 
+  ['unchanged: nothing there', want('unchanged'), undefined, ['define']],
+  ['unchanged: off', want('unchanged'), is('shut-off'), []],
+  ['unchanged: runs', want('unchanged'), is('running'), []],
+  ['unchanged: memory saved', want('unchanged'), saved, []],
+
   ['shutdown: nothing there', want('shutdown'), undefined, ['define']],
   ['shutdown: off', want('shutdown'), is('shut-off'), []],
   ['shutdown: memory saved', want('shutdown'), saved, ['discard-saved']],

@@ -32,6 +32,8 @@ export const PowerTarget = Type.Union([
   Type.Literal('shutdown'),
   Type.Literal('paused'),
   Type.Literal('suspended'),
+  /** As it is found: only what the server consists of is brought in line. */
+  Type.Literal('unchanged'),
 ]);
 export type PowerTarget = Static<typeof PowerTarget>;
 

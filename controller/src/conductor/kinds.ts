@@ -1,7 +1,14 @@
 // All task kinds that this version knows.
 import type { TaskKind } from './task';
 import { serverCreate } from './tasks/serverCreate';
+import { serverInterfaceKinds } from './tasks/serverInterfaces';
 import { serverPowerKinds } from './tasks/serverPower';
 import { serverCleanup, serverDelete } from './tasks/serverTeardown';
 
-export const taskKinds: readonly TaskKind[] = [serverCreate, serverDelete, serverCleanup, ...serverPowerKinds];
+export const taskKinds: readonly TaskKind[] = [
+  serverCreate,
+  serverDelete,
+  serverCleanup,
+  ...serverPowerKinds,
+  ...serverInterfaceKinds,
+];

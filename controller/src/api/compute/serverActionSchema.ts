@@ -1,5 +1,5 @@
 // Bodies of POST /servers/{id}/action: one key, named after the action.
-import { byVersion, name, object } from './schemaTypes';
+import { address, byVersion, name, object } from './schemaTypes';
 
 const bare = (key: string): object => object({ [key]: {} }, [key]);
 
@@ -57,3 +57,8 @@ export const createImageSchema = object(
   },
   ['createImage'],
 );
+export const addFixedIpSchema = object(
+  { addFixedIp: object({ networkId: { type: ['string', 'number'], minLength: 1, maxLength: 255 } }, ['networkId']) },
+  ['addFixedIp'],
+);
+export const removeFixedIpSchema = object({ removeFixedIp: object({ address }, ['address']) }, ['removeFixedIp']);

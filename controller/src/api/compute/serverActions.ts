@@ -14,6 +14,7 @@ import {
   type HostAction,
 } from '../../services/compute/serverActions';
 import { deleteServer } from '../../services/compute/serverDelete';
+import { addFixedIp, removeFixedIp } from '../../services/compute/serverInterfaces';
 import { addServerGroup, removeServerGroup } from '../../services/compute/serverSecurityGroups';
 import { requireHost, requireState, requireUnlocked } from '../../services/compute/serverStates';
 import { checkBody } from '../body';
@@ -21,6 +22,7 @@ import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { rebuild } from './rebuild';
 import { rebuildSchema } from './serverSchema';
 import {
+  addFixedIpSchema,
   changePasswordSchema,
   consoleSchema,
   createImageSchema,
@@ -29,6 +31,7 @@ import {
   lockSchema,
   pauseSchema,
   rebootSchema,
+  removeFixedIpSchema,
   resetStateSchema,
   resumeSchema,
   startSchema,
@@ -40,6 +43,8 @@ import {
 import { serverIdOf } from './servers';
 
 interface ServerAction {
+  /** The last minor microversion that has it. */
+  readonly until?: number;
   readonly schema: object | ((version: { readonly minor: number }) => object);
   readonly policy: string;
   readonly run: (request: ApiRequest, cloud: Cloud) => Promise<ApiResponse>;
@@ -172,6 +177,24 @@ const actions: Readonly<Record<string, ServerAction>> = {
     policy: 'os-security-groups:remove',
     run: group(removeServerGroup, 'removeSecurityGroup'),
   },
+  addFixedIp: {
+    until: 43,
+    schema: addFixedIpSchema,
+    policy: 'os-multinic:add',
+    run: changing((session, cloud, request, server) => {
+      const { networkId } = valueOf<{ networkId: string | number }>(request, 'addFixedIp');
+      return addFixedIp(session, cloud, actorOf(request), server, String(networkId));
+    }),
+  },
+  removeFixedIp: {
+    until: 43,
+    schema: removeFixedIpSchema,
+    policy: 'os-multinic:remove',
+    run: changing((session, cloud, request, server) => {
+      const { address } = valueOf<{ address: string }>(request, 'removeFixedIp');
+      return removeFixedIp(session, cloud, actorOf(request), server, address);
+    }),
+  },
   changePassword: {
     schema: changePasswordSchema,
     policy: 'os-admin-password',
@@ -193,8 +216,6 @@ const absent: Readonly<Record<string, { readonly since?: number; readonly until?
     ].map((name) => [name, {}]),
   ),
   trigger_crash_dump: { since: 17 },
-  addFixedIp: { until: 43 },
-  removeFixedIp: { until: 43 },
   addFloatingIp: { until: 43 },
   removeFloatingIp: { until: 43 },
   'os-getVNCConsole': { until: 5 },
@@ -212,9 +233,9 @@ function actionOf(request: ApiRequest): [string, ServerAction] {
   const [name = ''] = names;
   const known = Object.hasOwn(actions, name) ? actions[name] : undefined;
   if (names.length > 1) throw new InvalidError(`A request names one action, not ${names.length}: ${names.join(', ')}`);
-  if (known) return [name, known];
-  const other = Object.hasOwn(absent, name) ? absent[name] : undefined;
   const { minor } = request.microversion;
+  if (known && minor <= (known.until ?? Infinity)) return [name, known];
+  const other = Object.hasOwn(absent, name) ? absent[name] : undefined;
   if (!other || minor < (other.since ?? 0) || minor > (other.until ?? Infinity))
     throw new InvalidError(`There is no such action: ${name}`);
   throw new ApiError(501, 'NotImplemented', `The action ${name} is not implemented here.`);

@@ -1,10 +1,19 @@
 // Handlers of what a server has of the network: /ips, /os-interface and its security groups.
-import { ApiError, NotFoundError } from '../../errors';
+import type { WriteSession } from '../../db';
+import type { Server } from '../../db/entities/compute';
+import { InvalidError, NotFoundError } from '../../errors';
 import { findServer } from '../../services/compute/findServer';
-import { requireState, requireUnlocked } from '../../services/compute/serverStates';
+import {
+  attachInterface,
+  awaitInterface,
+  detachInterface,
+  takeInterfaceTurn,
+} from '../../services/compute/serverInterfaces';
 import { portsOfServer, type ServerPort } from '../../services/network/serverPortViews';
+import type { ServerPortRequest } from '../../services/network/serverPorts';
 import type { Cloud } from '../../cloud';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
+import { address, byVersion, object, tag, uuid } from './schemaTypes';
 import { serverIdOf } from './servers';
 import { addressesOf } from './serverView';
 
@@ -38,6 +47,13 @@ const interfaceView = (request: ApiRequest, { port, addresses }: ServerPort) => 
   ...(request.microversion.minor >= 70 ? { tag: port.device_tag } : {}),
 });
 
+/** @throws NotFoundError when the server does not have the port */
+function portIn(ports: readonly ServerPort[], id: string): ServerPort {
+  const found = ports.find((one) => one.port.id === id);
+  if (!found) throw new NotFoundError(`Port ${id} could not be found.`, 'PortNotFound');
+  return found;
+}
+
 const listInterfaces: Handler = (request, cloud) =>
   withPorts(cloud, request, (ports) => ({
     interfaceAttachments: ports.map((port) => interfaceView(request, port)),
@@ -45,30 +61,74 @@ const listInterfaces: Handler = (request, cloud) =>
 
 const showInterface: Handler = (request, cloud) =>
   withPorts(cloud, request, (ports) => {
-    const id = request.params['port'] ?? '';
-    const found = ports.find((one) => one.port.id === id);
-    if (!found) throw new NotFoundError(`Port ${id} could not be found.`, 'PortNotFound');
-    return { interfaceAttachment: interfaceView(request, found) };
+    const port = portIn(ports, request.params['port'] ?? '');
+    return { interfaceAttachment: interfaceView(request, port) };
   });
 
-/** Interfaces come and go with the server only: say so, after what would be wrong anyway. */
-const refuse =
-  (operation: 'attach_interface' | 'detach_interface'): Handler =>
-  (request, cloud) =>
-    cloud.db.read(async (session) => {
-      const server = await findServer(session, request.caller, serverIdOf(request));
-      requireUnlocked(server, request.caller);
-      requireState(server, operation);
-      const ports = await portsOfServer(session, server.id);
-      const id = request.params['port'];
-      if (id !== undefined && !ports.some((one) => one.port.id === id))
-        throw new NotFoundError(`Port ${id} could not be found.`, 'PortNotFound');
-      throw new ApiError(
-        501,
-        'NotImplemented',
-        'Interfaces of a server that exists can not be changed here: name its networks when it is created.',
-      );
-    });
+interface AttachBody {
+  readonly interfaceAttachment?: {
+    readonly net_id?: string;
+    readonly port_id?: string;
+    readonly fixed_ips?: readonly { readonly ip_address: string }[];
+    readonly tag?: string;
+  };
+}
+
+const attachSchema = byVersion((minor) =>
+  object({
+    interfaceAttachment: object({
+      net_id: uuid,
+      port_id: uuid,
+      fixed_ips: { type: 'array', minItems: 1, maxItems: 1, items: object({ ip_address: address }, ['ip_address']) },
+      ...(minor >= 49 ? { tag } : {}),
+    }),
+  }),
+);
+
+/** @throws InvalidError for what contradicts itself */
+function portRequestOf({ interfaceAttachment: wanted = {} }: AttachBody): ServerPortRequest {
+  const { net_id: networkId, port_id: portId, fixed_ips, tag: label } = wanted;
+  const fixedIp = fixed_ips?.[0]?.ip_address;
+  if (networkId !== undefined && portId !== undefined)
+    throw new InvalidError('Must not input both network_id and port_id');
+  if (fixedIp !== undefined && networkId === undefined)
+    throw new InvalidError('Must input network_id when request IP address');
+  return {
+    ...(networkId === undefined ? {} : { networkId }),
+    ...(portId === undefined ? {} : { portId }),
+    ...(fixedIp === undefined ? {} : { fixedIp }),
+    ...(label === undefined ? {} : { tag: label }),
+  };
+}
+
+/** The server, once no other change of its interfaces runs. The second look is the one that counts. */
+async function changeInterfaces<T>(
+  request: ApiRequest,
+  cloud: Cloud,
+  work: (session: WriteSession, server: Server) => Promise<T>,
+): Promise<T> {
+  const found = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
+  await takeInterfaceTurn(cloud, found.id);
+  return cloud.db.write(async (session) => work(session, await findServer(session, request.caller, found.id)));
+}
+
+const attach: Handler = async (request, cloud) => {
+  const actor = { caller: request.caller, requestId: request.id };
+  const wanted = portRequestOf(request.body as AttachBody);
+  const id = await changeInterfaces(request, cloud, (session, server) =>
+    attachInterface(session, cloud, actor, server, wanted),
+  );
+  await awaitInterface(cloud, serverIdOf(request), request.id);
+  return withPorts(cloud, request, (ports) => ({ interfaceAttachment: interfaceView(request, portIn(ports, id)) }));
+};
+
+const detach: Handler = async (request, cloud) => {
+  const actor = { caller: request.caller, requestId: request.id };
+  await changeInterfaces(request, cloud, (session, server) =>
+    detachInterface(session, cloud, actor, server, request.params['port'] ?? ''),
+  );
+  return { status: 202 };
+};
 
 /** Volumes are not there yet, so a server has none. */
 const listVolumes: Handler = (request, cloud) =>
@@ -90,8 +150,9 @@ export const serverAddressRoutes: readonly Route[] = [
   {
     method: 'POST',
     path: '/servers/:id/os-interface',
-    handler: refuse('attach_interface'),
+    handler: attach,
     policy: rule('os-attach-interfaces:create'),
+    schema: attachSchema,
   },
   {
     method: 'GET',
@@ -102,7 +163,7 @@ export const serverAddressRoutes: readonly Route[] = [
   {
     method: 'DELETE',
     path: '/servers/:id/os-interface/:port',
-    handler: refuse('detach_interface'),
+    handler: detach,
     policy: rule('os-attach-interfaces:delete'),
   },
   {

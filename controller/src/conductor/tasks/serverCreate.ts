@@ -37,7 +37,7 @@ const chooseHost: Step = async ({ cloud, task }) => {
 
 /** Disk and ports, asked for together: neither needs the other. */
 export const prepare =
-  (then: string, taskState: TaskState): Step =>
+  (then: string, taskState: TaskState | null): Step =>
   async ({ cloud, task, ask }) => {
     const server = await serverOf(cloud, task);
     const host = server.host ?? '';

@@ -34,7 +34,7 @@ const actions: readonly PowerAction[] = [
 ];
 
 /** Ports are bound once more, so that a host that lost them makes them anew. */
-const bind: Step = async ({ cloud, task }) => {
+export const bind: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
   return next('prepare', {
     write: async (session) => ({ ports: await bindServerPorts(session, cloud, server.id, server.host ?? '') }),

@@ -6,6 +6,7 @@ import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Resources, Task } from '../../db/entities/tasks';
 import { configDriveOf } from '../../services/compute/metadata';
+import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
 
 const GIB = 1024 ** 3;
@@ -54,7 +55,7 @@ export function diskFacts(answer: Facts): ServerEnsure['disk'] {
 }
 
 async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
-  const rows = await session.find(ports, { where: { server_id: server.id }, order: { created_at: 'ASC', id: 'ASC' } });
+  const rows = await session.find(ports, { where: { server_id: server.id }, order: interfaceOrder });
   const mtus = new Map(
     (await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [
       row.id,
@@ -64,14 +65,15 @@ async function interfacesOf(session: ReadSession, server: Server): Promise<Serve
   return rows.map((row) => ({ port_id: row.id, mac: row.mac_address, mtu: mtus.get(row.network_id) ?? 1500 }));
 }
 
-/** The whole desired state of a server's domain. */
+/** The whole desired state of a server's domain; `without` is a port whose interface is about to go. */
 export async function domainOf(
   cloud: Cloud,
   server: Server,
   disk: ServerEnsure['disk'],
   power: PowerTarget,
-  extra: Partial<Pick<ServerEnsure, 'reboot' | 'redefine'>> = {},
+  extra: Partial<Pick<ServerEnsure, 'reboot' | 'redefine'>> & { readonly without?: string } = {},
 ): Promise<ServerEnsure> {
+  const { without, ...changes } = extra;
   const { interfaces, config_drive } = await cloud.db.read(async (session) => ({
     interfaces: await interfacesOf(session, server),
     config_drive: await configDriveOf(session, server),
@@ -83,12 +85,12 @@ export async function domainOf(
     vcpus: server.flavor.vcpus,
     memory_mib: server.flavor.ram,
     disk,
-    interfaces,
+    interfaces: interfaces.filter(({ port_id }) => port_id !== without),
     config_drive,
     power,
     reboot: null,
     redefine: false,
-    ...extra,
+    ...changes,
   };
 }
 

@@ -16,14 +16,20 @@ const TRIES = 6;
 const ASK_AGAIN = 5;
 
 /** Whether to stop asking: the agent is silent, or has failed again and again. */
-async function givesUp(cloud: Cloud, task: Task, host: string, role: AgentRole): Promise<boolean> {
-  if (task.attempt >= TRIES) return true;
+export async function givesUp(
+  cloud: Cloud,
+  task: Task,
+  host: string,
+  role: AgentRole,
+  tries = TRIES,
+): Promise<boolean> {
+  if (task.attempt >= tries) return true;
   const alive = await cloud.db.read((session) => agentAlive(session, host, role, cloud.clock.now()));
   return !alive && task.send > 2;
 }
 
 /** Writes down what a host still has of the server; its agent removes it when it registers again. */
-async function leaveResidue(
+export async function leaveResidue(
   session: WriteSession,
   cloud: Cloud,
   server: Server,

@@ -105,6 +105,8 @@ export const ports = table(
     made_for_server: flag(),
     /** The tag a server's user gave to this interface. */
     device_tag: nullable(text(255)),
+    /** The order of a server's interfaces: a guest names its cards by it. */
+    device_position: integer(),
     /** Why the host could not wire the port. */
     fault: nullable(longText()),
   },

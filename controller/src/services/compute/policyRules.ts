@@ -69,6 +69,8 @@ const members = [
   'os-server-tags:delete_all',
   'os-attach-interfaces:create',
   'os-attach-interfaces:delete',
+  'os-multinic:add',
+  'os-multinic:remove',
 ];
 
 const administrators = [

@@ -15,7 +15,8 @@ interface Action {
   readonly kind: string;
   /** As users know it. */
   readonly name: string;
-  readonly taskState: TaskState;
+  /** Null: the action does not show in the server. */
+  readonly taskState: TaskState | null;
   readonly params?: Readonly<Record<string, unknown>>;
   readonly deadlineSeconds?: number;
 }
@@ -36,9 +37,21 @@ const actions: Partial<Record<Operation, Action>> = {
     taskState: 'rebuilding',
     deadlineSeconds: REBUILD_DEADLINE_SECONDS,
   },
+  attach_interface: { kind: 'server.attachInterface', name: 'attach_interface', taskState: null },
+  detach_interface: { kind: 'server.detachInterface', name: 'detach_interface', taskState: null },
 };
 export type HostAction =
-  'start' | 'stop' | 'reboot' | 'reboot_hard' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rebuild';
+  | 'start'
+  | 'stop'
+  | 'reboot'
+  | 'reboot_hard'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'rebuild'
+  | 'attach_interface'
+  | 'detach_interface';
 
 /** Who acts, and in which request: the record of an action names both. */
 export interface Actor {
@@ -47,7 +60,7 @@ export interface Actor {
 }
 
 /**
- * Starts an action of the host. `set` is what changes of the server besides.
+ * Starts an action of the host. `set` is what changes of the server besides, `params` what its task needs to know.
  * @throws ConflictError in the words that clients know: locked, wrong state, not ready, something else running
  */
 export async function startAction(
@@ -57,6 +70,7 @@ export async function startAction(
   server: Server,
   operation: HostAction,
   set: Partial<Server> = {},
+  params: Readonly<Record<string, unknown>> = {},
 ): Promise<Server> {
   const action = actions[operation];
   if (!action) throw new Error(`${operation} is no action of a host`);
@@ -74,7 +88,7 @@ export async function startAction(
     kind: action.kind,
     resourceType: 'server',
     resourceId: server.id,
-    params: { ...action.params, action: action.name, was: server.vm_state },
+    params: { ...action.params, ...params, action: action.name, was: server.vm_state },
     requestId: actor.requestId,
     projectId: server.project_id,
     userId: actor.caller.userId,
@@ -84,7 +98,7 @@ export async function startAction(
 }
 
 /** Keeps a record of something that was done at once, beside the tasks that are the records of everything else. */
-const record = (
+export const record = (
   session: WriteSession,
   cloud: Cloud,
   actor: Actor,

@@ -52,7 +52,7 @@ async function onlyNetwork(
 }
 
 /** @throws ForbiddenError for an external network, InvalidError for one without subnets */
-async function requireUsable(
+export async function requireUsable(
   session: WriteSession,
   caller: Caller,
   projectId: string,

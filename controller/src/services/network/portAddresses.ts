@@ -91,7 +91,14 @@ export async function claimAddresses(
     where: { network_id: port.networkId, ...(onlySubnetId === undefined ? {} : { id: onlySubnetId }) },
     order: { created_at: 'ASC', id: 'ASC' },
   });
-  const wishes = planAddresses(port, own, requests).map((wish, position) => ({ wish, position }));
+  // Automatic addresses are wished for every time; a port that gets more keeps those it has.
+  const have = startPosition === 0 ? [] : await session.find(portAddresses, { where: { port_id: portId } });
+  const held = new Set(have.map(keyOf));
+  const wishes = planAddresses(port, own, requests)
+    .filter(
+      ({ address, candidates: [first] }) => !held.has(keyOf({ subnet_id: first?.id ?? '', address: address ?? '' })),
+    )
+    .map((wish, position) => ({ wish, position }));
   const ordered = [...wishes].sort(
     (a, b) => Number(b.wish.address !== undefined) - Number(a.wish.address !== undefined),
   );

@@ -54,6 +54,7 @@ export interface NewPort {
       | 'server_id'
       | 'made_for_server'
       | 'device_tag'
+      | 'device_position'
     >
   >;
   /** False: counted, but never refused. Default true. */
@@ -119,6 +120,7 @@ export async function insertPort(session: WriteSession, cloud: Cloud, wanted: Ne
     server_id: null,
     made_for_server: false,
     device_tag: null,
+    device_position: 0,
     fault: null,
     ...wanted.values,
   };

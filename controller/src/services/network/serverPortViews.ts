@@ -14,6 +14,7 @@ import {
 } from '../../db/entities/network';
 import { linkLocalMac } from './cidr';
 import { addressesByPort } from './portAddresses';
+import { interfaceOrder } from './serverPorts';
 
 export interface ServerPortAddress {
   readonly address: string;
@@ -53,7 +54,7 @@ export async function portsOfServers(
   const answer = new Map<string, ServerPort[]>(serverIds.map((id) => [id, []]));
   const rows = await session.find(ports, {
     where: { server_id: In([...serverIds]) },
-    order: { created_at: 'ASC', id: 'ASC' },
+    order: interfaceOrder,
   });
   const portIds = rows.map((row) => row.id);
   const networkIds = [...new Set(rows.map((row) => row.network_id))];

@@ -26,6 +26,9 @@ export interface ServerOfPorts {
   readonly hostname?: string;
 }
 
+/** How the interfaces of a server are ordered. */
+export const interfaceOrder = { device_position: 'ASC', created_at: 'ASC', id: 'ASC' } as const;
+
 export interface ServerPortRequest {
   readonly networkId?: string;
   readonly portId?: string;
@@ -56,6 +59,7 @@ async function adoptPort(
   server: ServerOfPorts,
   request: ServerPortRequest,
   portId: string,
+  position: number,
 ): Promise<Port> {
   const port = await session.findOne(ports, { id: portId });
   if (!port || (port.project_id !== owner.projectId && !owner.isAdmin)) throw notFound('port', portId);
@@ -72,6 +76,7 @@ async function adoptPort(
     device_owner: `compute:${server.availabilityZone}`,
     made_for_server: false,
     device_tag: request.tag ?? null,
+    device_position: position,
     dns_name: port.dns_name || (server.hostname ?? ''),
     updated_at: cloud.clock.now(),
     revision: port.revision + 1,
@@ -89,6 +94,7 @@ async function makePort(
   server: ServerOfPorts,
   request: ServerPortRequest,
   groupIds: readonly string[],
+  position: number,
 ): Promise<Port> {
   const network = await networkFor(session, owner, request.networkId ?? '');
   // As for ports: on somebody else's network nobody picks an address, which could be the gateway's.
@@ -110,6 +116,7 @@ async function makePort(
       device_owner: `compute:${server.availabilityZone}`,
       made_for_server: true,
       device_tag: request.tag ?? null,
+      device_position: position,
       dns_name: server.hostname ?? '',
     },
   });
@@ -117,7 +124,7 @@ async function makePort(
 }
 
 /**
- * Makes or takes the ports of a new server, in the order of the requests. Ids, MAC and addresses are final when it returns.
+ * Makes or takes ports of a server, in the order of the requests; `position` is that of the first among its interfaces. Ids, MAC and addresses are final when it returns.
  * `securityGroups` are names or ids; none means the project's default group, made on first use.
  * @throws ApiError with the network service's codes: NetworkNotFound, PortNotFound, PortInUse, PolicyNotAuthorized, IpAddressInUse,
  * IpAddressGenerationFailure, InvalidInput, OverQuota, SecurityGroupNotFound, NoUniqueMatch
@@ -129,6 +136,7 @@ export async function createServerPorts(
   server: ServerOfPorts,
   requests: readonly ServerPortRequest[],
   securityGroups: readonly string[],
+  position = 0,
 ): Promise<Port[]> {
   const rows: Port[] = [];
   if (requests.length === 0) return rows;
@@ -136,11 +144,12 @@ export async function createServerPorts(
     securityGroups.length > 0
       ? await resolveGroups(session, cloud, owner.projectId, securityGroups)
       : [await ensureDefaultGroup(session, cloud, owner.projectId)];
-  for (const request of requests) {
+  for (const [index, request] of requests.entries()) {
+    const at = position + index;
     rows.push(
       request.portId === undefined
-        ? await makePort(session, cloud, owner, server, request, groupIds)
-        : await adoptPort(session, cloud, owner, server, request, request.portId),
+        ? await makePort(session, cloud, owner, server, request, groupIds, at)
+        : await adoptPort(session, cloud, owner, server, request, request.portId, at),
     );
   }
   return rows;
@@ -153,7 +162,7 @@ export async function bindServerPorts(
   serverId: string,
   host: string,
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { server_id: serverId }, order: { created_at: 'ASC', id: 'ASC' } });
+  const rows = await session.find(ports, { where: { server_id: serverId }, order: interfaceOrder });
   for (const row of rows.filter((one) => one.host !== host)) {
     await session.update(
       ports,
@@ -189,6 +198,7 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
         status: 'DOWN',
         fault: null,
         device_tag: null,
+        device_position: 0,
         revision: row.revision + 1,
         updated_at: cloud.clock.now(),
       },
@@ -217,7 +227,10 @@ export async function releaseServerPorts(session: WriteSession, cloud: Cloud, se
   return release(session, cloud, rows);
 }
 
-/** The same for one port of a server (detaching an interface). @throws ApiError PortNotFound */
+/**
+ * The same for one port of a server (detaching an interface); nothing when its owner has deleted it meanwhile. The address stays
+ * held while a residue of the server says that its host may still use it.
+ */
 export async function releaseServerPort(
   session: WriteSession,
   cloud: Cloud,
@@ -225,7 +238,11 @@ export async function releaseServerPort(
   portId: string,
 ): Promise<PortChange> {
   const rows = await session.find(ports, { where: { id: portId, server_id: serverId } });
-  if (rows.length === 0) throw notFound('port', portId);
+  await holdAddresses(
+    session,
+    serverId,
+    rows.map((row) => row.id),
+  );
   return release(session, cloud, rows);
 }
 
