@@ -231,7 +231,13 @@ test('networks, ports and addresses come and go while the server runs, and stay 
   await openstack('--os-compute-api-version', '2.43', 'server', 'add', 'fixed', 'ip', 'hello', 'demo');
   const added = /10\.0\.0\.\d+(?!.*10\.0\.0\.)/.exec(await show())?.[0] ?? '';
   expect((await show()).split(',')).toHaveLength(before + 1);
-  await openstack('server', 'remove', 'fixed', 'ip', 'hello', added);
+  // This client's own command for it calls a function that its library has no more.
+  const id = await value('id', 'server', 'show', 'hello');
+  const taken = await cloud.request('POST', `/compute/v2.1/servers/${id}/action`, {
+    body: JSON.stringify({ removeFixedIp: { address: added } }),
+    headers: { 'content-type': 'application/json', 'openstack-api-version': 'compute 2.43' },
+  });
+  expect(taken.status).toBe(202);
   expect((await show()).split(',')).toHaveLength(before);
   await openstack('port', 'delete', 'extra');
   await openstack('network', 'delete', 'second');
