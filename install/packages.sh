@@ -6,7 +6,9 @@ COMPILER="python3 make g++"
 RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables iptables ipset conntrack iproute2 procps
   kmod openssh-client iputils-ping"
 # shellcheck disable=SC2034 # used by test.sh
-TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck"
+TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck openssl rabbitmq-server"
+# What those would start; the tests start their own.
+TEST_SERVICES="rabbitmq-server.service epmd.service epmd.socket mariadb.service"
 
 # missing PACKAGE...: those that are not installed.
 missing() {
@@ -45,6 +47,23 @@ install_packages() {
   apt_get install --no-install-recommends "$@" || fail "apt could not install $*: $(apt_error)"
 }
 
+# install_tools PACKAGE...: as install_packages, but none of their services is started, now or at the next boot.
+install_tools() {
+  policy=/usr/sbin/policy-rc.d
+  # shellcheck disable=SC2046 # a list of names
+  set -- $(missing "$@")
+  if [ $# = 0 ]; then return 0; fi
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\n# made by cumulet test\nexit 101\n' > $policy
+    chmod +x $policy
+  fi
+  install_packages "$@"
+  if grep -qs 'made by cumulet test' $policy; then rm -f $policy; fi
+  if [ -d /run/systemd/system ]; then
+    for service in $TEST_SERVICES; do systemctl disable "$service" >> "$log_dir/install.log" 2>&1 || :; done
+  fi
+}
+
 # apt_lists_known PACKAGE...: the lists are there, less than a day old, and name all of them.
 apt_lists_known() {
   [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -1 2> /dev/null | head -n 1)" ] &&
@@ -63,7 +82,9 @@ task_compiler() {
 task_packages() {
   after compiler
   # shellcheck disable=SC2086 # lists of names
-  install_packages $RUNTIME ${extra_packages-}
+  install_packages $RUNTIME
+  # shellcheck disable=SC2086 # a list of names
+  install_tools ${extra_packages-}
   command -v qemu-system-x86_64 > /dev/null || fail "qemu-system-x86_64 is not there: without QEMU no server can run"
   detail "$(awk '{n += $1} END {print n ? n " installed" : "all there"}' "$state/packages" 2> /dev/null || echo "all there")"
 }

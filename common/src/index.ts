@@ -1,5 +1,9 @@
 export * from './agent';
 export * from './agentApi';
+export * from './amqpBus';
+export * from './broker/config';
+export * from './broker/definitions';
+export * from './broker/names';
 export * from './bus';
 export * from './clock';
 export * from './commandQueue';
@@ -13,4 +17,5 @@ export * from './log';
 export * from './memoryBus';
 export * from './messages/commands';
 export * from './messages/network';
+export * from './messages/parse';
 export * from './schema';

@@ -1,31 +1,11 @@
 // The bus within one process: every message goes through JSON and its schema, and tests can drop, double and delay them.
 import type { Bus, Subscription } from './bus';
-import { CumuletError } from './errors';
-import { commandBodies, commandRole, CommandSchema, Reply, type AgentRole, type Command } from './messages/commands';
-import { fits, schemaProblem } from './schema';
+import { commandRole, type AgentRole, type Command, type Reply } from './messages/commands';
+import { parseCommand, parseReply } from './messages/parse';
 
 /** What happens to one message; chosen by a test, "deliver" otherwise. */
 export type Delivery = 'deliver' | 'drop' | 'double' | { readonly delayMs: number };
 export type Mischief = (direction: 'command' | 'reply', message: Command | Reply) => Delivery;
-
-function checkedCommand(text: string): Command {
-  const value: unknown = JSON.parse(text);
-  if (!fits(CommandSchema, value) || !(value.kind in commandBodies)) {
-    throw new CumuletError('bad_message', 'a command does not fit its schema');
-  }
-  const command = value as Command;
-  const problem = schemaProblem(commandBodies[command.kind], command.body);
-  if (problem) throw new CumuletError('bad_message', `${command.kind}${problem.path}: ${problem.message}`);
-  return command;
-}
-
-function checkedReply(text: string): Reply {
-  const value: unknown = JSON.parse(text);
-  const problem = schemaProblem(Reply, value);
-  if (problem)
-    throw new CumuletError('bad_message', `a reply does not fit its schema: ${problem.path} ${problem.message}`);
-  return value as Reply;
-}
 
 /** A bus for one process. `mischief` decides the fate of each message. */
 export function createMemoryBus(mischief: Mischief = () => 'deliver'): Bus {
@@ -56,12 +36,13 @@ export function createMemoryBus(mischief: Mischief = () => 'deliver'): Bus {
   };
 
   return {
+    declareHost: () => Promise.resolve(),
     async sendCommand(command) {
       const text = JSON.stringify(command);
-      const checked = checkedCommand(text);
+      const checked = parseCommand(text);
       const queue = `${checked.host}/${commandRole[checked.kind]}`;
       schedule(mischief('command', checked), () => {
-        for (const handler of agents.get(queue) ?? []) handler(checkedCommand(text));
+        for (const handler of agents.get(queue) ?? []) handler(parseCommand(text));
       });
       return Promise.resolve();
     },
@@ -72,7 +53,7 @@ export function createMemoryBus(mischief: Mischief = () => 'deliver'): Bus {
       return Promise.resolve(subscribe(handlers, handler));
     },
     async sendReply(reply) {
-      const checked = checkedReply(JSON.stringify(reply));
+      const checked = parseReply(JSON.stringify(reply));
       schedule(mischief('reply', checked), () => deliverReply(checked));
       return Promise.resolve();
     },

@@ -1,11 +1,11 @@
 // A cloud of its own for benchmarks and tests on real parts: the real standalone process with a fresh directory, spoken to over HTTP.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, createReadStream, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { root } from './checkout';
+import { freePort } from './freePort';
 
 export interface RealCloud {
   readonly url: string;
@@ -20,15 +20,6 @@ export interface RealCloud {
 }
 
 export const PASSWORD = 'real-password';
-
-const freePort = (): Promise<number> =>
-  new Promise((done, fail) => {
-    const server = createTcpServer().once('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => done(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 export const passwordBody = (scope = true): unknown => ({
   auth: {

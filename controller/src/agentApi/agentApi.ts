@@ -1,5 +1,5 @@
 // What agents ask of the controller. Standalone calls it directly; the mTLS listener will route to the same functions.
-import { CumuletError, newId, type AgentApi, type Registered, type Registration } from '@cumulet/common';
+import { CumuletError, messageOf, newId, type AgentApi, type Registered, type Registration } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { IsNull, LessThan, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
@@ -59,6 +59,10 @@ async function upsertHost(session: WriteSession, cloud: Cloud, registration: Reg
 async function register(cloud: Cloud, registration: Registration): Promise<Registered> {
   const { host, role, inventory } = registration;
   const now = cloud.clock.now();
+  // Without the broker the agent has nothing to read anyway, and the first command declares what is missing.
+  await cloud.bus.declareHost(host).catch((error: unknown) => {
+    cloud.log.warn({ host, role, error: messageOf(error) }, 'the queues of a host that registers were not declared');
+  });
   return cloud.db.write(async (session) => {
     await upsertHost(session, cloud, registration);
     const agent = await session.findOne(agents, { host, role });
