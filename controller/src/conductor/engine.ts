@@ -51,8 +51,8 @@ interface Held {
   stepStarted: number;
   /** Ends the pause between two runs. */
   rouse: () => void;
-  /** Aborts the running step. */
-  abort: (reason: Error) => void;
+  /** Aborts the running step; absent until the first one runs. */
+  abort?: (reason: Error) => void;
   /** News came while the step ran. */
   news: boolean;
 }
@@ -241,7 +241,6 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       return result;
     } finally {
       clearTimeout(timer);
-      holder.abort = () => undefined;
     }
   }
 
@@ -296,7 +295,6 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
           rouse();
         };
       });
-      holder.rouse = () => undefined;
     }
     if (stopping.signal.aborted) return;
     if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder);
@@ -309,7 +307,6 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       runAt: 0,
       stepStarted: cloud.clock.now(),
       rouse: () => undefined,
-      abort: () => undefined,
       news: false,
     };
     held.set(id, holder);
@@ -343,7 +340,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   /** Tells a held task that something changed: a reply, or a deletion. */
   function inform(holder: Held, deleted: boolean): void {
     holder.news = true;
-    if (deleted) holder.abort(new DeletionAsked());
+    if (deleted) holder.abort?.(new DeletionAsked());
     holder.rouse();
   }
 
@@ -403,7 +400,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       });
       const renewing = repeat(
         leaseMs * 0.3,
-        () => leases.renew(cloud.clock.now()),
+        () => leases.renew([...held.keys()], cloud.clock.now()),
         () => undefined,
       );
       loops = Promise.all([repeat(pollMs, poll, (rouse) => void (rousePoll = rouse)), renewing]);
@@ -420,7 +417,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       dead = true;
       await subscription?.close();
       stopping.abort();
-      for (const holder of held.values()) holder.abort(new LeaseLost('of a dead engine'));
+      for (const holder of held.values()) holder.abort?.(new LeaseLost('of a dead engine'));
       await loops;
       await Promise.all(drives);
     },

@@ -24,8 +24,8 @@ export interface Leases {
   candidates(now: number, limit: number): Promise<Task[]>;
   /** Takes the free ones of these; returns the ids that are ours now. One that has not begun gets its first step. */
   take(wanted: readonly { readonly id: string; readonly step: string }[], now: number): Promise<string[]>;
-  /** Prolongs all our leases by one statement. */
-  renew(now: number): Promise<void>;
+  /** Prolongs our leases of the tasks that are driven, by one statement. A task that was dropped must become free. */
+  renew(ids: readonly string[], now: number): Promise<void>;
   /** Gives back all our leases, for a clean stop. */
   release(): Promise<void>;
   /** Changes a task that we hold, in a transaction of its own result. @throws LeaseLost */
@@ -59,9 +59,10 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
         for (const { id, step } of wanted) if (await takeOne(session, id, step, now)) taken.push(id);
         return taken;
       }),
-    async renew(now) {
+    async renew(ids, now) {
+      if (ids.length === 0) return;
       await db.write((session) =>
-        session.update(tasks, { lease_owner: owner, active: 1 }, { lease_until: now + leaseMs }),
+        session.update(tasks, { id: In([...ids]), lease_owner: owner, active: 1 }, { lease_until: now + leaseMs }),
       );
     },
     async release() {

@@ -1,0 +1,330 @@
+// The task engine when its neighbours fail: the database, the bus, other dispatchers, a version that knows less.
+import { createMemoryBus, type Bus, type Command, type Reply } from '@cumulet/common';
+import {
+  createEngine,
+  done,
+  fail,
+  next,
+  wait,
+  type Cloud,
+  type Engine,
+  type EngineOptions,
+  type Step,
+  type TaskKind,
+} from '@cumulet/controller';
+import type { Database } from '../../controller/src/db';
+import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
+import { createTask, requestDelete } from '../../controller/src/services/tasks';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
+
+let test_: TestCloud;
+let cloud: Cloud;
+let bus: Bus;
+const engines: Engine[] = [];
+
+beforeEach(async () => {
+  bus = createMemoryBus();
+  test_ = await startTestCloud({ bus });
+  cloud = test_.cloud;
+});
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.kill()));
+  await test_.stop();
+});
+
+const kindOf = (steps: Record<string, Step>, rest: Partial<TaskKind> = {}): TaskKind => ({
+  kind: 'test.work',
+  first: Object.keys(steps)[0] ?? '',
+  steps,
+  onFail: { write: () => Promise.resolve() },
+  ...rest,
+});
+
+/** A dispatcher over the cloud; `db` changes its way to the database. */
+async function run(
+  kinds: readonly TaskKind[],
+  options: Partial<EngineOptions> = {},
+  db: Partial<Database> = {},
+): Promise<Engine> {
+  const own = { ...cloud, db: { ...cloud.db, ...db } };
+  const engine = createEngine(own, { kinds, leaseMs: 300, pollMs: 20, maxBackoffMs: 10, ...options });
+  engines.push(engine);
+  await engine.start();
+  return engine;
+}
+
+const request = { resourceType: 'thing', resourceId: 'thing-1', requestId: 'req-1', projectId: null, userId: null };
+const begin = (): Promise<string> =>
+  cloud.db.write((session) => createTask(session, cloud, { kind: 'test.work', ...request }));
+const find = async (id: string): Promise<Task> => {
+  const task = await cloud.db.read((session) => session.findOne(tasks, { id }));
+  if (!task) throw new Error('no such task');
+  return task;
+};
+async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const value = await look();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > end) throw new Error(`${what} did not come within 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+const ended = (id: string): Promise<Task> =>
+  until('the end of the task', async () => ((task) => task.active === null && task)(await find(id)));
+const timeline = async (id: string): Promise<string[]> =>
+  (
+    await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id }, order: { sequence: 'ASC' } }))
+  ).map((event) => `${event.step} ${event.outcome}`);
+const addAgent = (): Promise<unknown> =>
+  cloud.db.write((session) =>
+    session.insert(agents, {
+      id: 'a',
+      host: 'h1',
+      role: 'compute',
+      session: 7,
+      started_at: 0,
+      heard_at: Date.now(),
+      inventory: {},
+    }),
+  );
+const question = { host: 'h1', resource: 'thing-1', generation: 3 };
+const asking: Step = async ({ ask }) => {
+  const answer = await ask('server.remove', question, { server_id: 's' });
+  return answer ? done() : wait(0.2);
+};
+const replyTo = (command: Command, changes: Partial<Reply> = {}): Reply => ({
+  task: command.task,
+  step: command.step,
+  send: command.send,
+  host: command.host,
+  kind: command.kind,
+  outcome: 'done',
+  observed: {},
+  fault: null,
+  ...changes,
+});
+/** A gate that a test opens. */
+function gate(): { readonly passed: Promise<void>; open: () => void } {
+  let open: () => void = () => undefined;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open: () => open() };
+}
+
+describe('the database', () => {
+  test('fails while due tasks are looked for: they are found at a later poll', async () => {
+    let reads = 0;
+    const read: Database['read'] = (work) =>
+      ++reads === 1 ? Promise.reject(new Error('database is away')) : cloud.db.read(work);
+    await run([kindOf({ one: () => Promise.resolve(done()) })], {}, { read });
+    expect((await ended(await begin())).error).toBeNull();
+    expect(reads).toBeGreaterThan(1);
+  });
+
+  test('fails while a result and its retry are written: the step runs again when the lease has ended', async () => {
+    let runs = 0;
+    let broken = false;
+    const write: Database['write'] = (work) =>
+      broken ? Promise.reject(new Error('disk is full')) : cloud.db.write(work);
+    const one: Step = () => {
+      broken = ++runs === 1;
+      return Promise.resolve(done());
+    };
+    await run([kindOf({ one })], { leaseMs: 200 }, { write });
+    const id = await begin();
+    await until('the step', () => runs === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await find(id)).active).toBe(1);
+    broken = false;
+    expect((await ended(id)).error).toBeNull();
+    expect(runs).toBe(2);
+    expect(await timeline(id)).toEqual(['one done']);
+  });
+
+  test('fails while a reply is recorded: the reply comes again and counts', async () => {
+    await addAgent();
+    let failures = 0;
+    let answered = false;
+    const write: Database['write'] = (work) => {
+      if (!answered || failures > 0) return cloud.db.write(work);
+      failures++;
+      return Promise.reject(new Error('database is away'));
+    };
+    await bus.onCommand('h1', 'compute', (command) => {
+      answered = true;
+      void bus.sendReply(replyTo(command));
+    });
+    const one: Step = async ({ ask }) =>
+      (await ask('server.remove', question, { server_id: 's' })) ? done() : wait(60);
+    await run([kindOf({ one })], { leaseMs: 60_000 }, { write });
+    const id = await begin();
+    expect((await ended(id)).error).toBeNull();
+    expect(failures).toBe(1);
+    expect(await timeline(id)).toEqual(['one done']);
+  });
+
+  test('refuses a task for another reason than a running one: the caller hears that reason', async () => {
+    const broken = { kind: 'test.work', ...request, resourceId: null as unknown as string };
+    const attempt = cloud.db.write((session) => createTask(session, cloud, broken));
+    await expect(attempt).rejects.toThrow(/NOT NULL|cannot be null/i);
+  });
+});
+
+describe('other dispatchers', () => {
+  const cleanup: TaskKind = {
+    kind: 'test.cleanup',
+    first: 'clean',
+    steps: { clean: () => Promise.resolve(done()) },
+    onFail: 'never',
+  };
+
+  test('a teardown that this version does not know is left for one that knows it', async () => {
+    const broken = kindOf(
+      { one: () => Promise.resolve(fail({ code: 'broken', message: 'it broke' })) },
+      { onFail: { teardown: 'test.cleanup' } },
+    );
+    await run([broken]);
+    const id = await begin();
+    await until('the change of kind', async () => (await find(id)).kind === 'test.cleanup');
+    expect(await find(id)).toMatchObject({ active: 1, step: 'new' });
+    await run([cleanup]);
+    await ended(id);
+    expect(await timeline(id)).toEqual(['one fail', 'clean done']);
+  });
+
+  test('a task that another dispatcher took over meanwhile is let go without a word', async () => {
+    let runs = 0;
+    const one: Step = () => Promise.resolve(++runs === 1 ? wait(0.1) : done());
+    const taken = { lease_owner: 'another', lease_until: Date.now() + 3_600_000 };
+    await run([kindOf({ one })], {
+      observer: {
+        afterStep: async (task) => {
+          await cloud.db.write((session) => session.update(tasks, { id: task.id }, taken));
+        },
+      },
+    });
+    const id = await begin();
+    await until('the first run', () => runs === 1);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(runs).toBe(1);
+    expect(await find(id)).toMatchObject({ active: 1, ...taken });
+    expect(await timeline(id)).toEqual([]);
+  });
+
+  test('a dead dispatcher refuses replies, so that the broker keeps them for a living one', async () => {
+    let deliver: ((reply: Reply) => Promise<void>) | undefined;
+    const onReply: Bus['onReply'] = (handler) => {
+      deliver = handler;
+      return bus.onReply(handler);
+    };
+    const engine = createEngine({ ...cloud, bus: { ...bus, onReply } }, { kinds: [] });
+    await engine.start();
+    await engine.kill();
+    const late = replyTo({ task: 't', step: 'one', send: 1, kind: 'server.remove', ...question } as Command);
+    await expect(deliver?.(late)).rejects.toThrow('dead');
+  });
+});
+
+describe('news', () => {
+  test('an answer that comes while the step still runs is not slept over', async () => {
+    await addAgent();
+    let runs = 0;
+    await bus.onCommand('h1', 'compute', (command) => void bus.sendReply(replyTo(command)));
+    const one: Step = async ({ ask, task, cloud: { db } }) => {
+      runs++;
+      if (await ask('server.remove', question, { server_id: 's' })) return runs < 3 ? next('two') : done();
+      await until('the reply', async () => {
+        const now = await db.read((session) => session.findOne(tasks, { id: task.id }));
+        return now !== undefined && now.run_at > task.run_at;
+      });
+      // The engine hears of it right after the transaction that recorded it.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return wait(3600);
+    };
+    const id = await begin();
+    await run([kindOf({ one, two: one })], { leaseMs: 60_000, pollMs: 3_600_000 });
+    await ended(id);
+    expect(await timeline(id)).toEqual(['one next', 'two done']);
+  });
+
+  test('a wake during a poll is not lost', async () => {
+    const firstPoll = gate();
+    let polls = 0;
+    const read: Database['read'] = async (work) => {
+      if (++polls > 1) return cloud.db.read(work);
+      const found = await cloud.db.read(work);
+      await firstPoll.passed;
+      return found;
+    };
+    const engine = await run([kindOf({ one: () => Promise.resolve(done()) })], { pollMs: 3_600_000 }, { read });
+    await until('the first poll', () => polls === 1);
+    const id = await begin();
+    engine.wake();
+    firstPoll.open();
+    await ended(id);
+  });
+
+  test('a dispatcher that has not started is not disturbed by a wake', async () => {
+    const engine = createEngine(cloud, { kinds: [kindOf({ one: () => Promise.resolve(done()) })] });
+    engines.push(engine);
+    const id = await begin();
+    engine.wake();
+    expect(await find(id)).toMatchObject({ active: 1, lease_owner: null });
+    await engine.start();
+    await ended(id);
+  });
+});
+
+test('facts that only the transaction of a result knows reach the next step', async () => {
+  let state: unknown;
+  await run([
+    kindOf({
+      one: () => Promise.resolve(next('two', { facts: { a: 1 }, write: () => Promise.resolve({ b: 2 }) })),
+      two: ({ task }) => ((state = task.state), Promise.resolve(done())),
+    }),
+  ]);
+  await ended(await begin());
+  expect(state).toEqual({ a: 1, b: 2 });
+});
+
+test('a host that fails without a reason is said to have done so, and is asked again', async () => {
+  await addAgent();
+  let asked = 0;
+  await bus.onCommand('h1', 'compute', (command) => {
+    void bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed' } : {}));
+  });
+  await run([kindOf({ one: asking })]);
+  const id = await begin();
+  await ended(id);
+  const events = await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id } }));
+  expect(events.map(({ message }) => message)).toContain('The host failed without saying why.');
+  expect(asked).toBe(2);
+});
+
+test('a host whose agent has never registered is asked once it has', async () => {
+  let asked = 0;
+  await bus.onCommand('h1', 'compute', (command) => (asked++, void bus.sendReply(replyTo(command))));
+  await run([kindOf({ one: asking })]);
+  const id = await begin();
+  await until('the wait', async () => (await timeline(id)).includes('one wait'));
+  expect(asked).toBe(0);
+  await addAgent();
+  await ended(id);
+  expect(asked).toBe(1);
+});
+
+test('a deletion that is asked for during the teardown changes nothing', async () => {
+  let runs = 0;
+  const teardown: TaskKind = {
+    kind: 'test.work',
+    first: 'clean',
+    steps: { clean: () => Promise.resolve(++runs === 1 ? wait(60) : done()) },
+    onFail: 'never',
+  };
+  await run([teardown]);
+  const id = await begin();
+  await until('the wait', () => runs === 1);
+  await cloud.db.write((session) => requestDelete(session, cloud, { kind: 'test.work', ...request }));
+  await ended(id);
+  expect(await timeline(id)).toEqual(['clean done']);
+});
