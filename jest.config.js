@@ -23,7 +23,6 @@ module.exports = {
   collectCoverageFrom: [
     '{common,libvirt,controller,compute-agent,network-agent,storage-agent,standalone,cli}/src/**/*.ts',
     '!**/index.ts',
-    '!**/main.ts',
   ],
   coverageProvider: 'v8',
 };
