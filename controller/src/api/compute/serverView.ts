@@ -109,10 +109,9 @@ function extendedAttributes(server: Server, minor: number, userData: boolean): o
   };
 }
 
-/** Groups of all ports, each once. */
+/** Groups of all ports: one entry for each port that has it, as nova has it. A group without a name goes by its id. */
 function groupsOf(ports: readonly ServerPort[]): { name: string }[] {
-  const names = new Map(ports.flatMap((one) => one.securityGroups).map((group) => [group.id, group.name]));
-  return [...names.values()].map((name) => ({ name }));
+  return ports.flatMap(({ securityGroups }) => securityGroups.map(({ id, name }) => ({ name: name || id })));
 }
 
 /** What PUT and rebuild lacked before 2.75. */
