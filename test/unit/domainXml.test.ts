@@ -81,6 +81,7 @@ test('sizes, identity, lifecycle and devices', () => {
   });
   expect(devices.graphics).toEqual({ type: 'vnc', listen: { type: 'socket' } });
   expect(devices.serial).toMatchObject({ type: 'pty', log: { file: '/d/console.log', append: 'off' } });
+  expect(devices.rng).toEqual({ model: 'virtio', backend: { '#text': '/dev/urandom', model: 'random' } });
 });
 
 test('with KVM the guest gets the host processor', () => {
