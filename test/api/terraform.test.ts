@@ -2,8 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createMemoryBus } from '@cumulet/common';
 import { taskKinds } from '@cumulet/controller';
-import { connect, UnexpectedCode, type GoProvider } from '../support/gophercloud';
-import { goTypes } from '../support/goTypes';
+import { connect, type GoProvider } from '../support/gophercloud';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { terraform } from '../support/terraformProvider';
@@ -82,21 +81,14 @@ test('an external network and a flavor, by the administrator', async () => {
   });
   expect(subnet.allocation_pools).toEqual([{ start: '172.24.4.10', end: '172.24.4.200' }]);
   Object.assign(ids, { public: network.id, publicSubnet: subnet.id });
-  const flavor = await admin.compute.at('2.55').call('POST', 'flavors', {
-    json: {
-      flavor: {
-        name: 'm1.lab',
-        ram: 128,
-        vcpus: 1,
-        disk: 1,
-        swap: 0,
-        rxtx_factor: 1,
-        'os-flavor-access:is_public': true,
-      },
-    },
-    codes: [200, 201],
-    member: 'flavor',
-    shape: goTypes.flavor,
+  const flavor = await admin.flavors.create({
+    ram: 128,
+    vcpus: 1,
+    name: 'm1.lab',
+    disk: 1,
+    swap: 0,
+    rxtx_factor: 1,
+    'os-flavor-access:is_public': true,
   });
   await admin.compute.call('POST', `flavors/${flavor.id}/os-extra_specs`, {
     json: { extra_specs: { 'hw:cpu_policy': 'shared' } },
@@ -369,12 +361,7 @@ test('an instance without a word about networks sends empty user data', async ()
 });
 
 test('an instance in ERROR is removed without that state being seen', async () => {
-  const huge = await admin.compute.call('POST', 'flavors', {
-    json: { flavor: { name: 'huge', ram: 128, vcpus: 1, disk: 5000 } },
-    codes: [200, 201],
-    member: 'flavor',
-    shape: goTypes.flavor,
-  });
+  const huge = await admin.flavors.create({ name: 'huge', ram: 128, vcpus: 1, disk: 5000 });
   const values = { name: 'broken', imageRef: idOf('image'), flavorRef: huge.id, networks: 'none' };
   await expect(tf.instances.create(values)).rejects.toThrow("unexpected state 'ERROR'");
   const { servers } = (
@@ -384,10 +371,9 @@ test('an instance in ERROR is removed without that state being seen', async () =
   await tf.instances.remove(servers[0].id);
 });
 
-test('everything is removed in the order of its dependencies, also what is gone already', async () => {
-  const server = idOf('server');
+test('everything is removed in the order of its dependencies', async () => {
   await tf.floatingIps.update(idOf('floating'), { port_id: null });
-  await tf.instances.remove(server);
+  await tf.instances.remove(idOf('server'));
   await tf.floatingIps.remove(idOf('floating'));
   await tf.ports.remove(idOf('port'));
   await tf.secgroups.remove(idOf('group'));
@@ -403,7 +389,6 @@ test('everything is removed in the order of its dependencies, also what is gone 
   await admin.roles.remove(idOf('role'));
   await admin.users.remove(idOf('user'));
   await admin.projects.remove(idOf('project'));
-  for (const read of [admin.projects.read(idOf('project')), admin.networks.read(idOf('network'))])
-    await expect(read).rejects.toBeInstanceOf(UnexpectedCode);
-  await expect(admin.compute.call('GET', `servers/${server}`)).rejects.toMatchObject({ status: 404 });
+  for (const path of ['networks', 'subnets', 'ports', 'routers', 'floatingips'])
+    expect(await admin.network.list(`${path}?project_id=${idOf('project')}`, path, 'object')).toEqual([]);
 });

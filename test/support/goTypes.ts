@@ -3,7 +3,18 @@
 /** A named check of one value, a list of one shape, or the fields of an object (others are ignored, as in Go). */
 export type Shape = Kind | readonly [Shape] | { readonly [field: string]: Shape };
 type Kind =
-  'string' | 'bool' | 'int' | 'float' | 'object' | 'strings' | 'stringMap' | 'rfc3339' | 'microseconds' | 'time';
+  | 'text or number'
+  | 'text or object'
+  | 'string'
+  | 'bool'
+  | 'int'
+  | 'float'
+  | 'object'
+  | 'strings'
+  | 'stringMap'
+  | 'rfc3339'
+  | 'microseconds'
+  | 'time';
 
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -21,6 +32,8 @@ const checks: Record<Kind, (value: unknown) => boolean> = {
   object: isObject,
   strings: (value) => Array.isArray(value) && value.every(isText),
   stringMap: (value) => isObject(value) && Object.values(value).every(isText),
+  'text or number': (value) => isText(value) || typeof value === 'number',
+  'text or object': (value) => isText(value) || isObject(value),
   /** Go's own time.Time: a zone is required. */
   rfc3339: (value) => isTime(value, RFC3339),
   /** JSONRFC3339MilliNoZ: a zone is an error. */
@@ -261,6 +274,100 @@ export const goTypes = {
     dns_name: 'string',
     dns_domain: 'string',
   },
+  subnetpool: {
+    ...standard,
+    prefixes: 'strings',
+    default_quota: 'int',
+    default_prefixlen: 'int',
+    min_prefixlen: 'int',
+    max_prefixlen: 'int',
+    address_scope_id: 'string',
+    ip_version: 'int',
+    shared: 'bool',
+    is_default: 'bool',
+  },
+  address_group: { id: 'string', name: 'string', description: 'string', project_id: 'string', addresses: 'strings' },
+  rbac_policy: {
+    id: 'string',
+    action: 'string',
+    object_id: 'string',
+    object_type: 'string',
+    tenant_id: 'string',
+    target_tenant: 'string',
+    project_id: 'string',
+    tags: 'strings',
+  },
+  quota: {
+    floatingip: 'int',
+    network: 'int',
+    port: 'int',
+    rbac_policy: 'int',
+    router: 'int',
+    security_group: 'int',
+    security_group_rule: 'int',
+    subnet: 'int',
+    subnetpool: 'int',
+    trunk: 'int',
+  },
+  quota_set: {
+    id: 'string',
+    fixed_ips: 'int',
+    floating_ips: 'int',
+    injected_file_content_bytes: 'int',
+    injected_file_path_bytes: 'int',
+    injected_files: 'int',
+    key_pairs: 'int',
+    metadata_items: 'int',
+    ram: 'int',
+    security_group_rules: 'int',
+    security_groups: 'int',
+    cores: 'int',
+    instances: 'int',
+    server_groups: 'int',
+    server_group_members: 'int',
+  },
+  limits: {
+    absolute: {
+      maxTotalCores: 'int',
+      maxServerMeta: 'int',
+      maxPersonality: 'int',
+      maxTotalKeypairs: 'int',
+      maxTotalInstances: 'int',
+      maxTotalRAMSize: 'int',
+      totalCoresUsed: 'int',
+      totalInstancesUsed: 'int',
+      totalRAMUsed: 'int',
+    },
+  },
+  hypervisor: {
+    cpu_info: 'text or object',
+    current_workload: 'int',
+    status: 'string',
+    state: 'string',
+    disk_available_least: 'int',
+    host_ip: 'string',
+    free_disk_gb: 'int',
+    free_ram_mb: 'int',
+    hypervisor_hostname: 'string',
+    hypervisor_type: 'string',
+    hypervisor_version: 'int',
+    id: 'text or number',
+    local_gb: 'int',
+    memory_mb: 'int',
+    service: { host: 'string', id: 'text or number', disabled_reason: 'string' },
+    vcpus: 'int',
+  },
+  zone: { zoneName: 'string', zoneState: { available: 'bool' }, hosts: 'object' },
+  member: {
+    created_at: 'rfc3339',
+    updated_at: 'rfc3339',
+    image_id: 'string',
+    member_id: 'string',
+    schema: 'string',
+    status: 'string',
+  },
+  group: { id: 'string', name: 'string', description: 'string', domain_id: 'string', links: 'object' },
+  flavor_access: { flavor_id: 'string', tenant_id: 'string' },
   security_group: { ...standard, stateful: 'bool', security_group_rules: [rule] },
   security_group_rule: rule,
 } as const satisfies Record<string, Shape>;

@@ -301,6 +301,13 @@ export async function terraform(provider: GoProvider) {
       remove: (name: string) => compute.call('DELETE', `os-keypairs/${name}`),
     },
     flavors: {
+      create: (values: Values) =>
+        compute.call('POST', 'flavors', {
+          json: { flavor: values },
+          codes: [200, 201],
+          member: 'flavor',
+          shape: goTypes.flavor,
+        }),
       /** The data source asks at the version that has descriptions. */
       find: (query: string) => compute.at('2.55').list(`flavors/detail?${query}`, 'flavors', goTypes.flavor),
       extraSpecs: (id: string) =>
