@@ -45,19 +45,12 @@ async function soon<T>(seconds: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
+const sshOptions = [
+  ...['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'ConnectTimeout=5'],
+  ...['BatchMode=yes', `IdentityFile=${key}`],
+].flatMap((option) => ['-o', option]);
 const ssh = async (address: string, command: string): Promise<string> => {
-  const options = [
-    'StrictHostKeyChecking=no',
-    'UserKnownHostsFile=/dev/null',
-    'LogLevel=ERROR',
-    'ConnectTimeout=5',
-    'BatchMode=yes',
-  ];
-  const { stdout } = await run(
-    'ssh',
-    ['-i', key, ...options.flatMap((option) => ['-o', option]), `root@${address}`, command],
-    { timeout: 30_000 },
-  );
+  const { stdout } = await run('ssh', [...sshOptions, `root@${address}`, command], { timeout: 30_000 });
   return stdout.trim();
 };
 const status = (name: string): Promise<string> => value('status', 'server', 'show', name);
@@ -181,8 +174,26 @@ test('a server boots and answers ping and ssh on its floating IP', async () => {
   await run('ping', ['-c', '1', '-W', '3', address]);
   expect(await ssh(address, 'hostname')).toBe('hello');
   expect(await openstack('server', 'show', 'hello', '-f', 'value', '-c', 'addresses')).toContain(address);
+  // The command finds the floating address in what the server shows, and calls ssh with the words after the dashes.
+  expect(await openstack('server', 'ssh', '--public', 'hello', '--', '-l', 'root', ...sshOptions, 'hostname')).toBe(
+    'hello',
+  );
   expect(await openstack('console', 'log', 'show', 'hello')).toContain('TINY-READY');
   expect(await findings()).toEqual([]);
+});
+
+test('a group is put on the running server and taken off it', async () => {
+  const groups = (): Promise<string> => openstack('server', 'show', 'hello', '-f', 'value', '-c', 'security_groups');
+  await openstack('security', 'group', 'create', 'more');
+  await openstack('server', 'add', 'security', 'group', 'hello', 'more');
+  expect(await groups()).toContain('more');
+  await openstack('server', 'remove', 'security', 'group', 'hello', 'open');
+  await soon(30, async () => expect(await ssh(address, 'true').catch(() => 'closed')).toBe('closed'));
+  await openstack('server', 'add', 'security', 'group', 'hello', 'open');
+  await openstack('server', 'remove', 'security', 'group', 'hello', 'more');
+  await openstack('security', 'group', 'delete', 'more');
+  await soon(60, () => ssh(address, 'true'));
+  expect(await groups()).not.toContain('more');
 });
 
 test('stop and start', async () => {
@@ -256,6 +267,13 @@ test('pause and unpause, suspend and resume', async () => {
   await openstack('server', 'resume', 'hello');
   await soon(120, async () => expect(await status('hello')).toBe('ACTIVE'));
   expect(await soon(60, () => ssh(address, 'cat /tmp/mark'))).toBe('kept');
+});
+
+test('the events of the server are told in order', async () => {
+  const actions = (await openstack('server', 'event', 'list', 'hello', '-f', 'value', '-c', 'Action')).split('\n');
+  expect(actions.reverse()).toEqual([
+    ...['create', 'stop', 'start', 'reboot', 'rebuild', 'pause', 'unpause', 'suspend', 'resume'],
+  ]);
 });
 
 test('after the deletes nothing is left, says the audit and says an independent count', async () => {
