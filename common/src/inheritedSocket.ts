@@ -13,11 +13,14 @@ export interface SocketRequest {
 
 export type InheritedSocket = Server | DatagramSocket;
 
-/** The helper: opens what its argument asks for, sends each socket over Node's own channel, and ends when told to. */
+/**
+ * The helper: opens what its argument asks for, sends each socket over Node's own channel, and ends when told to. The channel does not
+ * tell of its end while a socket is on its way, so standard input says whether we still live: a helper left behind would keep the ports.
+ */
 const HELPER = `
 const requests = JSON.parse(process.argv[1]);
 process.on('message', () => process.exit(0));
-process.on('disconnect', () => process.exit(0));
+process.stdin.on('close', () => process.exit(1)).resume();
 const fail = (request) => (error) => {
   console.error(request.address + ' port ' + request.port + ': ' + error.message);
   process.exit(1);
@@ -52,7 +55,7 @@ export function inheritSockets(
   return new Promise((resolve, reject) => {
     const [command = '', ...args] = argv;
     const child = spawn(command, args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
       env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' },
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);

@@ -92,6 +92,8 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
 
   const run = merged(async () => {
     const looking = urgent ? dataplane.observe() : undefined;
+    // A command is a reason to try again what failed; ports with refused rules wait for other rules.
+    if (urgent && applied.faults.size > applied.closed.size) full = true;
     urgent = false;
     // A failure counts when the answer is needed, not before.
     looking?.catch(() => undefined);

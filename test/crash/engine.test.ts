@@ -161,6 +161,16 @@ test('a thrown error is tried again, and success afterwards leaves no error', as
   expect(await timeline(id)).toEqual(['one retry', 'one retry', 'one done']);
 });
 
+test('the pause between tries is kept: the new time to run is not news', async () => {
+  let tries = 0;
+  await run([kindOf({ one: () => Promise.reject(new Error(`try ${++tries}`)) })], { maxBackoffMs: 60_000 });
+  const id = await begin();
+  await until('the first failure', async () => (await find(id)).attempt === 1);
+  // Many polls, but less than the two seconds of the first pause.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(tries).toBe(1);
+});
+
 test('the number of tries starts anew with each step', async () => {
   const attempts: number[] = [];
   const twice =

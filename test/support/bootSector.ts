@@ -35,3 +35,11 @@ export function serialEchoBootSector(greeting: string): Buffer {
   disk.set([0x55, 0xaa], 510);
   return disk;
 }
+
+/** A raw disk of 1 MiB whose guest does nothing and costs nothing: it halts with interrupts off. */
+export function haltBootSector(): Buffer {
+  const disk = Buffer.alloc(1 << 20);
+  disk.set([0xfa, 0xf4]); // cli; hlt
+  disk.set([0x55, 0xaa], 510);
+  return disk;
+}

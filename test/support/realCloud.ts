@@ -1,5 +1,5 @@
 // A cloud of its own for benchmarks and tests on real parts: the real standalone process with a fresh directory, spoken to over HTTP.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmodSync, createReadStream, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,15 +7,19 @@ import { Readable } from 'node:stream';
 import { root } from './checkout';
 import { freePort } from './freePort';
 
-export interface RealCloud {
+/** Speaks to a cloud as its administrator. */
+export interface CloudClient {
   readonly url: string;
-  readonly pid: number;
-  readonly directory: string;
-  /** A JSON request as administrator. @throws Error when the status is 400 or more */
+  token: string;
+  /** A JSON request. @throws Error when the status is 400 or more */
   call<T = Record<string, never>>(method: string, path: string, body?: unknown): Promise<T>;
   /** The raw answer, for streams and headers. */
   request(method: string, path: string, init?: RequestInit): Promise<Response>;
-  token: string;
+}
+
+export interface RealCloud extends CloudClient {
+  readonly pid: number;
+  readonly directory: string;
   stop(): Promise<void>;
 }
 
@@ -31,14 +35,51 @@ export const passwordBody = (scope = true): unknown => ({
   },
 });
 
-async function ready(url: string, process_: ChildProcess): Promise<void> {
+/** Waits until the cloud answers. @throws Error when its process ends before, or after a minute */
+export async function ready(url: string, exitCode: () => number | null | undefined): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
-    if (process_.exitCode !== null) throw new Error(`the cloud ended with ${process_.exitCode}; see its log`);
+    const code = exitCode() ?? null;
+    if (code !== null) throw new Error(`the cloud ended with ${code}; see its log`);
     const answer = await fetch(`${url}/healthz`).catch(() => undefined);
     if (answer?.status === 200) return;
     await new Promise((next) => setTimeout(next, 100));
   }
   throw new Error('the cloud did not answer within 60 s');
+}
+
+/** Signs in as administrator. */
+export async function connect(url: string): Promise<CloudClient> {
+  const client: CloudClient = {
+    url,
+    token: '',
+    request: (method, path, init = {}) =>
+      fetch(url + path, {
+        method,
+        ...init,
+        headers: {
+          'x-auth-token': client.token,
+          'openstack-api-version': 'compute 2.79',
+          ...(init.headers as Record<string, string>),
+        },
+      }),
+    async call<T>(method: string, path: string, body?: unknown) {
+      const answer = await client.request(
+        method,
+        path,
+        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
+      );
+      const text = await answer.text();
+      if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+      return (text ? JSON.parse(text) : {}) as T;
+    },
+  };
+  const issued = await client.request('POST', '/identity/v3/auth/tokens', {
+    body: JSON.stringify(passwordBody()),
+    headers: { 'content-type': 'application/json' },
+  });
+  client.token = issued.headers.get('x-subject-token') ?? '';
+  if (!client.token) throw new Error(`no token: ${issued.status} ${await issued.text()}`);
+  return client;
 }
 
 /** Starts the built standalone cloud. Only one can run on a machine. */
@@ -61,32 +102,11 @@ export async function startRealCloud(): Promise<RealCloud> {
   const log = openSync(join(directory, 'log'), 'w');
   const main = join(root, 'standalone/dist/main.js');
   const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log] });
-  await ready(url, child);
-  const cloud: RealCloud = {
-    url,
+  await ready(url, () => child.exitCode);
+  const client = await connect(url);
+  return Object.assign(client, {
     pid: child.pid ?? 0,
     directory,
-    token: '',
-    request: (method, path, init = {}) =>
-      fetch(url + path, {
-        method,
-        ...init,
-        headers: {
-          'x-auth-token': cloud.token,
-          'openstack-api-version': 'compute 2.79',
-          ...(init.headers as Record<string, string>),
-        },
-      }),
-    async call<T>(method: string, path: string, body?: unknown) {
-      const answer = await cloud.request(
-        method,
-        path,
-        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
-      );
-      const text = await answer.text();
-      if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
-      return (text ? JSON.parse(text) : {}) as T;
-    },
     async stop() {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill('SIGTERM');
@@ -95,18 +115,11 @@ export async function startRealCloud(): Promise<RealCloud> {
       await new Promise((done) => purge.once('exit', done));
       rmSync(directory, { recursive: true, force: true });
     },
-  };
-  const issued = await cloud.request('POST', '/identity/v3/auth/tokens', {
-    body: JSON.stringify(passwordBody()),
-    headers: { 'content-type': 'application/json' },
   });
-  cloud.token = issued.headers.get('x-subject-token') ?? '';
-  if (!cloud.token) throw new Error(`no token: ${issued.status} ${await issued.text()}`);
-  return cloud;
 }
 
 /** Uploads a file as an image and returns its id. */
-export async function uploadImage(cloud: RealCloud, file: string, format: string, name: string): Promise<string> {
+export async function uploadImage(cloud: CloudClient, file: string, format: string, name: string): Promise<string> {
   const { id } = await cloud.call<{ id: string }>('POST', '/image/v2/images', {
     name,
     disk_format: format,
@@ -129,12 +142,18 @@ export interface Content {
 }
 
 /** An image, a flavor and a network to boot servers on; quotas without limit. */
-export async function makeContent(cloud: RealCloud, imageFile: string): Promise<Content> {
+export async function makeContent(cloud: CloudClient, imageFile: string): Promise<Content> {
   const image = await uploadImage(cloud, imageFile, 'qcow2', 'tiny');
   const { flavor } = await cloud.call<{ flavor: { id: string } }>('POST', '/compute/v2.1/flavors', {
     flavor: { name: 'm1.nano', vcpus: 1, ram: 128, disk: 1 },
   });
   const network = await makeNetwork(cloud, 'bench', '10.77.0.0/16');
+  await liftQuotas(cloud);
+  return { image, flavor: flavor.id, network };
+}
+
+/** Lets the administrator's project have as much as it likes. */
+export async function liftQuotas(cloud: CloudClient): Promise<void> {
   const answer = await cloud.request('GET', '/identity/v3/auth/tokens', {
     headers: { 'x-subject-token': cloud.token },
   });
@@ -144,10 +163,9 @@ export async function makeContent(cloud: RealCloud, imageFile: string): Promise<
     quota_set: { instances: -1, cores: -1, ram: -1 },
   });
   await cloud.call('PUT', `/network/v2.0/quotas/${project}`, { quota: { port: -1, network: -1, subnet: -1 } });
-  return { image, flavor: flavor.id, network };
 }
 
-export async function makeNetwork(cloud: RealCloud, name: string, cidr: string): Promise<string> {
+export async function makeNetwork(cloud: CloudClient, name: string, cidr: string): Promise<string> {
   const { network } = await cloud.call<{ network: { id: string } }>('POST', '/network/v2.0/networks', {
     network: { name },
   });
@@ -162,7 +180,7 @@ export interface ServerBody {
 }
 
 /** Asks for a server and returns its id. */
-export async function createServer(cloud: RealCloud, content: Content, name: string): Promise<string> {
+export async function createServer(cloud: CloudClient, content: Content, name: string): Promise<string> {
   const { server } = await cloud.call<{ server: ServerBody }>('POST', '/compute/v2.1/servers', {
     server: { name, imageRef: content.image, flavorRef: content.flavor, networks: [{ uuid: content.network }] },
   });
@@ -170,7 +188,7 @@ export async function createServer(cloud: RealCloud, content: Content, name: str
 }
 
 /** Asks every few milliseconds until the server has the status. @throws Error when it is in ERROR */
-export async function until(cloud: RealCloud, id: string, status: string, pollMs = 5): Promise<void> {
+export async function until(cloud: CloudClient, id: string, status: string, pollMs = 5): Promise<void> {
   for (;;) {
     const { server } = await cloud.call<{ server: ServerBody }>('GET', `/compute/v2.1/servers/${id}`);
     if (server.status === status) return;
@@ -180,7 +198,7 @@ export async function until(cloud: RealCloud, id: string, status: string, pollMs
 }
 
 /** Deletes a server and waits until it is gone. */
-export async function deleteServer(cloud: RealCloud, id: string): Promise<void> {
+export async function deleteServer(cloud: CloudClient, id: string): Promise<void> {
   await cloud.call('DELETE', `/compute/v2.1/servers/${id}`);
   for (;;) {
     const answer = await cloud.request('GET', `/compute/v2.1/servers/${id}`);

@@ -46,7 +46,7 @@ const CONCURRENCY = 512;
 /** What this process knows of a task that it holds. */
 interface Held {
   readonly sent: SentCommands;
-  /** `run_at` as last seen: a newer one in the database means news. */
+  /** `run_at` as last seen or written: another one in the database means news. */
   runAt: number;
   stepStarted: number;
   /** Ends the pause between two runs. */
@@ -170,6 +170,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   async function retry(task: Task, holder: Held, error: unknown): Promise<Outcome> {
     const attempt = task.attempt + 1;
     const ms = Math.min(2 ** attempt * 1000, maxBackoffMs) * (1 + Math.random() / 4);
+    const runAt = cloud.clock.now() + Math.round(ms);
     const message = messageOf(error);
     cloud.log.warn(
       { task: task.id, kind: task.kind, step: task.step, attempt, error: message },
@@ -180,10 +181,11 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         attempt,
         send: task.send + 1,
         error: message,
-        run_at: cloud.clock.now() + Math.round(ms),
+        run_at: runAt,
       });
       await note(session, task, holder.stepStarted, 'retry', message);
     });
+    holder.runAt = runAt;
     return { type: 'pause', ms, resend: false };
   }
 
@@ -352,7 +354,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       const holder = held.get(task.id);
       const kind = kinds.get(task.kind);
       if (holder) {
-        if (task.run_at > holder.runAt && holder.runAt > 0)
+        if (task.run_at !== holder.runAt && holder.runAt > 0)
           inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
       } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < CONCURRENCY)
         free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });

@@ -59,6 +59,9 @@ export function schedule(
   return { candidates: weighed.map(({ name }) => name), rejections };
 }
 
+/** Whether a host was passed over only because it is silent; what room it has is unknown then. */
+export const silentHost = (decision: Decision): boolean => decision.rejections.some(({ filter }) => filter === 'alive');
+
 /** Why no host was found, for the owner of the server: reasons with how many hosts gave each, no names. */
 export function explain(decision: Decision): string {
   if (decision.rejections.length === 0) return 'No valid host was found: the cloud has no hosts.';

@@ -13,7 +13,7 @@ import {
   type Guest,
   type NetworkLab,
 } from '../../support/networkLab';
-import { interfaceName, systemClock, type PortState, type SecurityGroupState } from '@cumulet/common';
+import { interfaceName, systemClock, type Exec, type PortState, type SecurityGroupState } from '@cumulet/common';
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
@@ -259,5 +259,19 @@ test('a port without its DHCP server is not wired, and says so without naming wh
   expect(JSON.stringify(reply.observed)).toContain(`interface ${taken} is there already and is not ours`);
   await lab.exec(['ip', 'link', 'del', 'dev', taken]);
   lab.change([port]);
+  expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'done' });
+});
+
+test('what failed once is tried again by the next command, not only by the next comparison', async () => {
+  let broken = true;
+  const run: Exec = (argv, options) =>
+    broken && argv.includes('dnsmasq') ? Promise.reject(new Error('no room')) : lab.exec(argv, options);
+  await lab.agent({}, run);
+  const network = tenantNetwork();
+  const group = securityGroup([]);
+  const port = serverPort(network, '10.0.0.11', [group.id]);
+  lab.change([group, withHosts(network, [port]), port]);
+  expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'failed' });
+  broken = false;
   expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'done' });
 });

@@ -4,12 +4,15 @@ import { hostViews } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { claimHost } from '../../db/repositories/claims';
 import { PowerState, type TaskState } from '../../db/entities/compute';
-import { explain, explainByHost, schedule } from '../../scheduler/scheduler';
+import { explain, explainByHost, schedule, silentHost } from '../../scheduler/scheduler';
 import { done, fail, next, wait, type Step, type TaskKind } from '../task';
 import { diskFacts, diskOf, domainOf, needOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again. */
 export const ASK_AGAIN = 30;
+
+/** How long a new server waits for a host that only has to be heard again, as after a restart. */
+const SILENCE_MS = 60_000;
 
 const chooseHost: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
@@ -22,6 +25,8 @@ const chooseHost: Step = async ({ cloud, task }) => {
     excludedHosts: [],
   });
   const [host] = decision.candidates;
+  if (host === undefined && silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS)
+    throw new Error(explain(decision));
   if (host === undefined)
     return fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
   return next('prepare', {
