@@ -79,10 +79,12 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
     if (before?.state !== wanted.state) await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
     if (before?.files !== wanted.files) {
       for (const problem of files.problems.values()) log.warn({ network: id }, problem);
-      await Promise.all([
+      const both = await Promise.allSettled([
         dhcp.ensure(id, veth.namespace, files, fresh),
         listeners.ensure(id, veth.namespace, veth.name),
       ]);
+      // Both have ended: the next try must not meet what is left of this one.
+      for (const one of both) if (one.status === 'rejected') throw one.reason;
     }
     served.set(id, wanted);
   };
