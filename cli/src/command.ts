@@ -4,15 +4,12 @@ import { CliError } from './errors';
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** A column of a list: its title and where its value is in a row. */
-export interface Column {
-  readonly title: string;
-  readonly of: (row: Row) => unknown;
-}
+/** Columns of a list: title, and the field it shows or what makes its value of a row. */
+export type Columns = Readonly<Record<string, string | ((row: Row) => unknown)>>;
 
 /** What a command shows: rows, the fields of one thing, or plain text. `exit` is the exit status, 0 unless said. */
 export interface Result {
-  readonly list?: { readonly columns: readonly Column[]; readonly rows: readonly Row[] };
+  readonly list?: { readonly columns: Columns; readonly rows: readonly Row[] };
   readonly one?: Row;
   readonly text?: string;
   readonly exit?: number;
@@ -26,6 +23,12 @@ export interface Option {
   /** Stands for the value in the help. */
   readonly value?: string;
   readonly required?: boolean;
+  readonly oneOf?: readonly string[];
+  /** A value as the API wants it: a number, the id of a name. A flag with this makes its value itself. */
+  readonly read?: (value: string, context: Context, option: string) => unknown;
+  /** What the option says in a body or query.
+   * @param before - what is said so far, over the thing as it is now */
+  readonly put?: (values: readonly unknown[], before: Row) => Row;
 }
 
 export type Options = Readonly<Record<string, Option>>;
@@ -54,49 +57,43 @@ export interface Command {
   /** The words that call it: "server create". */
   readonly name: string;
   readonly summary: string;
+  /** What follows the name in the example. */
   readonly example: string;
   /** Names of the arguments; "[x]" may be left out, "x..." may be repeated. */
   readonly args?: readonly string[];
   readonly options?: Options;
   /** Exit status when it fails; 1 unless said. */
   readonly failure?: number;
+  /** Whether it needs no cloud. */
+  readonly local?: boolean;
   run(context: Context): Promise<Result | undefined>;
 }
 
-/** A column that shows a field as it is. */
-export const column = (title: string, field: string): Column => ({ title, of: (row) => row[field] });
+/** The example as it is typed. */
+export const exampleOf = ({ name, example }: Command): string => `cumulet ${name} ${example}`.trim();
 
-/** An option with a value. */
-export const text = (help: string, value: string, more: Partial<Option> = {}): Option => ({
-  type: 'string',
-  help,
-  value,
-  ...more,
-});
-
-/** An option without a value. */
-export const flag = (help: string): Option => ({ type: 'boolean', help });
+/** The number a value says. @throws CliError with status 2 when it is none */
+export function wholeNumber(value: string, option: string): number {
+  if (!/^-?\d+$/.test(value)) throw new CliError(`--${option} takes a whole number, not "${value}"`, 2);
+  return Number(value);
+}
 
 /** The parsed command line as commands read it. */
 export function inputOf(args: readonly string[], values: Readonly<Record<string, Value>>): Input {
-  const text = (option: string): string | undefined => {
+  const all = (option: string): string[] => {
     const value = values[option];
-    return typeof value === 'string' ? value : undefined;
+    return (Array.isArray(value) ? value : [value]).filter((each) => typeof each === 'string');
   };
+  const text = (option: string): string | undefined => all(option)[0];
   return {
     args,
     arg: (index) => args[index] ?? '',
     text,
     flag: (option) => values[option] === true,
-    all: (option) => {
-      const value = values[option];
-      return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
-    },
+    all,
     number: (option) => {
       const value = text(option);
-      if (value === undefined) return undefined;
-      if (!/^-?\d+$/.test(value)) throw new CliError(`--${option} takes a whole number, not "${value}"`);
-      return Number(value);
+      return value === undefined ? undefined : wholeNumber(value, option);
     },
   };
 }

@@ -1,24 +1,39 @@
 // The command line: which command is meant, its options and arguments, and what is wrong with them.
 import { parseArgs } from 'node:util';
-import { SETTINGS, type Setting } from './cloudsConfig';
-import { inputOf, text, type Command, type Input, type Options } from './command';
+import { SETTINGS, settingNames, type Setting } from './cloudsConfig';
+import { inputOf, type Command, type Input, type Option, type Options } from './command';
 import { CliError } from './errors';
-import { FORMATS } from './format';
+import { FORMATS, QUOTES } from './format';
 import { didYouMean } from './suggest';
 
 export const settingOption = (name: Setting): string => `os-${name.replaceAll('_', '-')}`;
 
+const text = (help: string, value: string, more: Partial<Option> = {}): Option => ({
+  type: 'string',
+  help,
+  value,
+  ...more,
+});
+const flag = (help: string, more: Partial<Option> = {}): Option => ({ type: 'boolean', help, ...more });
+
 /** Options of every command. */
 export const COMMON: Options = {
-  format: text(`form of the answer: ${FORMATS.join(', ')}`, 'FORMAT', { short: 'f' }),
+  format: text(`form of the answer: ${FORMATS.join(', ')}`, 'FORMAT', { short: 'f', oneOf: FORMATS }),
   column: text('only this column; may be repeated', 'COLUMN', { short: 'c', multiple: true }),
+  'sort-column': text('sort a list by this column; may be repeated', 'COLUMN', { multiple: true }),
+  'sort-ascending': flag('smallest first (unless said)'),
+  'sort-descending': flag('greatest first'),
+  noindent: flag('JSON on one line'),
+  quote: text(`what is quoted in CSV: ${QUOTES.join(', ')}`, 'MODE', { oneOf: QUOTES }),
   'os-cloud': text('cloud of clouds.yaml (OS_CLOUD)', 'CLOUD'),
-  help: { type: 'boolean', short: 'h', help: 'show this help' },
+  help: flag('show this help', { short: 'h' }),
 };
 
-const CLOUD: Options = Object.fromEntries(
-  (Object.keys(SETTINGS) as Setting[]).map((name) => [settingOption(name), text(SETTINGS[name], 'VALUE')]),
-);
+/** Which cloud and who asks; each is a setting. */
+export const CLOUD: Options = {
+  ...Object.fromEntries(settingNames.map((name) => [settingOption(name), text(SETTINGS[name], 'VALUE')])),
+  insecure: flag('take any certificate'),
+};
 
 /** The options a command takes, those of every command included. */
 export const optionsOf = (command: Command | undefined): Options => ({ ...CLOUD, ...COMMON, ...command?.options });
@@ -36,10 +51,19 @@ const takesValue = (token: string): boolean =>
     ([name, { type, short }]) => type === 'string' && (token === `--${name}` || (short && token === `-${short}`)),
   );
 
-/** Splits the line into the command and the rest. */
-export function findCommand(argv: readonly string[], commands: readonly Command[]): Words {
+/** Where the first word is that is no option and no value of one. */
+function startOf(argv: readonly string[]): number {
   let start = 0;
   while (argv[start]?.startsWith('-')) start += takesValue(argv[start] ?? '') ? 2 : 1;
+  return start;
+}
+
+/** The first word of the command. */
+export const firstWord = (argv: readonly string[]): string | undefined => argv[startOf(argv)];
+
+/** Splits the line into the command and the rest. */
+export function findCommand(argv: readonly string[], commands: readonly Command[]): Words {
+  const start = startOf(argv);
   const tail = argv.slice(start);
   const end = tail.findIndex((token) => token.startsWith('-'));
   const words = end < 0 ? tail : tail.slice(0, end);
@@ -67,7 +91,7 @@ export function unknownCommand(words: readonly string[], commands: readonly Comm
   return `"${words.join(' ')}" is not a command${nouns || '; cumulet --help lists them all'}`;
 }
 
-function checkArguments(command: Command, input: Input, values: Readonly<Record<string, unknown>>): void {
+function checkArguments(command: Command, input: Input): void {
   const wanted = command.args ?? [];
   const required = wanted.filter((name) => !name.startsWith('['));
   const missing = required[input.args.length];
@@ -76,9 +100,18 @@ function checkArguments(command: Command, input: Input, values: Readonly<Record<
     throw new CliError(`${command.name} needs ${missing.replace('...', '').toUpperCase()}; ${see}`, 2);
   if (input.args.length > wanted.length && !wanted.at(-1)?.includes('...'))
     throw new CliError(`${command.name} does not take "${input.args[wanted.length] ?? ''}"; ${see}`, 2);
-  for (const [name, option] of Object.entries(command.options ?? {}))
-    if (option.required && values[name] === undefined)
+  for (const [name, option] of Object.entries(optionsOf(command))) {
+    const given = input.all(name);
+    if (option.required && given.length === 0)
       throw new CliError(`${command.name} needs --${name} ${option.value ?? ''}; ${see}`, 2);
+    const { oneOf } = option;
+    const wrong = oneOf && given.find((value) => !oneOf.includes(value));
+    if (wrong !== undefined)
+      throw new CliError(
+        `--${name} cannot be "${wrong}"${didYouMean(wrong, oneOf ?? []) || `; it is one of ${oneOf?.join(', ') ?? ''}`}`,
+        2,
+      );
+  }
 }
 
 /** Options and arguments of a command; all of them are checked unless help is asked for.
@@ -94,7 +127,7 @@ export function parse(command: Command | undefined, rest: readonly string[]): In
   try {
     const { values, positionals } = parseArgs({ args: [...rest], options: known, allowPositionals: true });
     const input = inputOf(positionals, values);
-    if (command && !input.flag('help')) checkArguments(command, input, values);
+    if (command && !input.flag('help')) checkArguments(command, input);
     return input;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;

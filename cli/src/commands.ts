@@ -1,19 +1,68 @@
-// Every command there is.
+// Where each command is: files of nouns by the first word, so that a command loads its own file only.
+// They are required, not imported: import() goes through the loader of ES modules, which takes longer than the files.
 import type { Command } from './command';
-import { catalogCommands } from './nouns/catalogs';
-import { imageCommands } from './nouns/image';
-import { networkNouns } from './nouns/network';
-import { securityGroupCommands } from './nouns/securityGroup';
-import { serverCommands } from './nouns/server';
-import { serverPowerCommands } from './nouns/serverPower';
-import { whyCommands } from './nouns/why';
 
-export const commands: readonly Command[] = [
-  ...serverCommands,
-  ...serverPowerCommands,
-  ...imageCommands,
-  ...networkNouns,
-  ...securityGroupCommands,
-  ...catalogCommands,
-  ...whyCommands,
-];
+interface File {
+  readonly commands: readonly Command[];
+}
+type Load = () => File;
+
+const server: Load = () => ({
+  commands: [require('./nouns/server'), require('./nouns/serverActions'), require('./nouns/why')].flatMap(
+    (file) => (file as File).commands,
+  ),
+});
+const network: Load = () => require('./nouns/network') as File;
+const identity: Load = () => require('./nouns/identity') as File;
+const role: Load = () => require('./nouns/role') as File;
+const hosts: Load = () => require('./nouns/hosts') as File;
+const quota: Load = () => require('./nouns/quota') as File;
+const cloud: Load = () => require('./nouns/cloud') as File;
+const securityGroup: Load = () => require('./nouns/securityGroup') as File;
+
+/** In the order of the help. */
+const FILES: Readonly<Record<string, Load>> = {
+  server,
+  console: server,
+  audit: server,
+  image: () => require('./nouns/image') as File,
+  flavor: () => require('./nouns/flavor') as File,
+  keypair: () => require('./nouns/keypair') as File,
+  network,
+  ip: network,
+  subnet: () => require('./nouns/subnet') as File,
+  port: () => require('./nouns/port') as File,
+  router: () => require('./nouns/router') as File,
+  floating: () => require('./nouns/floatingIp') as File,
+  security: securityGroup,
+  address: securityGroup,
+  project: identity,
+  user: identity,
+  group: identity,
+  domain: identity,
+  region: identity,
+  service: identity,
+  endpoint: identity,
+  role,
+  implied: role,
+  quota,
+  limits: quota,
+  usage: quota,
+  hypervisor: hosts,
+  compute: hosts,
+  availability: hosts,
+  token: cloud,
+  catalog: cloud,
+  versions: cloud,
+  extension: cloud,
+  complete: () => require('./nouns/complete') as File,
+};
+
+/** Every command there is. */
+export const allCommands = (): Command[] => [...new Set(Object.values(FILES))].flatMap((load) => load().commands);
+
+/** The commands that may be meant by a first word: those of its file, else all. */
+export function commandsFor(word: string | undefined): readonly Command[] {
+  const load = word !== undefined && Object.hasOwn(FILES, word) ? FILES[word] : undefined;
+  return load ? load().commands : allCommands();
+}

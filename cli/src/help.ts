@@ -1,6 +1,6 @@
 // The help of the command and of each of its commands.
-import { COMMON } from './commandLine';
-import type { Command, Options } from './command';
+import { CLOUD, COMMON } from './commandLine';
+import { exampleOf, type Command, type Options } from './command';
 
 function lines(options: Options): string[] {
   const left = Object.entries(options).map(
@@ -23,8 +23,8 @@ export function commandHelp(command: Command): string {
     `${command.summary}.`,
     '',
     'Example:',
-    `  ${command.example}`,
-    ...(command.options ? ['', 'Options:', ...lines(command.options)] : []),
+    `  ${exampleOf(command)}`,
+    ...(Object.keys(command.options ?? {}).length > 0 ? ['', 'Options:', ...lines(command.options ?? {})] : []),
     '',
     'Options of every command:',
     ...lines(COMMON),
@@ -43,6 +43,9 @@ export function overview(commands: readonly Command[], words: readonly string[] 
     '',
     'Commands (cumulet COMMAND --help tells more):',
     ...shown.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
+    ...(words.length === 0
+      ? ['', 'Which cloud, and who asks (also as OS_* variables and in clouds.yaml):', ...lines(CLOUD)]
+      : []),
     ...(words.length === 0 ? ['', 'This machine as a cloud: cumulet up, cumulet down, cumulet test'] : []),
   ].join('\n');
 }

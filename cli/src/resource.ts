@@ -1,8 +1,16 @@
-// Kinds of things the APIs keep: where they are, how one is found by name or id, and their list, show and delete commands.
+// Kinds of things the APIs keep: where they are, and how one is found by name or id.
 import type { Api, Service } from './api';
-import { column, type Column, type Command, type Context, type Options, type Row } from './command';
+import type { Row } from './command';
 import { CliError, HttpError } from './errors';
 import { didYouMean } from './suggest';
+
+/** Sends what a key of a body has routes of its own for: entries to add, and names of those to remove. */
+export type Part = (
+  api: Api,
+  path: string,
+  added: readonly (readonly [string, unknown])[],
+  removed: readonly string[],
+) => Promise<void>;
 
 export interface Resource {
   /** As in commands and messages: "security group". */
@@ -12,111 +20,107 @@ export interface Resource {
   /** Around one thing in a body; undefined: the body is the thing. */
   readonly key?: string;
   readonly keys: string;
+  /** Where the list with all fields is; undefined: every list has them. */
+  readonly detail?: string;
   /** The query that narrows a list to a name; the default is `name`. */
   readonly byName?: (name: string) => Record<string, string>;
-  /** What people call it by where that is not its name. */
-  readonly nameField?: string;
+  /** What people call it by where that is not its name only. */
+  readonly names?: readonly string[];
+  /** What it is called by in paths; `id` unless said. */
+  readonly id?: string;
   /** What must be in the query of every list. */
-  readonly query?: Readonly<Record<string, string>>;
+  readonly query?: Row;
+  /** The things of a list where each is wrapped once more. */
+  readonly wrapped?: string;
+  /** How it is changed; the default is PUT of `key`. */
+  readonly method?: 'PATCH';
+  /** How fields are changed where that is otherwise. */
+  readonly change?: (api: Api, now: Row, fields: Row) => Promise<void>;
+  readonly parts?: Readonly<Record<string, Part>>;
 }
 
-/** The thing in an answer. */
-const inside = (resource: Resource, body: Row): Row =>
-  resource.key === undefined ? body : ((body[resource.key] ?? {}) as Row);
+/** The thing in an answer, without its links. */
+export function inside(resource: Resource, body: Row): Row {
+  const { links: _, ...one } = resource.key === undefined ? body : ((body[resource.key] ?? {}) as Row);
+  return one;
+}
 
-const nameOf = (resource: Resource, row: Row): string => {
-  const name = row[resource.nameField ?? 'name'];
-  return typeof name === 'string' ? name : '';
+const namesOf = (resource: Resource, row: Row): string[] =>
+  (resource.names ?? ['name']).map((field) => row[field]).filter((name) => typeof name === 'string');
+
+export const idOf = (resource: Resource, row: Row): string => {
+  const id = row[resource.id ?? 'id'];
+  return typeof id === 'string' ? id : typeof id === 'number' ? String(id) : '';
 };
 
-const idOf = (row: Row): string => (typeof row['id'] === 'string' ? row['id'] : '');
+/** Where one thing is. */
+export const pathOf = (resource: Resource, id: string): string => `${resource.path}/${encodeURIComponent(id)}`;
+
+/** The thing of an id with all its fields. */
+export const get = async (api: Api, resource: Resource, id: string): Promise<Row> =>
+  inside(resource, await api.json(resource.service, 'GET', pathOf(resource, id)));
 
 async function byId(api: Api, resource: Resource, id: string): Promise<Row | undefined> {
   try {
-    return inside(resource, await api.json(resource.service, 'GET', `${resource.path}/${encodeURIComponent(id)}`));
+    return await get(api, resource, id);
   } catch (error) {
-    if (error instanceof HttpError && (error.status === 404 || error.status === 400)) return undefined;
+    // Identity answers 403 for what does not exist, and for what is not one's own.
+    if (error instanceof HttpError && [400, 403, 404].includes(error.status)) return undefined;
     throw error;
   }
 }
 
-/** The thing of a name or id, with all its fields.
+/** Rows of a list. */
+export async function rowsOf(api: Api, resource: Resource, query: Row = {}, path = resource.path): Promise<Row[]> {
+  const rows = await api.list(resource.service, path, resource.keys, { ...resource.query, ...query });
+  const { wrapped } = resource;
+  return wrapped === undefined ? rows : rows.map((row) => row[wrapped] as Row);
+}
+
+/** The thing of a name or id; its fields may be those of a list.
  * @throws CliError when there is none (with the names that are close) or several (with their ids) */
-export async function find(api: Api, resource: Resource, wanted: string): Promise<Row> {
-  const { service, path, keys, noun } = resource;
+export async function find(api: Api, resource: Resource, wanted: string, query: Row = {}): Promise<Row> {
+  const { noun } = resource;
   const direct = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/.test(wanted);
   const found = direct ? await byId(api, resource, wanted) : undefined;
   if (found) return found;
-  const byName = resource.byName ?? ((name) => ({ [resource.nameField ?? 'name']: name }));
-  const listed = await api.list(service, path, keys, { ...resource.query, ...byName(wanted) });
-  const same = listed.filter((row) => nameOf(resource, row) === wanted);
-  const [first] = same;
-  if (same.length > 1)
-    throw new CliError(
-      `${same.length} of kind ${noun} are called "${wanted}"; give an id: ${same.map(idOf).join(', ')}`,
-    );
-  if (first) return first;
+  const byName = resource.byName ?? ((name) => ({ [(resource.names ?? ['name'])[0] ?? 'name']: name }));
+  const listed = await rowsOf(api, resource, { ...byName(wanted), ...query });
+  const same = listed.filter((row) => namesOf(resource, row).includes(wanted) || idOf(resource, row) === wanted);
+  const [first, second] = same;
+  if (first && !second) return first;
+  if (first) {
+    // An administrator sees everybody's things, but means those of the own project.
+    const project = (await api.token()).project?.id;
+    const own = same.filter((row) => row['project_id'] !== undefined && row['project_id'] === project);
+    if (own[0] && own.length === 1) return own[0];
+    const ids = same.map((row) => idOf(resource, row)).join(', ');
+    throw new CliError(`${same.length} of kind ${noun} are called "${wanted}"; give an id: ${ids}`);
+  }
   const other = direct ? undefined : await byId(api, resource, wanted);
-  if (other) return other;
-  const all = await api.list(service, path, keys, resource.query ?? {});
+  if (other && Object.keys(other).length > 0) return other;
+  const all = await rowsOf(api, resource, query);
   throw new CliError(
     `no ${noun} is called "${wanted}"${didYouMean(
       wanted,
-      all.map((row) => nameOf(resource, row)),
+      all.flatMap((row) => namesOf(resource, row)),
     )}`,
   );
 }
 
 /** The id of a name or id. @throws CliError as find */
-export async function idFor(api: Api, resource: Resource, wanted: string): Promise<string> {
-  return idOf(await find(api, resource, wanted));
-}
-
-interface ListOptions {
-  readonly options?: Options;
-  readonly query?: (
-    context: Context,
-  ) => Promise<Record<string, string | undefined>> | Record<string, string | undefined>;
-  readonly path?: string;
-}
-
-/** `NOUN list`. */
-export function listCommand(
-  resource: Resource,
-  columns: readonly (Column | [string, string])[],
-  more: ListOptions = {},
-): Command {
-  const shown = columns.map((each) => (Array.isArray(each) ? column(each[0], each[1]) : each));
-  return {
-    name: `${resource.noun} list`,
-    summary: `List every ${resource.noun} you may see`,
-    example: `cumulet ${resource.noun} list -f json`,
-    ...(more.options ? { options: more.options } : {}),
-    async run(context) {
-      const query = { ...resource.query, ...(await more.query?.(context)) };
-      const rows = await context.api.list(resource.service, more.path ?? resource.path, resource.keys, query);
-      return { list: { columns: shown, rows } };
-    },
-  };
-}
-
-/** `NOUN show NAME`. */
-export function showCommand(resource: Resource, example = 'NAME'): Command {
-  return {
-    name: `${resource.noun} show`,
-    summary: `Show one ${resource.noun} with all its fields`,
-    example: `cumulet ${resource.noun} show ${example}`,
-    args: [resource.noun.replace(' ', '-')],
-    async run({ api, input }) {
-      const found = await find(api, resource, input.arg(0));
-      const { links: _, ...one } = (await byId(api, resource, idOf(found))) ?? found;
-      return { one };
-    },
-  };
+export async function idFor(api: Api, resource: Resource, wanted: string, query: Row = {}): Promise<string> {
+  // Members may not list projects, but they know their own.
+  if (resource.keys === 'projects') {
+    const { project } = await api.token();
+    if (project && (wanted === project.id || (wanted === project.name && query['domain_id'] === undefined)))
+      return project.id;
+  }
+  return idOf(resource, await find(api, resource, wanted, query));
 }
 
 /** Does something for each argument; those after a failure are tried as well. @throws CliError with every failure */
-export async function each(names: readonly string[], act: (name: string) => Promise<void>): Promise<void> {
+export async function each(names: readonly string[], act: (name: string) => Promise<unknown>): Promise<undefined> {
   const failures: string[] = [];
   for (const name of names) {
     try {
@@ -127,33 +131,5 @@ export async function each(names: readonly string[], act: (name: string) => Prom
     }
   }
   if (failures.length > 0) throw new CliError(failures.join('\n'));
+  return undefined;
 }
-
-/** `NOUN delete NAME...`. */
-export function deleteCommand(resource: Resource, example = 'NAME'): Command {
-  return {
-    name: `${resource.noun} delete`,
-    summary: `Delete one ${resource.noun} or several`,
-    example: `cumulet ${resource.noun} delete ${example}`,
-    args: [`${resource.noun.replace(' ', '-')}...`],
-    async run({ api, input }) {
-      await each(input.args, async (name) => {
-        const id = await idFor(api, resource, name);
-        await api.send(resource.service, 'DELETE', `${resource.path}/${encodeURIComponent(id)}`);
-      });
-      return undefined;
-    },
-  };
-}
-
-/** Asks for a new thing and gives it as shown. */
-export async function create(api: Api, resource: Resource, fields: Row): Promise<{ one: Row }> {
-  const body = resource.key === undefined ? fields : { [resource.key]: fields };
-  const made = inside(resource, await api.json(resource.service, 'POST', resource.path, body));
-  const { links: _, ...one } = made;
-  return { one };
-}
-
-/** The object without the fields that are undefined. */
-export const given = (fields: Row): Row =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context, Row } from './command';
 import { CliError, HttpError } from './errors';
+import { server } from './nouns/resources';
+import { get } from './resource';
 
 const POLL_MS = 250;
 
-async function now({ api }: Context, id: string): Promise<Row> {
-  return (await api.json('compute', 'GET', `/servers/${id}`))['server'] as Row;
-}
+const now = ({ api }: Context, id: string): Promise<Row> => get(api, server, id);
 
 function show(context: Context, row: Row): void {
   const task = row['OS-EXT-STS:task_state'];
@@ -51,5 +51,25 @@ export async function waitUntilGone(context: Context, id: string, name: string):
     if (!(error instanceof HttpError) || error.status !== 404) throw error;
   } finally {
     context.progress('');
+  }
+}
+
+/** Waits until the image has its data. @throws CliError when it ends without */
+export async function waitForImage({ api, progress }: Context, id: string): Promise<Row> {
+  try {
+    for (;;) {
+      const row = await api.json('image', 'GET', `/images/${id}`);
+      progress(`${String(row['name'])}: ${String(row['status'])}`);
+      if (row['status'] === 'active') return row;
+      if (row['status'] === 'killed' || row['status'] === 'deleted')
+        throw new CliError(`image "${String(row['name'])}" could not be made: it is ${row['status']}`);
+      await sleep(POLL_MS);
+    }
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 404)
+      throw new CliError(`image ${id} could not be made: it is gone`);
+    throw error;
+  } finally {
+    progress('');
   }
 }

@@ -1,226 +1,172 @@
-// cumulet network, subnet, port, router and floating ip.
-import { flag, text, type Command } from '../command';
+// cumulet network, network rbac, network agent, network service provider, ip availability.
+import type { Command, Options, Row } from '../command';
 import { CliError } from '../errors';
-import { create, deleteCommand, find, given, idFor, listCommand, showCommand } from '../resource';
-import { floatingIp, net, port, router, securityGroup, server, subnet } from './resources';
+import { adminState, either, flag, int, list, sets, str, text } from '../fields';
+import { changeCommand, create, deleteCommand, listCommand, nounCommands, projectOptions, showCommand } from '../noun';
+import { find, idFor, idOf } from '../resource';
+import { networkNoun, sharing } from './networkOptions';
+import { addressGroup, agent, net, project, rbac, securityGroup, subnetPool } from './resources';
 
-const networkCommands: readonly Command[] = [
-  listCommand(net, [
-    ['ID', 'id'],
-    ['Name', 'name'],
-    ['Subnets', 'subnets'],
-  ]),
-  showCommand(net, 'demo'),
-  deleteCommand(net, 'demo'),
-  {
-    name: 'network create',
-    summary: 'Create a network',
-    example: 'cumulet network create demo',
-    args: ['name'],
-    options: {
-      description: text('what it is for', 'TEXT'),
-      share: flag('every project may use it (administrators)'),
-      external: flag('routers may lead out through it (administrators)'),
-      'provider-network-type': text('how it is carried', 'TYPE'),
-      'provider-physical-network': text('what carries it', 'NETWORK'),
+const upDown = (row: Row): string => (row['admin_state_up'] === true ? 'UP' : 'DOWN');
+
+const outside: Options = {
+  external: sets({ 'router:external': true }, 'routers may lead out through it (administrators)'),
+  internal: sets({ 'router:external': false }, 'routers may not lead out through it'),
+};
+const provider: Options = {
+  'provider-network-type': str('provider:network_type', 'how it is carried', 'TYPE'),
+  'provider-physical-network': str('provider:physical_network', 'what carries it', 'NETWORK'),
+  'provider-segment': int('provider:segmentation_id', 'its number there', 'NUMBER'),
+};
+const settable: Options = {
+  ...adminState,
+  ...sharing(),
+  ...outside,
+  ...either('is_default', 'default', 'no-default', 'the external network that is used unless another is named'),
+  ...either('port_security_enabled', 'enable-port-security', 'disable-port-security', 'filter traffic of its ports'),
+  mtu: int('mtu', 'greatest size of a packet', 'BYTES'),
+  'dns-domain': str('dns_domain', 'domain of the names of its ports', 'DOMAIN'),
+  ...provider,
+};
+
+const networks = networkNoun(net, {
+  example: 'demo',
+  list: {
+    columns: { ID: 'id', Name: 'name', Subnets: 'subnets' },
+    long: {
+      Status: 'status',
+      Project: 'project_id',
+      State: upDown,
+      Shared: 'shared',
+      'Network Type': 'provider:network_type',
+      'Router Type': (row) => (row['router:external'] === true ? 'External' : 'Internal'),
+      'Availability Zones': 'availability_zones',
+      Tags: 'tags',
     },
-    run: ({ api, input }) =>
-      create(
-        api,
-        net,
-        given({
-          name: input.arg(0),
-          description: input.text('description'),
-          shared: input.flag('share') || undefined,
-          'router:external': input.flag('external') || undefined,
-          'provider:network_type': input.text('provider-network-type'),
-          'provider:physical_network': input.text('provider-physical-network'),
-        }),
-      ),
+    filters: {
+      ...adminState,
+      ...sharing('only shared ones'),
+      ...outside,
+      ...provider,
+      status: str('status', 'only those in this status', 'STATUS'),
+    },
   },
-];
-
-const subnetCommands: readonly Command[] = [
-  listCommand(subnet, [
-    ['ID', 'id'],
-    ['Name', 'name'],
-    ['Network', 'network_id'],
-    ['Subnet', 'cidr'],
-  ]),
-  showCommand(subnet, 'demo-subnet'),
-  deleteCommand(subnet, 'demo-subnet'),
-  {
-    name: 'subnet create',
-    summary: 'Create a subnet of a network',
-    example: 'cumulet subnet create --network demo --subnet-range 10.0.0.0/24 demo-subnet',
-    args: ['name'],
+  create: {
+    example: 'demo',
     options: {
-      network: text('network it belongs to', 'NETWORK', { required: true }),
-      'subnet-range': text('its addresses', 'CIDR', { required: true }),
-      gateway: text('address of the gateway, or none', 'ADDRESS'),
-      'dns-nameserver': text('a name server; may be repeated', 'ADDRESS', { multiple: true }),
-      'no-dhcp': flag('hand out no addresses'),
+      ...settable,
+      'availability-zone-hint': list('availability_zone_hints', 'zone it shall be in', 'ZONE'),
+    },
+  },
+  set: { example: '--name other demo', options: settable },
+  unset: { example: '--tag red demo', options: {} },
+});
+
+/** Kinds of things that can be shared, as RBAC names them. */
+const SHARED = { network: net, security_group: securityGroup, address_group: addressGroup, subnetpool: subnetPool };
+
+const rbacCommands: readonly Command[] = [
+  ...nounCommands(rbac, {
+    example: '0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e',
+    list: {
+      columns: { ID: 'id', 'Object Type': 'object_type', 'Object ID': 'object_id' },
+      long: { Action: 'action', 'Target Project': 'target_tenant' },
+      filters: {
+        type: str('object_type', 'only things of this kind', 'TYPE'),
+        action: str('action', 'only this right', 'ACTION'),
+      },
+    },
+    set: {
+      example: '--target-project demo 0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e',
+      options: {
+        'target-project': str('target_tenant', 'project that gets the right', 'PROJECT', {
+          read: (name, { api }) => idFor(api, project, name),
+        }),
+      },
+    },
+  }),
+  {
+    name: 'network rbac create',
+    summary: 'Let another project use something',
+    example: '--type network --action access_as_shared --target-project demo shared-net',
+    args: ['object'],
+    options: {
+      type: text('kind of the thing', 'TYPE', { required: true, oneOf: Object.keys(SHARED) }),
+      action: text('access_as_shared or access_as_external', 'ACTION', { required: true }),
+      'target-project': text('project that gets the right', 'PROJECT'),
+      'target-all-projects': flag('every project gets it (administrators)'),
     },
     async run({ api, input }) {
-      const cidr = input.text('subnet-range') ?? '';
-      const gateway = input.text('gateway');
-      const names = input.all('dns-nameserver');
-      return create(
-        api,
-        subnet,
-        given({
-          name: input.arg(0),
-          network_id: await idFor(api, net, input.text('network') ?? ''),
-          cidr,
-          ip_version: cidr.includes(':') ? 6 : 4,
-          gateway_ip: gateway === 'none' ? null : gateway,
-          dns_nameservers: names.length > 0 ? names : undefined,
-          enable_dhcp: input.flag('no-dhcp') ? false : undefined,
-        }),
-      );
+      const kind = (input.text('type') ?? '') as keyof typeof SHARED;
+      const target = input.text('target-project');
+      if ((target === undefined) === !input.flag('target-all-projects'))
+        throw new CliError('network rbac create needs --target-project or --target-all-projects', 2);
+      return create(api, rbac, {
+        object_type: kind,
+        object_id: await idFor(api, SHARED[kind], input.arg(0)),
+        action: input.text('action'),
+        target_tenant: target === undefined ? '*' : await idFor(api, project, target),
+      });
     },
   },
 ];
 
-const portCommands: readonly Command[] = [
+const agentCommands: readonly Command[] = [
+  listCommand(agent, {
+    columns: {
+      ID: 'id',
+      'Agent Type': 'agent_type',
+      Host: 'host',
+      'Availability Zone': 'availability_zone',
+      Alive: (row) => (row['alive'] === true ? ':-)' : 'XXX'),
+      State: upDown,
+      Binary: 'binary',
+    },
+    filters: {
+      host: str('host', 'only those of this host', 'HOST'),
+      'agent-type': str('agent_type', 'only this type', 'TYPE'),
+    },
+  }),
+  showCommand(agent, '0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e'),
+  changeCommand(agent, 'set', {
+    example: '--disable 0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e',
+    options: { ...adminState, description: str('description', 'a note about it') },
+  }),
+  deleteCommand(agent, '0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e'),
+];
+
+const useOf = { noun: 'ip availability', service: 'network', path: '/network-ip-availabilities' } as const;
+
+const useCommands: readonly Command[] = [
   listCommand(
-    port,
-    [
-      ['ID', 'id'],
-      ['Name', 'name'],
-      ['MAC Address', 'mac_address'],
-      ['Fixed IP Addresses', 'fixed_ips'],
-      ['Status', 'status'],
-    ],
+    { ...useOf, keys: 'network_ip_availabilities' },
     {
-      options: {
-        server: text('only those of a server', 'SERVER'),
-        network: text('only those of a network', 'NETWORK'),
+      columns: {
+        'Network ID': 'network_id',
+        'Network Name': 'network_name',
+        'Total IPs': 'total_ips',
+        'Used IPs': 'used_ips',
       },
-      async query({ api, input }) {
-        const [own, on] = [input.text('server'), input.text('network')];
-        return {
-          device_id: own === undefined ? undefined : await idFor(api, server, own),
-          network_id: on === undefined ? undefined : await idFor(api, net, on),
-        };
+      filters: {
+        'ip-version': int('ip_version', '4 or 6', 'VERSION'),
+        ...projectOptions(project, 'only networks of this project'),
       },
     },
   ),
-  showCommand(port, 'eth0'),
-  deleteCommand(port, 'eth0'),
   {
-    name: 'port create',
-    summary: 'Create a port of a network',
-    example: 'cumulet port create --network demo --fixed-ip 10.0.0.50 eth0',
-    args: ['name'],
-    options: {
-      network: text('network it belongs to', 'NETWORK', { required: true }),
-      'fixed-ip': text('address it shall have; may be repeated', 'ADDRESS', { multiple: true }),
-      'security-group': text('a security group of it; may be repeated', 'GROUP', { multiple: true }),
-    },
-    async run({ api, input }) {
-      const fixed = input.all('fixed-ip').map((ip_address) => ({ ip_address }));
-      const groups = await Promise.all(input.all('security-group').map((name) => idFor(api, securityGroup, name)));
-      return create(
-        api,
-        port,
-        given({
-          name: input.arg(0),
-          network_id: await idFor(api, net, input.text('network') ?? ''),
-          fixed_ips: fixed.length > 0 ? fixed : undefined,
-          security_groups: groups.length > 0 ? groups : undefined,
-        }),
-      );
-    },
-  },
-];
-
-const routerSubnet = (verb: 'add' | 'remove'): Command => ({
-  name: `router ${verb} subnet`,
-  summary: verb === 'add' ? 'Connect a subnet to a router' : 'Disconnect a subnet from a router',
-  example: `cumulet router ${verb} subnet demo-router demo-subnet`,
-  args: ['router', 'subnet'],
-  async run({ api, input }) {
-    const id = await idFor(api, router, input.arg(0));
-    const subnet_id = await idFor(api, subnet, input.arg(1));
-    await api.send('network', 'PUT', `/routers/${id}/${verb}_router_interface`, { subnet_id });
-    return undefined;
-  },
-});
-
-const routerCommands: readonly Command[] = [
-  listCommand(router, [
-    ['ID', 'id'],
-    ['Name', 'name'],
-    ['Status', 'status'],
-  ]),
-  showCommand(router, 'demo-router'),
-  deleteCommand(router, 'demo-router'),
-  {
-    name: 'router create',
-    summary: 'Create a router',
-    example: 'cumulet router create --external-gateway public demo-router',
-    args: ['name'],
-    options: { 'external-gateway': text('external network it leads to', 'NETWORK') },
-    async run({ api, input }) {
-      const out = input.text('external-gateway');
-      const gateway = out === undefined ? undefined : { network_id: await idFor(api, net, out) };
-      return create(api, router, given({ name: input.arg(0), external_gateway_info: gateway }));
-    },
-  },
-  {
-    name: 'router set',
-    summary: 'Change a router',
-    example: 'cumulet router set --external-gateway public demo-router',
-    args: ['router'],
-    options: {
-      name: text('its new name', 'NAME'),
-      'external-gateway': text('external network it leads to, or none', 'NETWORK'),
-    },
-    async run({ api, input }) {
-      const out = input.text('external-gateway');
-      const gateway = out === undefined || out === 'none' ? {} : { network_id: await idFor(api, net, out) };
-      const fields = given({
-        name: input.text('name'),
-        external_gateway_info: out === undefined ? undefined : gateway,
-      });
-      if (Object.keys(fields).length === 0) throw new CliError('router set needs --name or --external-gateway', 2);
-      const id = await idFor(api, router, input.arg(0));
-      await api.send('network', 'PUT', `/routers/${id}`, { router: fields });
-      return undefined;
-    },
-  },
-  routerSubnet('add'),
-  routerSubnet('remove'),
-];
-
-const floatingIpCommands: readonly Command[] = [
-  listCommand(floatingIp, [
-    ['ID', 'id'],
-    ['Floating IP Address', 'floating_ip_address'],
-    ['Fixed IP Address', 'fixed_ip_address'],
-    ['Port', 'port_id'],
-  ]),
-  deleteCommand(floatingIp, '172.24.4.10'),
-  {
-    name: 'floating ip create',
-    summary: 'Take an address of an external network',
-    example: 'cumulet floating ip create public',
+    name: 'ip availability show',
+    summary: 'Show how many addresses of a network are in use',
+    example: 'demo',
     args: ['network'],
-    options: { port: text('port it shall lead to', 'PORT') },
     async run({ api, input }) {
-      const wired = input.text('port');
-      const { id } = await find(api, net, input.arg(0));
-      const port_id = wired === undefined ? undefined : await idFor(api, port, wired);
-      return create(api, floatingIp, given({ floating_network_id: id, port_id }));
+      const id = idOf(net, await find(api, net, input.arg(0)));
+      return { one: (await api.json('network', 'GET', `${useOf.path}/${id}`))['network_ip_availability'] as Row };
     },
   },
+  listCommand(
+    { noun: 'network service provider', service: 'network', path: '/service-providers', keys: 'service_providers' },
+    { columns: { 'Service Type': 'service_type', Name: 'name', Default: 'default' } },
+  ),
 ];
 
-export const networkNouns: readonly Command[] = [
-  ...networkCommands,
-  ...subnetCommands,
-  ...portCommands,
-  ...routerCommands,
-  ...floatingIpCommands,
-];
+export const commands: readonly Command[] = [...networks, ...rbacCommands, ...agentCommands, ...useCommands];

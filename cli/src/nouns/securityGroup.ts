@@ -1,90 +1,101 @@
-// cumulet security group and its rules.
-import { flag, text, type Command, type Row } from '../command';
+// cumulet security group, its rules, and address group.
+import type { Command, Row } from '../command';
 import { CliError } from '../errors';
-import { create, deleteCommand, given, idFor, listCommand, showCommand } from '../resource';
-import { securityGroup, securityGroupRule } from './resources';
+import { either, int, marks, ref, sets, str, text, unmarks } from '../fields';
+import { createCommand, deleteCommand, listCommand, projectOptions, showCommand } from '../noun';
+import { networkNoun } from './networkOptions';
+import { addressGroup, project, securityGroup, securityGroupRule } from './resources';
+
+const stateful = either('stateful', 'stateful', 'stateless', 'answers pass by themselves', 'answers need rules too');
+
+const groups = networkNoun(securityGroup, {
+  example: 'default',
+  list: {
+    columns: { ID: 'id', Name: 'name', Description: 'description', Project: 'project_id', Tags: 'tags' },
+  },
+  create: { example: '--description "web servers" web', options: stateful },
+  set: { example: '--name www web', options: stateful },
+  unset: { example: '--tag red web', options: {} },
+});
 
 /** `22` or `8000:8080`. @throws CliError for anything else */
-function portRange(range: string | undefined): Row {
-  if (range === undefined) return {};
-  const [, first, last] = /^(\d+)(?::(\d+))?$/.exec(range) ?? [];
-  if (first === undefined) throw new CliError(`--dst-port is a port or FIRST:LAST, not "${range}"`, 2);
+function portRange([range]: readonly unknown[]): Row {
+  const [, first, last] = /^(\d+)(?::(\d+))?$/.exec(String(range)) ?? [];
+  if (first === undefined) throw new CliError(`--dst-port is a port or FIRST:LAST, not "${String(range)}"`, 2);
   return { port_range_min: Number(first), port_range_max: Number(last ?? first) };
 }
 
 const ports = (row: Row): string => {
   const [first, last] = [row['port_range_min'], row['port_range_max']];
-  return typeof first === 'number' ? `${first}:${Number(last)}` : '';
+  if (typeof first !== 'number') return '';
+  return String(row['protocol']).includes('icmp') ? `type=${first}` : `${first}:${Number(last)}`;
 };
 
-const createRule: Command = {
-  name: 'security group rule create',
-  summary: 'Let traffic through',
-  example: 'cumulet security group rule create --protocol tcp --dst-port 22 default',
-  args: ['security-group'],
-  options: {
-    protocol: text('tcp, udp, icmp or a number', 'PROTOCOL'),
-    'dst-port': text('port, or FIRST:LAST', 'PORT'),
-    'remote-ip': text('only from or to these addresses', 'CIDR'),
-    'remote-group': text('only from or to members of a group', 'GROUP'),
-    ethertype: text('IPv4 (unless said) or IPv6', 'TYPE'),
-    ingress: flag('traffic that comes in (unless said)'),
-    egress: flag('traffic that goes out'),
-  },
-  async run({ api, input }) {
-    const group = input.text('remote-group');
-    const remote = input.text('remote-ip');
-    return create(
-      api,
-      securityGroupRule,
-      given({
-        security_group_id: await idFor(api, securityGroup, input.arg(0)),
-        direction: input.flag('egress') ? 'egress' : 'ingress',
-        ethertype: input.text('ethertype') ?? (remote?.includes(':') ? 'IPv6' : 'IPv4'),
-        protocol: input.text('protocol'),
-        remote_ip_prefix: remote,
-        remote_group_id: group === undefined ? undefined : await idFor(api, securityGroup, group),
-        ...portRange(input.text('dst-port')),
+const ruleColumns = {
+  ID: 'id',
+  'IP Protocol': 'protocol',
+  Ethertype: 'ethertype',
+  'IP Range': 'remote_ip_prefix',
+  'Port Range': ports,
+  Direction: 'direction',
+  'Remote Security Group': 'remote_group_id',
+  'Remote Address Group': 'remote_address_group_id',
+};
+const ruleFilters = {
+  protocol: str('protocol', 'only this protocol', 'PROTOCOL'),
+  ethertype: str('ethertype', 'only IPv4 or IPv6', 'TYPE'),
+  ingress: sets({ direction: 'ingress' }, 'only what comes in'),
+  egress: sets({ direction: 'egress' }, 'only what goes out'),
+  ...projectOptions(project, 'only those of this project'),
+};
+
+const rules: readonly Command[] = [
+  createCommand(securityGroupRule, {
+    example: '--protocol tcp --dst-port 22 default',
+    args: { 'security-group': ref('security_group_id', securityGroup, '') },
+    fixed: { direction: 'ingress', ethertype: 'IPv4' },
+    options: {
+      protocol: str('protocol', 'tcp, udp, icmp, any or a number', 'PROTOCOL', {
+        put: ([protocol]) => (protocol === 'any' ? {} : { protocol }),
       }),
-    );
-  },
-};
-
-const listRules: Command = {
-  ...listCommand(securityGroupRule, []),
-  example: 'cumulet security group rule list default',
-  args: ['[security-group]'],
-  async run({ api, input }) {
-    const group = input.args[0];
-    const security_group_id = group === undefined ? undefined : await idFor(api, securityGroup, group);
-    const rows = await api.list('network', '/security-group-rules', 'security_group_rules', { security_group_id });
-    const fields = { ID: 'id', 'IP Protocol': 'protocol', Ethertype: 'ethertype', 'IP Range': 'remote_ip_prefix' };
-    const after = { Direction: 'direction', 'Remote Security Group': 'remote_group_id' };
-    const shown = (titles: Record<string, string>) =>
-      Object.entries(titles).map(([title, field]) => ({ title, of: (row: Row) => row[field] }));
-    return { list: { columns: [...shown(fields), { title: 'Port Range', of: ports }, ...shown(after)], rows } };
-  },
-};
-
-export const securityGroupCommands: readonly Command[] = [
-  listCommand(securityGroup, [
-    ['ID', 'id'],
-    ['Name', 'name'],
-    ['Description', 'description'],
-    ['Project', 'project_id'],
-  ]),
-  showCommand(securityGroup, 'default'),
-  deleteCommand(securityGroup, 'web'),
-  {
-    name: 'security group create',
-    summary: 'Create a security group',
-    example: 'cumulet security group create --description "web servers" web',
-    args: ['name'],
-    options: { description: text('what it is for', 'TEXT') },
-    run: ({ api, input }) =>
-      create(api, securityGroup, given({ name: input.arg(0), description: input.text('description') })),
-  },
-  createRule,
-  listRules,
-  deleteCommand(securityGroupRule, 'ID'),
+      'dst-port': text('port, or FIRST:LAST', 'PORT', { put: portRange }),
+      'icmp-type': int('port_range_min', 'type of ICMP', 'NUMBER'),
+      'icmp-code': int('port_range_max', 'code of ICMP', 'NUMBER'),
+      'remote-ip': str('remote_ip_prefix', 'only from or to these addresses', 'CIDR', {
+        put: ([given]) => ({ remote_ip_prefix: given, ethertype: String(given).includes(':') ? 'IPv6' : 'IPv4' }),
+      }),
+      'remote-group': ref('remote_group_id', securityGroup, 'only from or to members of a group'),
+      'remote-address-group': ref('remote_address_group_id', addressGroup, 'only from or to addresses of a group'),
+      ethertype: str('ethertype', 'IPv4 (unless said) or IPv6', 'TYPE'),
+      ingress: sets({ direction: 'ingress' }, 'traffic that comes in (unless said)'),
+      egress: sets({ direction: 'egress' }, 'traffic that goes out'),
+      description: str('description', 'what it is for'),
+      ...projectOptions(project, 'project that owns it (administrators)'),
+    },
+  }),
+  listCommand(securityGroupRule, {
+    example: 'default',
+    columns: ruleColumns,
+    filters: ruleFilters,
+    args: { '[security-group]': ref('security_group_id', securityGroup, '') },
+  }),
+  showCommand(securityGroupRule, '0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e'),
+  deleteCommand(securityGroupRule, '0c8d4a2e-5a1c-4f0e-9d0b-3c6f1a2b4d5e'),
 ];
+
+const address = marks('addresses', 'an address or range of it', 'CIDR');
+
+const addressGroups = networkNoun(addressGroup, {
+  example: 'office',
+  list: {
+    columns: { ID: 'id', Name: 'name', Description: 'description', Project: 'project_id', Addresses: 'addresses' },
+  },
+  create: { example: '--address 192.0.2.0/24 office', options: { address } },
+  set: { example: '--address 198.51.100.7/32 office', options: { address } },
+  unset: {
+    example: '--address 198.51.100.7/32 office',
+    options: { address: unmarks('addresses', 'an address or range to take away', 'CIDR') },
+  },
+});
+
+export const commands: readonly Command[] = [...groups, ...rules, ...addressGroups];

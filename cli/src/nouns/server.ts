@@ -1,184 +1,288 @@
-// cumulet server: create, list, show, delete, rebuild and the addresses of servers; power is in serverPower.ts.
+// cumulet server: create, list, show, set, unset, delete, rebuild; what is done to running ones is in serverActions.ts.
 import { readFileSync } from 'node:fs';
-import type { Api } from '../api';
-import { flag, text, type Command, type Context, type Row } from '../command';
+import type { Command, Context, Options, Row } from '../command';
 import { CliError } from '../errors';
-import { create, each, find, given, idFor, listCommand, showCommand } from '../resource';
-import { pairs } from '../pairs';
+import { flag, int, list, marks, pairs, ref, said, sets, str, text, unmarks } from '../fields';
+import { changeCommand, paging, projectOptions, showCommand } from '../noun';
+import { each, find, get, idFor, idOf, rowsOf } from '../resource';
 import { waitForServer, waitUntilGone } from '../wait';
-import { flavor, floatingIp, image, net, port, server } from './resources';
+import { allServers, flavor, image, net, port, project, server, user } from './resources';
 
 /** `demo=10.0.0.5, 172.24.4.7`: as `openstack` writes addresses. */
 function addressesOf(row: Row): string {
   const networks = (row['addresses'] ?? {}) as Record<string, readonly { addr: string }[]>;
   return Object.entries(networks)
-    .map(([name, list]) => `${name}=${list.map(({ addr }) => addr).join(', ')}`)
+    .map(([name, addresses]) => `${name}=${addresses.map(({ addr }) => addr).join(', ')}`)
     .join('; ');
 }
 
-async function networksOf({ api, input }: Context): Promise<unknown> {
-  const networks = input.all('network');
-  const ports = input.all('port');
-  const [only] = networks;
-  if (networks.length + ports.length === 0) return 'auto';
-  if (networks.length === 1 && ports.length === 0 && (only === 'auto' || only === 'none')) return only;
-  return [
-    ...(await Promise.all(networks.map(async (name) => ({ uuid: await idFor(api, net, name) })))),
-    ...(await Promise.all(ports.map(async (name) => ({ port: await idFor(api, port, name) })))),
-  ];
-}
-
-function userData(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined;
+/** A file as base64. @throws CliError when it cannot be read */
+function base64(file: string): string {
   try {
     return readFileSync(file).toString('base64');
   } catch (error) {
-    throw new CliError(`user data could not be read: ${(error as Error).message}`);
+    throw new CliError(`${file} could not be read: ${(error as Error).message}`);
   }
+}
+
+const NIC: Readonly<Record<string, string>> = {
+  'net-id': 'uuid',
+  'port-id': 'port',
+  'v4-fixed-ip': 'fixed_ip',
+  'v6-fixed-ip': 'fixed_ip',
+  tag: 'tag',
+};
+
+/** `net-id=NETWORK,v4-fixed-ip=ADDRESS`, or auto, or none. */
+async function nic(given: string, { api }: Context): Promise<Row | string> {
+  if (given === 'auto' || given === 'none') return given;
+  const entries = given.split(',').map(async (part): Promise<[string, string]> => {
+    const [key = '', value = ''] = part.split('=');
+    const name = NIC[key];
+    if (name === undefined || value === '')
+      throw new CliError(`--nic is auto, none or KEY=VALUE with ${Object.keys(NIC).join(', ')}, not "${given}"`, 2);
+    if (name === 'uuid') return [name, await idFor(api, net, value)];
+    return [name, name === 'port' ? await idFor(api, port, value) : value];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** Adds to the networks; auto and none stand alone. */
+const networks = (key?: string) => (values: readonly unknown[], before: Row) => {
+  const words = values.filter((value) => value === 'auto' || value === 'none');
+  const there = (before['networks'] ?? []) as unknown[];
+  if (words.length > 0 && (values.length > 1 || there.length > 0))
+    throw new CliError(`the network "${String(words[0])}" stands alone`, 2);
+  if (words.length > 0) return { networks: words[0] };
+  return { networks: [...there, ...values.map((value) => (key === undefined ? value : { [key]: value }))] };
+};
+
+/** Fields that a rebuild may change too. */
+const contents: Options = {
+  'key-name': str('key_name', 'keypair for logging in', 'KEY'),
+  'user-data': str('user_data', 'file for its first boot', 'FILE', { read: base64 }),
+  property: pairs('metadata', 'metadata'),
+  description: str('description', 'what it is for'),
+};
+
+const creatable: Options = {
+  image: ref('imageRef', image, 'image to boot from', { required: true }),
+  flavor: ref('flavorRef', flavor, 'its size', { required: true }),
+  network: list('networks', 'a network of it, or auto or none', 'NETWORK', {
+    read: async (name, { api }) => (name === 'auto' || name === 'none' ? name : idFor(api, net, name)),
+    put: networks('uuid'),
+  }),
+  port: list('networks', 'a port of it', 'PORT', {
+    read: (name, { api }) => idFor(api, port, name),
+    put: networks('port'),
+  }),
+  nic: list('networks', 'a network card', 'net-id=NETWORK,v4-fixed-ip=ADDRESS', { read: nic, put: networks() }),
+  'security-group': list('security_groups', 'a security group of it', 'GROUP', { read: (name) => ({ name }) }),
+  ...contents,
+  'config-drive': sets({ config_drive: true }, 'bring metadata on a drive'),
+  'use-config-drive': sets({ config_drive: true }, 'the same'),
+  'no-config-drive': sets({ config_drive: false }, 'no such drive'),
+  'availability-zone': str('availability_zone', 'where it shall run', 'ZONE'),
+  host: str('host', 'host that shall run it (administrators)', 'HOST'),
+  tag: list('tags', 'a tag of it', 'TAG'),
+  min: int('min_count', 'least number of servers'),
+  max: int('max_count', 'greatest number of servers'),
+  password: str('adminPass', 'password of its administrator'),
+};
+
+const columns = {
+  ID: 'id',
+  Name: 'name',
+  Status: 'status',
+  Networks: addressesOf,
+  Flavor: (row: Row) => (row['flavor'] as Row | undefined)?.['original_name'],
+};
+
+/** One server: waited for if wished, then shown with the password that only the creation tells. */
+async function made(context: Context, id: string, password: unknown): Promise<Row> {
+  const { api, input } = context;
+  const one = input.flag('wait') ? await waitForServer(context, id, 'ACTIVE') : await get(api, server, id);
+  return password === undefined ? one : { ...one, adminPass: password };
 }
 
 const createServer: Command = {
   name: 'server create',
   summary: 'Create a server',
-  example: 'cumulet server create --image tiny --flavor m1.tiny --network demo --wait hello',
+  example: '--image tiny --flavor m1.tiny --network demo --wait hello',
   args: ['name'],
-  options: {
-    image: text('image to boot from', 'IMAGE', { required: true }),
-    flavor: text('its size', 'FLAVOR', { required: true }),
-    network: text('a network of it, or auto or none; may be repeated', 'NETWORK', { multiple: true }),
-    port: text('a port of it; may be repeated', 'PORT', { multiple: true }),
-    'security-group': text('a security group of it; may be repeated', 'GROUP', { multiple: true }),
-    'key-name': text('keypair for logging in', 'KEY'),
-    'user-data': text('file for its first boot', 'FILE'),
-    'config-drive': flag('bring metadata on a drive'),
-    property: text('metadata; may be repeated', 'KEY=VALUE', { multiple: true }),
-    'availability-zone': text('where it shall run', 'ZONE'),
-    host: text('host that shall run it', 'HOST'),
-    min: text('least number of servers', 'COUNT'),
-    max: text('greatest number of servers', 'COUNT'),
-    wait: flag('wait until it runs'),
-  },
+  options: { ...creatable, wait: flag('wait until it runs') },
   async run(context) {
     const { api, input } = context;
-    const [imageRef, flavorRef, networks] = await Promise.all([
-      idFor(api, image, input.text('image') ?? ''),
-      idFor(api, flavor, input.text('flavor') ?? ''),
-      networksOf(context),
-    ]);
-    const groups = input.all('security-group').map((name) => ({ name }));
-    const { one } = await create(
-      api,
-      server,
-      given({
-        name: input.arg(0),
-        imageRef,
-        flavorRef,
-        networks,
-        key_name: input.text('key-name'),
-        user_data: userData(input.text('user-data')),
-        config_drive: input.flag('config-drive') || undefined,
-        security_groups: groups.length > 0 ? groups : undefined,
-        metadata: pairs(input.all('property')),
-        availability_zone: input.text('availability-zone'),
-        host: input.text('host'),
-        min_count: input.number('min'),
-        max_count: input.number('max'),
-      }),
-    );
-    const id = String(one['id']);
-    const made = input.flag('wait') ? await waitForServer(context, id, 'ACTIVE') : await find(api, server, id);
-    const { links: _, ...shown } = made;
-    return { one: one['adminPass'] === undefined ? shown : { ...shown, adminPass: one['adminPass'] } };
+    const many = input.number('min') !== undefined || input.number('max') !== undefined;
+    const body = {
+      networks: 'auto',
+      ...(await said(context, creatable)),
+      name: input.arg(0),
+      ...(many ? { return_reservation_id: true } : {}),
+    };
+    const answer = await api.json('compute', 'POST', '/servers', { server: body });
+    if (!many) {
+      const { id, adminPass } = answer['server'] as Row;
+      return { one: await made(context, String(id), adminPass) };
+    }
+    const { reservation_id } = answer;
+    const ids = (await rowsOf(api, server, { reservation_id })).map((row) => idOf(server, row));
+    const rows: Row[] = [];
+    for (const id of ids) rows.push(await made(context, id, undefined));
+    return { list: { columns: { ID: 'id', Name: 'name', Status: 'status', Networks: addressesOf }, rows } };
   },
 };
+
+const everybody: Options = { 'all-projects': flag('look in every project (administrators)') };
+const among = (input: Context['input']) => (input.flag('all-projects') ? allServers : server);
 
 const deleteServer: Command = {
   name: 'server delete',
   summary: 'Delete one server or several',
-  example: 'cumulet server delete --wait hello',
+  example: '--wait hello',
   args: ['server...'],
-  options: { wait: flag('wait until they are gone') },
+  options: { wait: flag('wait until they are gone'), force: flag('whatever they are doing'), ...everybody },
   async run(context) {
     const { api, input } = context;
-    await each(input.args, async (name) => {
-      const id = await idFor(api, server, name);
-      await api.send('compute', 'DELETE', `/servers/${id}`);
-      if (input.flag('wait')) await waitUntilGone(context, id, name);
+    const ids = new Map<string, string>();
+    let failure: unknown;
+    const deleted = each(input.args, async (name) => {
+      const id = await idFor(api, among(input), name);
+      if (input.flag('force')) await api.json('compute', 'POST', `/servers/${id}/action`, { forceDelete: null });
+      else await api.json('compute', 'DELETE', `/servers/${id}`);
+      ids.set(id, name);
     });
+    await deleted.catch((error: unknown) => (failure = error));
+    if (input.flag('wait')) for (const [id, name] of ids) await waitUntilGone(context, id, name);
+    if (failure !== undefined) throw failure;
     return undefined;
   },
+};
+
+const rebuildable: Options = {
+  image: ref('imageRef', image, 'image of the new disk; the same unless said'),
+  name: str('name', 'its new name', 'NAME'),
+  password: str('adminPass', 'password of its administrator'),
+  ...contents,
+  'no-key-name': sets({ key_name: null }, 'no keypair'),
+  'no-user-data': sets({ user_data: null }, 'no file for its first boot'),
 };
 
 const rebuild: Command = {
   name: 'server rebuild',
   summary: 'Put a new disk made from an image into a server',
-  example: 'cumulet server rebuild --image tiny --wait hello',
+  example: '--image tiny --wait hello',
   args: ['server'],
-  options: { image: text('image of the new disk', 'IMAGE', { required: true }), wait: flag('wait until it runs') },
+  options: { ...rebuildable, wait: flag('wait until it runs') },
   async run(context) {
     const { api, input } = context;
-    const [id, imageRef] = await Promise.all([
-      idFor(api, server, input.arg(0)),
-      idFor(api, image, input.text('image') ?? ''),
-    ]);
-    await api.send('compute', 'POST', `/servers/${id}/action`, { rebuild: { imageRef } });
-    return input.flag('wait') ? { one: await waitForServer(context, id, 'ACTIVE', 'SHUTOFF') } : undefined;
+    const now = await find(api, server, input.arg(0));
+    const id = idOf(server, now);
+    const body = await said(context, rebuildable);
+    const imageRef = body['imageRef'] ?? ((await get(api, server, id))['image'] as Row)['id'];
+    await api.json('compute', 'POST', `/servers/${id}/action`, { rebuild: { ...body, imageRef } });
+    return {
+      one: input.flag('wait') ? await waitForServer(context, id, 'ACTIVE', 'SHUTOFF') : await get(api, server, id),
+    };
   },
 };
 
-async function firstPort(api: Api, name: string): Promise<string> {
-  const device_id = await idFor(api, server, name);
-  const [first] = await api.list('network', '/ports', 'ports', { device_id });
-  if (!first) throw new CliError(`server "${name}" has no port: it was created without a network`);
-  return String(first['id']);
-}
+const filters: Options = {
+  status: str('status', 'only those in this status', 'STATUS'),
+  name: str('name', 'only those whose name matches', 'REGEX'),
+  ip: str('ip', 'only those with such an address', 'REGEX'),
+  ip6: str('ip6', 'only those with such an IPv6 address', 'REGEX'),
+  flavor: ref('flavor', flavor, 'only those of this size'),
+  image: ref('image', image, 'only those from this image'),
+  host: str('host', 'only those on this host (administrators)', 'HOST'),
+  'all-projects': sets({ all_tenants: 'True' }, 'of every project (administrators)'),
+  ...projectOptions(project, 'only those of this project (administrators)'),
+  project: ref('project_id', project, 'only those of this project (administrators)', {
+    within: 'project-domain',
+    put: ([project_id]) => ({ project_id, all_tenants: 'True' }),
+  }),
+  user: ref('user_id', user, 'only those of this user (administrators)'),
+  deleted: sets({ deleted: 'True' }, 'those that are gone (administrators)'),
+  'availability-zone': str('availability_zone', 'only those in this zone', 'ZONE'),
+  'key-name': str('key_name', 'only those with this keypair', 'KEY'),
+  'config-drive': sets({ config_drive: 'True' }, 'only those with a config drive'),
+  'no-config-drive': sets({ config_drive: '' }, 'only those without'),
+  'vm-state': str('vm_state', 'only those in this state', 'STATE'),
+  'task-state': str('task_state', 'only those at this task', 'STATE'),
+  'power-state': str('power_state', 'only those with this power state', 'STATE'),
+  'changes-since': str('changes-since', 'only what changed since', 'TIME'),
+  'changes-before': str('changes-before', 'only what changed before', 'TIME'),
+  locked: sets({ locked: 'True' }, 'only locked ones'),
+  unlocked: sets({ locked: 'False' }, 'only unlocked ones'),
+  tags: list('tags', 'only those with this tag', 'TAG', { put: (tags) => ({ tags: tags.join(',') }) }),
+  'not-tags': list('not-tags', 'only those without this tag', 'TAG', {
+    put: (tags) => ({ 'not-tags': tags.join(',') }),
+  }),
+  ...paging,
+};
 
-const floating = (verb: 'add' | 'remove'): Command => ({
-  name: `server ${verb} floating ip`,
-  summary: verb === 'add' ? 'Give a floating IP to a server' : 'Take a floating IP from a server',
-  example: `cumulet server ${verb} floating ip hello 172.24.4.10`,
-  args: ['server', 'address'],
-  async run({ api, input }) {
-    const own = await firstPort(api, input.arg(0));
-    const found = await find(api, floatingIp, input.arg(1));
-    if (verb === 'remove' && found['port_id'] !== own)
-      throw new CliError(`${input.arg(1)} does not belong to server "${input.arg(0)}"`);
-    const port_id = verb === 'add' ? own : null;
-    await api.send('network', 'PUT', `/floatingips/${String(found['id'])}`, { floatingip: { port_id } });
-    return undefined;
+const POWER = ['NOSTATE', 'Running', '', 'Paused', 'Shutdown', '', 'Crashed', 'Suspended'];
+const long = {
+  'Task State': 'OS-EXT-STS:task_state',
+  'Power State': (row: Row) => POWER[Number(row['OS-EXT-STS:power_state'])] ?? 'NOSTATE',
+  'Availability Zone': 'OS-EXT-AZ:availability_zone',
+  Host: 'OS-EXT-SRV-ATTR:host',
+  Properties: 'metadata',
+  Created: 'created',
+};
+
+const listServers: Command = {
+  name: 'server list',
+  summary: 'List every server you may see',
+  example: '--status ACTIVE -f json',
+  options: { ...filters, long: flag('more columns'), 'no-name-lookup': { ...flag('show ids of images'), short: 'n' } },
+  async run(context) {
+    const { api, input } = context;
+    const query = await said(context, filters);
+    const [rows, images] = await Promise.all([
+      rowsOf(api, server, query, server.detail),
+      // The bodies of servers name images by id only.
+      input.flag('no-name-lookup') ? [] : rowsOf(api, image, { limit: undefined }),
+    ]);
+    const names = new Map(images.map(({ id, name }) => [id, name]));
+    const Image = (row: Row): unknown => {
+      const id = (row['image'] as Row)['id'];
+      return names.get(id) ?? id ?? 'N/A (booted from volume)';
+    };
+    const shown = { ...columns, Image };
+    return { list: { columns: input.flag('long') ? { ...shown, ...long } : shown, rows } };
   },
-});
+};
 
-const list = listCommand(
-  server,
-  [
-    ['ID', 'id'],
-    ['Name', 'name'],
-    ['Status', 'status'],
-    { title: 'Networks', of: addressesOf },
-    { title: 'Flavor', of: (row) => (row['flavor'] as Row | undefined)?.['original_name'] },
-  ],
-  {
-    path: '/servers/detail',
-    options: {
-      'all-projects': flag('of every project (administrators)'),
-      status: text('only those in this status', 'STATUS'),
-      name: text('only those whose name matches', 'REGEX'),
-    },
-    query: ({ input }) => ({
-      status: input.text('status'),
-      name: input.text('name'),
-      all_tenants: input.flag('all-projects') ? 'True' : undefined,
-    }),
-  },
-);
+/** What a server is made to be: its state in the database (administrators), its password. */
+const settable: Options = {
+  name: str('name', 'its new name', 'NAME'),
+  description: str('description', 'what it is for'),
+  hostname: str('hostname', 'name its system gets (compute API 2.90)', 'NAME'),
+  property: pairs('metadata', 'metadata'),
+  tag: marks('tags', 'a tag of it', 'TAG'),
+  state: text('active or error: what the database shall believe (administrators)', 'STATE', {
+    oneOf: ['active', 'error'],
+    put: ([state]) => ({ actions: { 'os-resetState': { state } } }),
+  }),
+  password: text('new password of its administrator', 'PASSWORD', {
+    put: ([adminPass]) => ({ actions: { changePassword: { adminPass } } }),
+  }),
+};
 
-export const serverCommands: readonly Command[] = [
+export const commands: readonly Command[] = [
   createServer,
-  list,
+  listServers,
   showCommand(server, 'hello'),
+  changeCommand(server, 'set', { example: '--property role=web --tag red hello', options: settable }),
+  changeCommand(server, 'unset', {
+    example: '--property role hello',
+    options: {
+      property: unmarks('metadata', 'metadata to take away', 'KEY'),
+      tag: unmarks('tags', 'a tag to take away', 'TAG'),
+      description: sets({ description: null }, 'the description'),
+    },
+  }),
   deleteServer,
   rebuild,
-  floating('add'),
-  floating('remove'),
 ];

@@ -1,7 +1,7 @@
 // What `up` chooses by itself: external addresses, quotas, the words of errors and of the last screen.
 import { externalPrefix } from '../../../cli/src/up/configure';
 import { lastScreen, rows } from '../../../cli/src/up/screen';
-import { errorMessage } from '../../../cli/src/up/session';
+import { errorMessage } from '../../../cli/src/http';
 import { machineQuota } from '../../../cli/src/up/tenancy';
 
 test.each([
