@@ -60,7 +60,7 @@ type Entry = Readonly<Record<string, unknown>>;
 const isEntry = (value: unknown): value is Entry =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-async function cloudsOf(file: string): Promise<Entry> {
+function cloudsOf(file: string): Entry {
   let content: unknown;
   try {
     content = (require('yaml') as typeof import('yaml')).parse(readFileSync(file, 'utf8'));
@@ -113,14 +113,14 @@ function over(base: Settings, more: Settings): Settings {
   return { ...kept, ...more };
 }
 
-async function fromFile(name: string | undefined, env: Env, directory: string): Promise<Settings> {
+function fromFile(name: string | undefined, env: Env, directory: string): Settings {
   const files = places('clouds', 'OS_CLIENT_CONFIG_FILE', env, directory);
   const file = files.find((each) => existsSync(each));
   if (file === undefined) {
     if (name === undefined) return {};
     throw new CliError(`cloud "${name}" is not known: there is no clouds.yaml (looked for ${files.join(', ')})`);
   }
-  const clouds = await cloudsOf(file);
+  const clouds = cloudsOf(file);
   const names = Object.keys(clouds);
   const chosen = name ?? (names.length === 1 ? names[0] : undefined);
   if (chosen === undefined) {
@@ -132,21 +132,16 @@ async function fromFile(name: string | undefined, env: Env, directory: string): 
       `${file} has no cloud "${chosen}"${didYouMean(chosen, names) || (names.length > 0 ? ` (it has ${names.join(', ')})` : '')}`,
     );
   const secret = places('secure', 'OS_CLIENT_SECURE_FILE', env, directory).find((each) => existsSync(each));
-  const secrets = secret === undefined ? {} : settingsOf((await cloudsOf(secret))[chosen]);
+  const secrets = secret === undefined ? {} : settingsOf(cloudsOf(secret)[chosen]);
   return over(settingsOf(clouds[chosen]), secrets);
 }
 
 /** The settings in force. @throws CliError in words when no cloud is named, or the named one is not there */
-export async function settings(
-  options: Settings,
-  cloud: string | undefined,
-  env: Env,
-  directory: string,
-): Promise<Settings> {
+export function settings(options: Settings, cloud: string | undefined, env: Env, directory: string): Settings {
   const fromEnv = pick((name) => env[`OS_${name.toUpperCase()}`] || undefined);
   const name = cloud ?? (env['OS_CLOUD'] || undefined);
   const direct = over(fromEnv, options);
-  const base = name === undefined && direct.auth_url !== undefined ? {} : await fromFile(name, env, directory);
+  const base = name === undefined && direct.auth_url !== undefined ? {} : fromFile(name, env, directory);
   const found = over(over(base, fromEnv), options);
   if (found.auth_url === undefined)
     throw new CliError('no cloud is named: give --os-cloud, set OS_CLOUD or OS_AUTH_URL, or write a clouds.yaml');

@@ -124,17 +124,28 @@ export function parse(command: Command | undefined, rest: readonly string[]): In
       { type, multiple: multiple ?? false, ...(short ? { short } : {}) },
     ]),
   );
-  try {
-    const { values, positionals } = parseArgs({ args: [...rest], options: known, allowPositionals: true });
-    const input = inputOf(positionals, values);
-    if (command && !input.flag('help')) checkArguments(command, input);
-    return input;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    const unknown = /Unknown option '(-[^']*)'/.exec(error.message)?.[1];
-    if (unknown === undefined) throw new CliError(error.message.split('\n')[0] ?? error.message, 2);
-    const names = Object.keys(options).map((name) => `--${name}`);
-    const where = command ? `cumulet ${command.name}` : 'cumulet';
-    throw new CliError(`${where} has no option ${unknown}${didYouMean(unknown, names) || `; see ${where} --help`}`, 2);
+  const { values, positionals, tokens } = parseArgs({
+    args: [...rest],
+    options: known,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const where = command ? `cumulet ${command.name}` : 'cumulet';
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value, inlineValue } = token;
+    const option = options[name];
+    if (option === undefined) {
+      const names = Object.keys(options).map((each) => `--${each}`);
+      const hint = didYouMean(rawName, names) || `; see ${where} --help`;
+      throw new CliError(`${where} has no option ${rawName}${hint}`, 2);
+    }
+    if (option.type === 'boolean' && value !== undefined) throw new CliError(`${rawName} takes no value`, 2);
+    if (option.type === 'string' && (value === undefined || (value.startsWith('--') && !inlineValue)))
+      throw new CliError(`${rawName} needs a value: ${option.value ?? ''}`, 2);
   }
+  const input = inputOf(positionals, values);
+  if (command && !input.flag('help')) checkArguments(command, input);
+  return input;
 }

@@ -102,7 +102,7 @@ export function pair(given: string): [string, string] {
 /** KEY=VALUE,KEY=VALUE as fields with the names the API has for them. @throws CliError with status 2 for an unknown key */
 export const record =
   (names: Readonly<Record<string, string | undefined>>, bare?: string) =>
-  (given: string): Row => {
+  (given: string): Record<string, string> => {
     if (bare !== undefined && !given.includes('=')) return { [bare]: given };
     return Object.fromEntries(
       given.split(',').map((part) => {

@@ -123,7 +123,7 @@ function grid(
 
 /** The text of a result. Lists in JSON and YAML are lists of objects, one thing is an object; `value` gives cells
  * separated by spaces, one row (of one thing: one field) on a line. @throws CliError for a column that is not there */
-export async function render(result: Result, form: Form = {}): Promise<string> {
+export function render(result: Result, form: Form = {}): string {
   if (result.text !== undefined) return result.text;
   const { titles, rows } = grid(result, form);
   const [first = []] = rows;

@@ -6,6 +6,9 @@ import { domainOption, flag, ref, said, str, text } from './fields';
 import { domain as domains } from './nouns/resources';
 import { each, find, get, idFor, idOf, inside, pathOf, rowsOf, type Resource } from './resource';
 
+/** `a port`, `an image`. */
+const article = (noun: string): string => `${/^[aeio]/.test(noun) ? 'an' : 'a'} ${noun}`;
+
 const argument = (resource: Resource): string => resource.noun.replaceAll(' ', '-');
 
 /** Splits a body into what the resource takes itself, and what has routes of its own. */
@@ -153,7 +156,7 @@ export function createCommand(resource: Resource, spec: CreateSpec): Command {
   const { example, options = {}, args = { name: str('name', '') }, fixed } = spec;
   return {
     name: `${resource.noun} create`,
-    summary: `Create a ${resource.noun}`.replace(/ a ([aeio])/, ' an $1'),
+    summary: `Create ${article(resource.noun)}`,
     example,
     args: Object.keys(args),
     options: { ...options, ...(spec.orShow ? { 'or-show': flag('one that is there already is as good') } : {}) },
@@ -186,10 +189,7 @@ export function changeCommand(
 ): Command {
   return {
     name: `${resource.noun} ${verb}`,
-    summary:
-      verb === 'set'
-        ? `Change a ${resource.noun}`.replace(/ a ([aeio])/, ' an $1')
-        : `Take something from a ${resource.noun}`,
+    summary: `${verb === 'set' ? 'Change' : 'Take something from'} ${article(resource.noun)}`,
     example,
     args: [argument(resource)],
     options: { ...options, ...lookup(inDomain) },

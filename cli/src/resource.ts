@@ -77,10 +77,20 @@ export async function rowsOf(api: Api, resource: Resource, query: Row = {}, path
   return wrapped === undefined ? rows : rows.map((row) => row[wrapped] as Row);
 }
 
+/** The id of the project signed in to, when it is meant: members may not list projects, but they know their own. */
+async function ownProject(api: Api, resource: Resource, wanted: string, query: Row): Promise<string | undefined> {
+  if (resource.keys !== 'projects') return undefined;
+  const own = (await api.token()).project;
+  const named = own && (wanted === own.id || (wanted === own.name && query['domain_id'] === undefined));
+  return named ? own.id : undefined;
+}
+
 /** The thing of a name or id; its fields may be those of a list.
  * @throws CliError when there is none (with the names that are close) or several (with their ids) */
 export async function find(api: Api, resource: Resource, wanted: string, query: Row = {}): Promise<Row> {
   const { noun } = resource;
+  const own = await ownProject(api, resource, wanted, query);
+  if (own !== undefined) return get(api, resource, own);
   const direct = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/.test(wanted);
   const found = direct ? await byId(api, resource, wanted) : undefined;
   if (found) return found;
@@ -92,8 +102,8 @@ export async function find(api: Api, resource: Resource, wanted: string, query: 
   if (first) {
     // An administrator sees everybody's things, but means those of the own project.
     const project = (await api.token()).project?.id;
-    const own = same.filter((row) => row['project_id'] !== undefined && row['project_id'] === project);
-    if (own[0] && own.length === 1) return own[0];
+    const mine = same.filter((row) => row['project_id'] !== undefined && row['project_id'] === project);
+    if (mine[0] && mine.length === 1) return mine[0];
     const ids = same.map((row) => idOf(resource, row)).join(', ');
     throw new CliError(`${same.length} of kind ${noun} are called "${wanted}"; give an id: ${ids}`);
   }
@@ -110,12 +120,8 @@ export async function find(api: Api, resource: Resource, wanted: string, query: 
 
 /** The id of a name or id. @throws CliError as find */
 export async function idFor(api: Api, resource: Resource, wanted: string, query: Row = {}): Promise<string> {
-  // Members may not list projects, but they know their own.
-  if (resource.keys === 'projects') {
-    const { project } = await api.token();
-    if (project && (wanted === project.id || (wanted === project.name && query['domain_id'] === undefined)))
-      return project.id;
-  }
+  const own = await ownProject(api, resource, wanted, query);
+  if (own !== undefined) return own;
   return idOf(resource, await find(api, resource, wanted, query));
 }
 

@@ -21,19 +21,19 @@ export interface Surroundings {
   readonly progress: (text: string) => void;
 }
 
-async function apiFor(command: Command, input: Input, { env, directory }: Surroundings): Promise<Api> {
+function apiFor(command: Command, input: Input, { env, directory }: Surroundings): Api {
   if (command.local) return createApi({});
   const said = settingNames.map((name) => [name, input.text(settingOption(name))] as const);
   const options = Object.fromEntries(said.filter(([, value]) => value !== undefined));
   if (input.flag('insecure')) options['insecure'] = 'yes';
-  return createApi(await settings(options, input.text('os-cloud'), env, directory));
+  return createApi(settings(options, input.text('os-cloud'), env, directory));
 }
 
 async function run(command: Command, input: Input, around: Surroundings): Promise<number> {
-  const api = await apiFor(command, input, around);
+  const api = apiFor(command, input, around);
   const result = await command.run({ api, input, progress: around.progress });
   if (!result) return 0;
-  const text = await render(result, {
+  const text = render(result, {
     columns: input.all('column'),
     sortBy: input.all('sort-column'),
     descending: input.flag('sort-descending'),

@@ -18,7 +18,7 @@ export function distance(a: string, b: string): number {
 
 /** The candidates close to the word, closest first, three at most. */
 export function closest(word: string, candidates: Iterable<string>): string[] {
-  const allowed = Math.max(1, Math.floor(word.length / 3));
+  const allowed = word.length < 2 ? 0 : Math.max(1, Math.floor(word.length / 3));
   return [...new Set(candidates)]
     .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, far }) => far <= allowed || (word.length > 2 && candidate.startsWith(word)))

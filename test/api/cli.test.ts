@@ -1,130 +1,68 @@
-// The command `cumulet` as a process against a cloud with a simulated host: what it shows, and how it ends.
-import { spawn } from 'node:child_process';
+// The command `cumulet` as a process of its own: what it prints where, and how it ends.
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus } from '@cumulet/common';
-import { taskKinds } from '@cumulet/controller';
-import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
-import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
+import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
-const MAIN = join(__dirname, '../../cli/dist/main.js');
-let cloud: IdentityCloud;
-let host: SimulatedHost;
-let directory: string;
-
-interface Run {
-  readonly exit: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the command in a directory with a clouds.yaml; `env` replaces OS_CLOUD. */
-function cumulet(args: readonly string[], env: Record<string, string> = { OS_CLOUD: 'test' }): Promise<Run> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], {
-      cwd: directory,
-      env: { PATH: process.env['PATH'], HOME: directory, ...env },
-    });
-    let out = '';
-    let err = '';
-    child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()));
-    child.on('error', reject);
-    child.on('close', (exit) => resolve({ exit, out, err }));
-  });
-}
-
-/** The parsed answer of a command that must succeed. */
-async function json(...args: string[]) {
-  const { exit, out, err } = await cumulet([...args, '-f', 'json']);
-  if (exit !== 0) throw new Error(`cumulet ${args.join(' ')} ended with ${exit}: ${err}`);
-  return JSON.parse(out);
-}
-
+let all: CommandCloud;
 beforeAll(async () => {
-  const bus = createMemoryBus();
-  const found: { host?: SimulatedHost } = {};
-  const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
-  cloud = await startIdentity({ bus, host: () => found.host?.api, engine });
-  host = found.host = createSimulatedHost('node-1', bus, cloud.test.controller.agentApi);
-  await host.start();
-  const must = async (path: string, body: object) => {
-    const answer = await cloud.test.call('POST', path, { token: cloud.admin, body });
-    if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    return answer.body;
-  };
-  const image = await must('/image/v2/images', { name: 'tiny', disk_format: 'raw', container_format: 'bare' });
-  const type = { 'content-type': 'application/octet-stream' };
-  const upload = { token: cloud.admin, body: Buffer.alloc(1024), headers: type };
-  await cloud.test.call('PUT', `/image/v2/images/${image.id}/file`, upload);
-  await must('/compute/v2.1/flavors', { flavor: { name: 'm1.tiny', vcpus: 1, ram: 128, disk: 1 } });
-  const { network } = await must('/network/v2.0/networks', { network: { name: 'demo' } });
-  await must('/network/v2.0/subnets', { subnet: { network_id: network.id, ip_version: 4, cidr: '10.0.0.0/24' } });
-  directory = mkdtempSync(join(tmpdir(), 'cumulet-cli-'));
-  const auth = { auth_url: `${cloud.test.url}/v3`, username: 'admin', password: ADMIN_PASSWORD, project_name: 'admin' };
-  const clouds = { test: { auth }, wrong: { auth: { ...auth, password: 'wrong' } } };
-  writeFileSync(join(directory, 'clouds.yaml'), JSON.stringify({ clouds }));
+  all = await startCommandCloud();
 });
-afterAll(async () => {
-  await host.stop();
-  await cloud.stop();
-  rmSync(directory, { recursive: true });
+afterAll(() => all.stop());
+
+const words = (line: string): string[] => line.split(' ');
+
+test('a server goes through its life', async () => {
+  const boot = words('server create --image tiny --flavor m1.tiny --network demo --wait hello -f json');
+  const made = await all.spawn(boot);
+  expect(made).toMatchObject({ exit: 0, err: '' });
+  expect(JSON.parse(made.out)).toMatchObject({ name: 'hello', status: 'ACTIVE' });
+  const table = await all.spawn(['server', 'list', '-c', 'Name', '-c', 'Status']);
+  expect(table.out).toBe(
+    [
+      '+-------+--------+',
+      '| Name  | Status |',
+      '+-------+--------+',
+      '| hello | ACTIVE |',
+      '+-------+--------+',
+      '',
+    ].join('\n'),
+  );
+  expect((await all.spawn(words('console log show hello'))).out).toBe('simulated\n');
+  expect(await all.spawn(words('server delete --wait hello'))).toEqual({ exit: 0, out: '', err: '' });
 });
 
-const create = ['server', 'create', '--image', 'tiny', '--flavor', 'm1.tiny', '--network', 'demo', '--wait'];
-
-describe('a server', () => {
-  test('is created, shown, explained, stopped and deleted', async () => {
-    const made = await json(...create, 'hello');
-    expect(made).toMatchObject({ name: 'hello', status: 'ACTIVE' });
-    const [row] = await json('server', 'list');
-    expect(row).toMatchObject({ ID: made.id, Name: 'hello', Status: 'ACTIVE', Flavor: 'm1.tiny' });
-    expect(row.Networks).toMatch(/^demo=10\.0\.0\.\d+$/);
-    const steps = await json('server', 'why', 'hello');
-    expect(steps.length).toBeGreaterThan(2);
-    expect(steps[0]).toMatchObject({
-      Task: expect.stringContaining('server'),
-      'Request ID': expect.stringMatching(/^req-/),
-    });
-    expect((await cumulet(['console', 'log', 'show', 'hello'])).out).toBe('simulated\n');
-    expect((await cumulet(['server', 'stop', '--wait', 'hello'])).exit).toBe(0);
-    expect((await cumulet(['server', 'show', 'hello', '-f', 'value', '-c', 'status'])).out).toBe('SHUTOFF\n');
-    expect(await cumulet(['server', 'delete', '--wait', 'hello'])).toEqual({ exit: 0, out: '', err: '' });
-    expect(host.domains.size).toBe(0);
-    expect((await cumulet(['audit'])).exit).toBe(0);
-  });
-
-  test('with a name that another one has must be given by its id', async () => {
-    const ids = [(await json(...create, 'twin')).id, (await json(...create, 'twin')).id];
-    const { exit, err } = await cumulet(['server', 'stop', 'twin']);
-    expect(exit).toBe(1);
-    for (const id of ids) expect(err).toContain(id);
-    expect((await cumulet(['server', 'delete', '--wait', ...ids])).exit).toBe(0);
-  });
+test('bytes of an image come back as they went', async () => {
+  const [file, saved] = [join(all.directory, 'file'), join(all.directory, 'saved')];
+  writeFileSync(file, Buffer.alloc(3_000_000, 'cumulet'));
+  expect((await all.spawn(['image', 'create', '--file', file, 'data'])).exit).toBe(0);
+  expect(await all.spawn(['image', 'save', '--file', saved, 'data'])).toEqual({ exit: 0, out: '', err: '' });
+  expect(readFileSync(saved).equals(readFileSync(file))).toBe(true);
 });
 
 describe('a failure', () => {
   test.each([
-    ['a misspelled command', ['sever', 'list'], 2, 'did you mean "server list"'],
-    ['a misspelled option', ['server', 'list', '--all-project'], 2, 'did you mean "--all-projects"'],
-    ['a lacking argument', ['server', 'show'], 2, 'server show needs SERVER'],
-    ['a lacking option', ['server', 'create', 'x'], 2, 'server create needs --image IMAGE'],
-    [
-      'a misspelled name',
-      ['server', 'create', '--image', 'tini', '--flavor', 'm1.tiny', 'x'],
-      1,
-      'no image is called "tini": did you mean "tiny"?',
-    ],
-    ['an unknown column', ['server', 'list', '-c', 'Nam'], 2, 'there is no column "Nam": did you mean "Name"?'],
-    ['an unknown cloud', ['server', 'list', '--os-cloud', 'tset'], 1, 'has no cloud "tset": did you mean "test"?'],
-    ['a wrong password', ['server', 'list', '--os-cloud', 'wrong'], 1, '(HTTP 401) (Request-ID: req-'],
-    ['an audit that cannot look', ['audit', '--os-cloud', 'wrong'], 2, '(HTTP 401)'],
-  ])('of %s is told in words', async (_what, args, exit, words) => {
-    const run = await cumulet(args);
-    expect(run.err).toContain(words);
+    ['a misspelled command', 'sever list', 2, 'did you mean "server list"'],
+    ['a command that is not complete', 'floating ip', 2, 'floating ip create'],
+    ['a misspelled option', 'server list --all-project', 2, 'did you mean "--all-projects"'],
+    ['an option without its value', 'server list --status', 2, '--status needs a value: STATUS'],
+    ['an option in place of a value', 'server list --status --long', 2, '--status needs a value: STATUS'],
+    ['a value where none goes', 'server list --long=yes', 2, '--long takes no value'],
+    ['a lacking argument', 'server show', 2, 'server show needs SERVER'],
+    ['an argument too many', 'server show a b', 2, 'server show does not take "b"'],
+    ['a lacking option', 'server create x', 2, 'server create needs --image IMAGE'],
+    ['an unknown format', 'server list -f jsn', 2, '--format cannot be "jsn": did you mean "json"?'],
+    ['an unknown column', 'server list -c Nam', 2, 'there is no column "Nam": did you mean "Name"?'],
+    ['an unknown shell', 'complete fish', 2, 'completion is for bash and zsh, not "fish"'],
+    ['a misspelled name', 'image show tini', 1, 'no image is called "tini": did you mean "tiny"?'],
+    ['an unknown cloud', 'server list --os-cloud tset', 1, 'has no cloud "tset": did you mean "test"?'],
+    ['a wrong password', 'server list --os-cloud wrong', 1, '(HTTP 401) (Request-ID: req-'],
+    ['an audit that cannot look', 'audit --os-cloud wrong', 2, '(HTTP 401)'],
+  ])('of %s is told in words', async (_what, line, exit, text) => {
+    const run = await all.spawn(words(line));
+    expect(run.err).toContain(text);
+    expect(run.err).toMatch(/^cumulet: /);
     expect(run).toMatchObject({ exit, out: '' });
   });
 
@@ -135,48 +73,25 @@ describe('a failure', () => {
     closed.close();
     await once(closed, 'close');
     const env = { OS_AUTH_URL: `http://127.0.0.1:${port}/v3`, OS_USERNAME: 'a', OS_PASSWORD: 'b' };
-    const { exit, err } = await cumulet(['server', 'list'], env);
+    const { exit, err } = await all.spawn(['server', 'list'], env);
     expect(exit).toBe(1);
     expect(err).toMatch(/\/v3\/auth\/tokens got no answer: .*ECONNREFUSED/);
   });
 });
 
-test('an audit with findings ends with 1', async () => {
-  host.domains.set('orphan', 'running');
-  const { exit, out } = await cumulet(['audit']);
-  host.domains.delete('orphan');
-  expect(exit).toBe(1);
-  expect(out).toContain('orphan');
-});
-
-test('help shows an example', async () => {
-  const { exit, out } = await cumulet(['server', 'create', '--help'], {});
+test('help, without a cloud', async () => {
+  const { exit, out } = await all.spawn(['server', 'create', '--help'], {});
   expect(exit).toBe(0);
   expect(out).toContain('cumulet server create --image tiny');
+  expect(await all.spawn(['help', 'server', 'create'], {})).toEqual({ exit: 0, out, err: '' });
+  const overview = await all.spawn(['--help'], {});
+  expect(overview.out).toContain('  server list ');
+  expect(await all.spawn([], {})).toEqual({ exit: 2, out: overview.out, err: '' });
+  expect((await all.spawn(['server', '--help'], {})).out).not.toContain('  image list ');
 });
 
-test('networks, images and the other nouns are made, listed and deleted', async () => {
-  const ok = async (line: string): Promise<string> => {
-    const { exit, out, err } = await cumulet(line.split(' '));
-    expect({ line, exit, err }).toEqual({ line, exit: 0, err: '' });
-    return out;
-  };
-  await ok('network create n1');
-  await ok('subnet create --network n1 --subnet-range 10.9.0.0/24 s1');
-  await ok('router create r1');
-  await ok('router add subnet r1 s1');
-  await ok('router remove subnet r1 s1');
-  await ok('security group create web');
-  await ok('security group rule create --protocol tcp --dst-port 22 web');
-  const rules = await json('security', 'group', 'rule', 'list', 'web');
-  expect(rules).toContainEqual(expect.objectContaining({ 'IP Protocol': 'tcp', 'Port Range': '22:22' }));
-  await ok(`image create --file ${join(directory, 'clouds.yaml')} data`);
-  await ok(`image save --file ${join(directory, 'saved')} data`);
-  expect(readFileSync(join(directory, 'saved'))).toEqual(readFileSync(join(directory, 'clouds.yaml')));
-  for (const noun of ['flavor', 'keypair', 'port', 'floating ip', 'project', 'user', 'role', 'catalog', 'hypervisor'])
-    await ok(`${noun} list`);
-  await ok('image delete data');
-  await ok('security group delete web');
-  await ok('router delete r1');
-  await ok('network delete n1');
-}, 30000);
+test.each(['bash', 'zsh'])('the completion is one that %s takes', async (shell) => {
+  const { exit, out } = await all.spawn(['complete', shell], {});
+  expect(exit).toBe(0);
+  expect(out).toContain('floating');
+});

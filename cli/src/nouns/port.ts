@@ -8,7 +8,7 @@ import { net, port, router, securityGroup, server, subnet } from './resources';
 /** `subnet=NAME,ip-address=ADDRESS` with the id of the subnet. */
 export async function fixedAddress(given: string, { api }: Context): Promise<Row> {
   const { subnet_id: name, ...rest } = fixedIp(given);
-  return name === undefined ? rest : { subnet_id: await idFor(api, subnet, String(name)), ...rest };
+  return name === undefined ? rest : { subnet_id: await idFor(api, subnet, name), ...rest };
 }
 
 const FIXED = 'subnet=SUBNET,ip-address=ADDRESS';

@@ -125,8 +125,8 @@ const period: Options = {
 /** The query of a period. @throws CliError with status 2 for what is no date */
 function periodQuery(given: Row): string {
   const day = (text: unknown, offset: number): string => {
-    const time = text === undefined ? Date.now() + offset : Date.parse(String(text));
-    if (Number.isNaN(time)) throw new CliError(`"${String(text)}" is no date; write 2026-01-31`, 2);
+    const time = typeof text === 'string' ? Date.parse(text) : Date.now() + offset;
+    if (Number.isNaN(time)) throw new CliError(`"${text as string}" is no date; write 2026-01-31`, 2);
     return new Date(time).toISOString().slice(0, 10);
   };
   return new URLSearchParams({
@@ -158,7 +158,7 @@ const usageCommands: readonly Command[] = [
       const id = await projectOf(api, input.text('project'));
       const body = await api.json('compute', 'GET', `/os-simple-tenant-usage/${id}?${query}`);
       const usage = body['tenant_usage'] as Row;
-      const shown = Object.entries(used).map(([title, of]) => [title, of(usage)]);
+      const shown = Object.entries(used).map(([title, of]): [string, number] => [title, of(usage)]);
       return { one: { Project: id, ...Object.fromEntries(shown) } };
     },
   },

@@ -145,16 +145,16 @@ const deleteServer: Command = {
   async run(context) {
     const { api, input } = context;
     const ids = new Map<string, string>();
-    let failure: unknown;
-    const deleted = each(input.args, async (name) => {
-      const id = await idFor(api, among(input), name);
-      if (input.flag('force')) await api.json('compute', 'POST', `/servers/${id}/action`, { forceDelete: null });
-      else await api.json('compute', 'DELETE', `/servers/${id}`);
-      ids.set(id, name);
-    });
-    await deleted.catch((error: unknown) => (failure = error));
-    if (input.flag('wait')) for (const [id, name] of ids) await waitUntilGone(context, id, name);
-    if (failure !== undefined) throw failure;
+    try {
+      await each(input.args, async (name) => {
+        const id = await idFor(api, among(input), name);
+        if (input.flag('force')) await api.json('compute', 'POST', `/servers/${id}/action`, { forceDelete: null });
+        else await api.json('compute', 'DELETE', `/servers/${id}`);
+        ids.set(id, name);
+      });
+    } finally {
+      if (input.flag('wait')) for (const [id, name] of ids) await waitUntilGone(context, id, name);
+    }
     return undefined;
   },
 };

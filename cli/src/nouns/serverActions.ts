@@ -115,7 +115,7 @@ interface Attachment {
   readonly remove: string;
   readonly options?: Options;
   /** Does it. @param id - of the server */
-  change(context: Context, verb: 'add' | 'remove', id: string): Promise<void>;
+  readonly change: (context: Context, verb: 'add' | 'remove', id: string) => Promise<void>;
 }
 
 /** @throws CliError when no port of the server fits */

@@ -1,0 +1,208 @@
+// cumulet server, console and audit against a cloud with a simulated host.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { HostError } from '@cumulet/common';
+import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
+
+let all: CommandCloud;
+let ok: CommandCloud['ok'];
+let json: CommandCloud['json'];
+let fails: CommandCloud['fails'];
+
+const BOOT = 'server create --image tiny --flavor m1.tiny --network demo --wait';
+
+beforeAll(async () => {
+  all = await startCommandCloud();
+  ({ ok, json, fails } = all);
+});
+afterAll(() => all.stop());
+
+const status = (name: string): Promise<string> => ok(`server show ${name} -f value -c status`);
+
+test('a server is created, listed, explained and deleted', async () => {
+  const made = await json(`${BOOT} --property role=web --tag red --description first hello`);
+  expect(made).toMatchObject({ name: 'hello', status: 'ACTIVE', metadata: { role: 'web' }, tags: ['red'] });
+  expect(made.adminPass).toMatch(/\S/);
+  const [row] = await json('server list');
+  expect(row).toMatchObject({ ID: made.id, Name: 'hello', Status: 'ACTIVE', Image: 'tiny', Flavor: 'm1.tiny' });
+  expect(row.Networks).toMatch(/^demo=10\.0\.0\.\d+$/);
+  expect(await json('server list --long --status ACTIVE --tags red --host node-1 --all-projects')).toMatchObject([
+    { ID: made.id, 'Power State': 'Running', Host: 'node-1', Properties: { role: 'web' } },
+  ]);
+  expect((await json('server list -n'))[0].Image).toMatch(/^[0-9a-f-]{36}$/);
+  expect(await json('server list --status SHUTOFF')).toEqual([]);
+  expect(await json('server list --project demo')).toEqual([]);
+
+  const steps = await json('server why hello');
+  expect(steps.length).toBeGreaterThan(2);
+  expect(steps[0]).toMatchObject({ Task: 'server.create', 'Request ID': expect.stringMatching(/^req-/) });
+  expect(steps.at(-1).Outcome).toBe('done');
+  expect(await ok('console log show --lines 5 hello')).toBe('simulated');
+  await ok('audit');
+
+  const events = await json('server event list --long hello');
+  expect(events).toMatchObject([{ Action: 'create', 'Server ID': made.id }]);
+  const event = await json(`server event show hello ${events[0]['Request ID']}`);
+  expect(event).toMatchObject({ action: 'create', request_id: events[0]['Request ID'] });
+  expect(await ok('server delete --wait hello')).toBe('');
+  expect(all.host.domains.size).toBe(0);
+});
+
+test('power, lock, rebuild and images', async () => {
+  await ok(`${BOOT} s1`);
+  for (const [verb, state] of [
+    ['stop', 'SHUTOFF'],
+    ['start', 'ACTIVE'],
+    ['pause', 'PAUSED'],
+    ['unpause', 'ACTIVE'],
+    ['suspend', 'SUSPENDED'],
+    ['resume', 'ACTIVE'],
+    ['reboot', 'ACTIVE'],
+    ['reboot --hard', 'ACTIVE'],
+  ] as const) {
+    await ok(`server ${verb} --wait s1`);
+    expect(await status('s1')).toBe(state);
+  }
+  await ok('server lock --reason maintenance s1');
+  expect(await json('server show s1')).toMatchObject({ locked: true, locked_reason: 'maintenance' });
+  await ok('server unlock s1');
+  expect((await json('server show s1')).locked).toBe(false);
+  expect(await json('server rebuild --image tiny --name s2 --wait s1')).toMatchObject({ name: 's2', status: 'ACTIVE' });
+  expect(await json('server rebuild --wait s2')).toMatchObject({ status: 'ACTIVE' });
+  await ok('server delete --force --wait s2');
+}, 60000);
+
+test('what a server is called and carries is set and unset', async () => {
+  await ok(`${BOOT} s3`);
+  await ok('server set --name s4 --description new --property a=1 --property b=2 --tag red --tag blue s3');
+  expect(await json('server show s4')).toMatchObject({
+    name: 's4',
+    description: 'new',
+    metadata: { a: '1', b: '2' },
+    tags: ['blue', 'red'],
+  });
+  await ok('server unset --property a --tag red --description s4');
+  expect(await json('server show s4')).toMatchObject({ description: null, metadata: { b: '2' }, tags: ['blue'] });
+  await ok('server set --state error s4');
+  expect(await status('s4')).toBe('ERROR');
+  await ok('server set --state active s4');
+  expect(await fails(2, 'server set --state broken s4')).toContain('it is one of active, error');
+  expect(await fails(2, 'server set s4')).toContain('server set needs one of --name');
+  await ok('server delete --wait s4');
+});
+
+test('addresses, groups and networks of a server', async () => {
+  await ok('network create --external public');
+  await ok('subnet create --network public --subnet-range 172.24.4.0/24 --no-dhcp public-subnet');
+  await ok('router create --external-gateway public r1');
+  await ok('router add subnet r1 demo-subnet');
+  await ok('security group create web');
+  await ok(`${BOOT} --security-group default s5`);
+  const { floating_ip_address: address } = await json('floating ip create public');
+  await ok(`server add floating ip s5 ${address}`);
+  expect((await json('server list --name s5'))[0].Networks).toContain(address);
+  expect(await fails(1, 'server add floating ip s5 192.0.2.1')).toContain('no floating ip is called "192.0.2.1"');
+  await ok(`server remove floating ip s5 ${address}`);
+  expect(await fails(1, `server remove floating ip s5 ${address}`)).toContain('does not belong to server "s5"');
+  const fixed = (await json('port list --server s5'))[0]['Fixed IP Addresses'][0].ip_address;
+  await ok(`server add floating ip --fixed-ip-address ${fixed} s5 ${address}`);
+  await ok('server add security group s5 web');
+  expect((await json('server show s5')).security_groups).toEqual([{ name: 'default' }, { name: 'web' }]);
+  await ok('server remove security group s5 web');
+  expect((await json('server show s5')).security_groups).toEqual([{ name: 'default' }]);
+  expect(await fails(1, 'server remove fixed ip s5 10.0.0.250')).toContain('no such port');
+  await ok('server delete --wait s5');
+});
+
+test('networks are chosen by name, port, card or not at all', async () => {
+  await ok('port create --network demo --fixed-ip ip-address=10.0.0.77 eth0');
+  expect((await json(`server create --image tiny --flavor m1.tiny --port eth0 --wait p1`)).addresses.demo[0].addr).toBe(
+    '10.0.0.77',
+  );
+  const nic = 'net-id=demo,v4-fixed-ip=10.0.0.78';
+  expect((await json(`server create --image tiny --flavor m1.tiny --nic ${nic} --wait p2`)).addresses.demo).toEqual([
+    expect.objectContaining({ addr: '10.0.0.78' }),
+  ]);
+  expect((await json('server create --image tiny --flavor m1.tiny --network none --wait p3')).addresses).toEqual({});
+  const bad = 'server create --image tiny --flavor m1.tiny';
+  expect(await fails(2, `${bad} --network none --network demo p4`)).toContain('"none" stands alone');
+  expect(await fails(2, `${bad} --nic net=demo p4`)).toContain('--nic is auto, none or KEY=VALUE');
+  await ok('server delete --wait p1 p2 p3');
+});
+
+test('several at once are all shown, and names that fit two need an id', async () => {
+  const rows = await json(`${BOOT} --min 2 --max 2 twin`);
+  expect(rows).toMatchObject([{ Status: 'ACTIVE' }, { Status: 'ACTIVE' }]);
+  const ids = rows.map(({ ID }: { ID: string }) => ID);
+  for (const id of ids) await ok(`server set --name same ${id}`);
+  const error = await fails(1, 'server stop same');
+  for (const id of ids) expect(error).toContain(id);
+  const partly = await all.run(`server delete --wait ${ids[0]} nobody ${ids[1]}`);
+  expect(partly).toMatchObject({ exit: 1, err: 'no server is called "nobody"' });
+  expect(await json('server list')).toEqual([]);
+});
+
+test('user data is a file', async () => {
+  const file = join(all.directory, 'user-data');
+  writeFileSync(file, '#!/bin/sh\n');
+  await ok(`${BOOT} --user-data ${file} --config-drive u1`);
+  expect((await json('server show u1')).config_drive).toBe('True');
+  expect(await fails(1, `${BOOT} --user-data ${file}.not u2`)).toContain('could not be read: ENOENT');
+  await ok('server delete --wait u1');
+});
+
+test('a server that fails says why, and `why` says it too', async () => {
+  all.host.before = (kind) => {
+    if (kind === 'server.ensure') throw new HostError('broken', 'the machine has no processor', { retryable: false });
+  };
+  const error = await fails(1, `${BOOT} f1`);
+  all.host.before = () => undefined;
+  expect(error).toMatch(/server "f1" went into ERROR: .*the machine has no processor.*cumulet server why f1/);
+  const steps = await json('server why f1');
+  expect(steps.map(({ Message }: { Message: string }) => Message).join()).toContain('the machine has no processor');
+  await ok('server delete --wait f1');
+});
+
+test('another project sees none of it', async () => {
+  await ok(`${BOOT} mine`);
+  const { id } = await json('server show mine');
+  const demo = { OS_CLOUD: 'demo' };
+  expect(JSON.parse((await all.run('server list -f json', demo)).out)).toEqual([]);
+  for (const line of [`server show ${id}`, `server why ${id}`, `server stop ${id}`, `server delete ${id}`])
+    expect(await all.run(line, demo)).toMatchObject({ exit: 1, out: '', err: `no server is called "${id}"` });
+  expect(await all.run('audit', demo)).toMatchObject({ exit: 2, out: '' });
+  await ok('server delete --wait mine');
+});
+
+test('an audit with findings ends with 1 and lists them', async () => {
+  all.host.domains.set('orphan', 'running');
+  const { exit, out } = await all.run('audit');
+  all.host.domains.delete('orphan');
+  expect(exit).toBe(1);
+  expect(out).toContain('orphan');
+});
+
+describe('bad input', () => {
+  test.each([
+    [1, 'server show nobody', 'no server is called "nobody"'],
+    [1, 'server why nobody', 'no server is called "nobody"'],
+    [1, 'server event list nobody', 'no server is called "nobody"'],
+    [2, 'server event show nobody', 'server event show needs REQUEST-ID'],
+    [2, 'console log show --lines many nobody', '--lines takes a whole number, not "many"'],
+    [2, 'server create x', 'server create needs --image IMAGE'],
+    [2, `${BOOT} --min few x`, '--min takes a whole number, not "few"'],
+    [1, 'server create --image tini --flavor m1.tiny x', 'no image is called "tini": did you mean "tiny"?'],
+    [1, 'server rebuild nobody', 'no server is called "nobody"'],
+    [1, 'server set --name x nobody', 'no server is called "nobody"'],
+    [1, 'server unset --tag x nobody', 'no server is called "nobody"'],
+    [2, 'server unset nobody', 'server unset needs one of --property, --tag, --description'],
+    [1, 'server image create nobody', 'no server is called "nobody"'],
+    [1, 'server list --flavor nothing', 'no flavor is called "nothing"'],
+    ...['start', 'stop', 'reboot', 'pause', 'unpause', 'suspend', 'resume', 'lock', 'unlock', 'delete'].map(
+      (verb) => [1, `server ${verb} nobody`, 'no server is called "nobody"'] as const,
+    ),
+    ...['floating ip', 'security group', 'network', 'port', 'fixed ip'].flatMap((words) =>
+      ['add', 'remove'].map((verb) => [1, `server ${verb} ${words} nobody x`, 'no server is called "nobody"'] as const),
+    ),
+  ] as const)('ends with %i: %s', async (exit, line, words) => expect(await fails(exit, line)).toContain(words));
+});

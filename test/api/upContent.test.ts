@@ -1,0 +1,48 @@
+// What `cumulet up` makes over the API: run twice, made once; wrong passwords are told apart.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureDemoNetwork, ensureKeypair, ensureOpenDoors } from '../../cli/src/up/firstServer';
+import { ApiError, signIn } from '../../cli/src/up/session';
+import { ensureFlavors, ensureImage, ensurePublic, ensureQuota, ensureTenant } from '../../cli/src/up/tenancy';
+import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
+import { qcow2Header } from '../support/qcow2';
+
+let cloud: IdentityCloud;
+let directory: string;
+beforeAll(async () => {
+  cloud = await startIdentity();
+  directory = mkdtempSync(join(tmpdir(), 'cumulet-up-'));
+});
+afterAll(async () => {
+  await cloud.stop();
+  rmSync(directory, { recursive: true });
+});
+
+test('the demo content is made once', async () => {
+  const file = join(directory, 'tiny.qcow2');
+  writeFileSync(file, qcow2Header());
+  const { url } = cloud.test;
+  const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJTLK3TEIEPEZyT/bGf2fNkNdcrB0JNQgKm2Yq7rZpDb me';
+  const ids: unknown[] = [];
+  for (const round of [1, 2]) {
+    const admin = await signIn(url, 'admin', ADMIN_PASSWORD, 'admin');
+    expect(await ensureImage(admin, file)).toMatch(round === 1 ? /^tiny, \d+ MB$/ : /there already/);
+    expect(await ensureFlavors(admin)).toBe('m1.nano, m1.tiny, m1.small, m1.medium');
+    const project = await ensureTenant(admin, 'demo-secret');
+    await ensureQuota(admin, project);
+    const demo = await signIn(url, 'demo', 'demo-secret', 'demo');
+    expect(demo.projectId).toBe(project);
+    const external = await ensurePublic(admin, '172.24.4');
+    ids.push([project, external, await ensureDemoNetwork(demo, external)]);
+    await ensureOpenDoors(demo);
+    expect(await ensureKeypair(demo, key)).toBeUndefined();
+  }
+  expect(ids[1]).toEqual(ids[0]);
+});
+
+test('a wrong password is an answer with status 401', async () => {
+  const refused = signIn(cloud.test.url, 'admin', 'wrong', 'admin');
+  await expect(refused).rejects.toBeInstanceOf(ApiError);
+  await expect(refused).rejects.toMatchObject({ status: 401 });
+});
