@@ -83,11 +83,6 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': 'off' },
   },
   { files: ['cli/src/**/*.ts', '**/main.ts'], rules: { 'no-console': 'off' } },
-  // A command loads what it needs only; import() would go through the loader of ES modules, which takes longer.
-  {
-    files: ['cli/src/{commands,cloudsConfig,format,http}.ts'],
-    rules: { '@typescript-eslint/no-require-imports': 'off' },
-  },
   {
     files: ['test/**/*.ts'],
     rules: {

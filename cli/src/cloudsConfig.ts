@@ -1,4 +1,5 @@
 // Which cloud is meant and who asks: options of the command line, then OS_* variables, then clouds.yaml.
+/* eslint-disable @typescript-eslint/no-require-imports -- loaded when needed; import() is slower */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CliError } from './errors';

@@ -1,5 +1,6 @@
 // Where each command is: files of nouns by the first word, so that a command loads its own file only.
 // They are required, not imported: import() goes through the loader of ES modules, which takes longer than the files.
+/* eslint-disable @typescript-eslint/no-require-imports */
 import type { Command } from './command';
 
 interface File {

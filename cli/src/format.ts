@@ -1,4 +1,5 @@
 // Results as text: tables like those of `openstack`, JSON, YAML, CSV and bare values.
+/* eslint-disable @typescript-eslint/no-require-imports -- loaded when needed; import() is slower */
 import type { Columns, Result, Row } from './command';
 import { CliError } from './errors';
 import { didYouMean } from './suggest';
