@@ -1,9 +1,10 @@
-// npm run bench -- [--out FILE] [--image QCOW2] [--only boot,tokens,lists,images,memory]: measures, prints a table, writes JSON.
+// npm run bench -- [--out FILE] [--image QCOW2] [--only boot,cli,tokens,lists,images,memory]: measures, prints a table, writes JSON.
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf } from '@cumulet/common';
 import { benchBoot } from './boot';
+import { benchCli } from './cli';
 import {
   createServer,
   deleteServer,
@@ -21,7 +22,7 @@ import { benchLists } from './lists';
 import { cpuPercent, memoryMb } from './memory';
 import { benchTokens } from './tokens';
 
-const PARTS = ['lists', 'tokens', 'images', 'memory', 'boot'] as const;
+const PARTS = ['lists', 'tokens', 'cli', 'images', 'memory', 'boot'] as const;
 type Part = (typeof PARTS)[number];
 
 /** Idle, then with 20 servers on 10 networks; the guests are powered on but have booted. */
@@ -64,6 +65,7 @@ async function main(): Promise<number> {
     const cloud = await startRealCloud();
     try {
       if (parts.includes('tokens')) figures.push(...(await benchTokens(cloud)));
+      if (parts.includes('cli')) figures.push(...(await benchCli(cloud)));
       if (parts.includes('images')) figures.push(...(await benchImages(cloud)));
       const content = await makeContent(cloud, image);
       if (parts.includes('memory')) figures.push(...(await benchMemory(cloud, content)));

@@ -6,7 +6,8 @@ import { figure, percentile, timed, type Figure } from './figure';
 const COST = 2 ** 15;
 const json = { 'content-type': 'application/json' };
 
-const hash = (): Promise<void> =>
+/** The bare hash of a password, at the cost of a new cloud. */
+export const hash = (): Promise<void> =>
   new Promise((done, fail) =>
     scrypt('real-password', randomBytes(16), 32, { N: COST, r: 8, p: 1, maxmem: 256 << 20 }, (error) =>
       error ? fail(error) : done(),
