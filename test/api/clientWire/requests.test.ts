@@ -124,6 +124,21 @@ test('a body may have 114,688 bytes in every service that reads JSON', async () 
   }
 });
 
+test('an empty body typed as JSON is no body, a charset and a slash at the end are nothing special', async () => {
+  const typed = { headers: { 'content-type': 'application/json; charset=UTF-8' }, body: '' };
+  const net = (await network()).id as string;
+  const made = (await createImage(cloud)).id as string;
+  const [project, person] = [await identity.project('typed'), await identity.person('typed')];
+  const grant = `/identity/v3/projects/${project}/users/${person.id}/roles/${identity.roles['member'] ?? ''}`;
+  expect((await cloud.call('PUT', `/network/v2.0/networks/${net}/tags/blue`, typed)).status).toBe(201);
+  expect((await cloud.call('PUT', `/image/v2/images/${made}/tags/blue`, typed)).status).toBe(204);
+  expect((await identity.test.call('PUT', grant, { ...typed, token: identity.admin })).status).toBe(204);
+  const body = JSON.stringify({ network: { name: 'typed' } });
+  expect((await cloud.call('POST', '/network/v2.0/networks', { ...typed, body })).status).toBe(201);
+  for (const path of ['/network/v2.0/networks/', '/compute/v2.1/servers/', '/image/v2/images/'])
+    expect([path, (await cloud.call('GET', path)).status]).toEqual([path, 200]);
+});
+
 describe('unknown keys', () => {
   test('of bodies: 400 from compute and network, kept and shown by identity and image', async () => {
     expect((await compute('POST', '/os-keypairs', { keypair: { name: 'k', colour: 'red' } })).status).toBe(400);
