@@ -8,6 +8,8 @@ export interface Registration {
   readonly role: AgentRole;
   /** What the host has, by role; see each agent's inventory. */
   readonly inventory: Readonly<Record<string, unknown>>;
+  /** Where controllers reach the agent, "address:port"; none in one process. */
+  readonly listener?: string;
 }
 
 /** One resource that should be on the host, with the generation that holds. */
@@ -60,8 +62,12 @@ export interface AgentApi {
     ports: readonly { readonly id: string; readonly wired: boolean; readonly fault?: string }[],
   ): Promise<void>;
   reportServers(host: string, servers: readonly ObservedServer[]): Promise<void>;
-  /** The bytes of an image by SHA-512. @throws CumuletError image_not_found */
-  openImage(host: string, digest: string): Promise<{ readonly size: number; readonly stream: Readable }>;
+  /** The bytes of an image that a server of the host needs, by SHA-512, from `start` on. @throws CumuletError image_not_found */
+  openImage(
+    host: string,
+    digest: string,
+    start?: number,
+  ): Promise<{ readonly size: number; readonly stream: Readable }>;
   metadata(request: MetadataRequest): Promise<MetadataAnswer>;
 }
 

@@ -71,8 +71,8 @@ function servers(config: BrokerConfig, username: string) {
 
 function openConnection({ config, log, host }: AmqpBusOptions): AmqpConnectionManager {
   const username = host === undefined ? CONTROLLER_USER : hostUserName(host);
-  const file = (path: string | null): Buffer | undefined => (path === null ? undefined : readFileSync(path));
-  const [ca, cert, key] = [config.ca_file, config.certificate_file, config.key_file].map(file);
+  const file = (path: string | null | undefined): Buffer | undefined => (path ? readFileSync(path) : undefined);
+  const [ca, cert, key] = [config.tls?.ca, config.tls?.cert, config.tls?.key].map(file);
   const manager = connect(null, {
     findServers: () => Promise.resolve().then(() => servers(config, username)),
     heartbeatIntervalInSeconds: HEARTBEAT_SECONDS,

@@ -1,3 +1,6 @@
+export * from './admin/directories';
+export * from './agentApi/hostClient';
+export * from './agentApi/listener';
 export * from './cloud';
 export * from './conductor/engine';
 export * from './conductor/kinds';

@@ -87,6 +87,7 @@ const addAgent = () =>
       started_at: 0,
       heard_at: Date.now(),
       inventory: {},
+      listener: null,
     }),
   );
 const asking: Step = async ({ ask }) => {

@@ -5,6 +5,7 @@ import {
   commandQueueName,
   COMMANDS_EXCHANGE,
   createAmqpBus,
+  exec,
   hostUserName,
   REPLIES_EXCHANGE,
   REPLIES_QUEUE,
@@ -13,7 +14,9 @@ import {
   type Command,
   type Reply,
 } from '@cumulet/common';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { busContract, command, eventually, replyTo } from '../support/busContract';
 import { startRabbitMq, type RabbitMq } from '../support/rabbitmq';
 
@@ -240,4 +243,49 @@ describe('trouble', () => {
     await subscription.close();
     await listening.close();
   });
+});
+
+test('with TLS both sides are checked', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-broker-tls-'));
+  const file = (name: string): string => join(directory, name);
+  const make = (name: string, ...more: string[]): Promise<unknown> => {
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-keyout', file(`${name}.key`)];
+    const subject = ['-subj', `/CN=${name}`, '-out', file(`${name}.crt`)];
+    return exec(['openssl', 'req', '-x509', ...key, ...subject, ...more]);
+  };
+  await make('ca');
+  await make('stranger', '-addext', 'subjectAltName=DNS:localhost');
+  const signed = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-addext', 'basicConstraints=CA:FALSE'];
+  await make('broker', ...signed, '-addext', 'subjectAltName=DNS:localhost');
+  const tls = { ca: file('ca.crt'), certificate: file('broker.crt'), key: file('broker.key') };
+  const secure = await startRabbitMq({ hosts: ['h1'], tls });
+  const own = secure.config('h1');
+  const open = (config: typeof own, host: { host?: string } = { host: 'h1' }): AmqpBus => {
+    const made = createAmqpBus({ config, log: silentLogger, ...host });
+    buses.push(made);
+    return made;
+  };
+  try {
+    const trusted = open(own);
+    const declaring = open(secure.config(), {});
+    const unknown = { ca: tls.ca, cert: file('stranger.crt'), key: file('stranger.key') };
+    const refused = [
+      open({ ...own, tls: unknown }),
+      open({ ...own, tls: { ca: file('stranger.crt'), cert: tls.certificate, key: tls.key } }),
+      open({ ...own, tls: null }),
+    ];
+    await eventually('the queues', () =>
+      declaring.declareHost('h1').then(
+        () => trusted.connected(),
+        () => false,
+      ),
+    );
+    const lie = replyTo(command());
+    await Promise.all(refused.map((one) => expect(one.sendReply(lie)).rejects.toThrow()));
+    await trusted.sendReply(lie);
+  } finally {
+    await Promise.all(buses.splice(0).map((one) => one.close()));
+    await secure.stop();
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -122,6 +122,7 @@ export async function makeHost(cloud: TestCloud, name: string, zone = 'nova'): P
         started_at: now,
         heard_at: now,
         inventory: {},
+        listener: null,
       });
   });
 }

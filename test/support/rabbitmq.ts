@@ -102,9 +102,7 @@ export async function startRabbitMq({ hosts = [], tls }: RabbitMqOptions = {}): 
       urls: [`${tls ? 'amqps' : 'amqp'}://${tls ? 'localhost' : '127.0.0.1'}:${port}`],
       virtual_host: VIRTUAL_HOST,
       password_file: at(`password-${host}`),
-      ca_file: tls?.ca ?? null,
-      certificate_file: null,
-      key_file: null,
+      tls: tls ? { ca: tls.ca, cert: tls.certificate, key: tls.key } : null,
     }),
     control: async (...argv) => {
       const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`);

@@ -1,7 +1,7 @@
 // How a process reaches the message broker.
 import { Type, type Static } from '@sinclair/typebox';
 
-const File = (description: string) => Type.Union([Type.String(), Type.Null()], { default: null, description });
+const file = (description: string) => Type.Union([Type.String(), Type.Null()], { default: null, description });
 
 export const BrokerConfig = Type.Object(
   {
@@ -11,11 +11,25 @@ export const BrokerConfig = Type.Object(
       description: 'Nodes of the broker, amqp:// or amqps:// with TLS; the next is tried when one does not answer.',
     }),
     virtual_host: Type.String({ default: 'cumulet', description: 'The virtual host at the broker.' }),
-    password_file: Type.String({ description: 'File with the password, read at each connection.' }),
-    ca_file: File('Certificates that the broker must be signed by; those of the system unless set.'),
-    certificate_file: File('Our own certificate, for a broker that asks for one.'),
-    key_file: File('Its key.'),
+    password_file: Type.String({
+      default: '/etc/cumulet/tls/broker-password',
+      description: 'File with the password, read at each connection.',
+    }),
+    tls: Type.Union(
+      [
+        Type.Object(
+          {
+            ca: Type.String({ description: "File with the certificates that sign the broker's." }),
+            cert: file('File with the certificate to show to the broker.'),
+            key: file('File with its key.'),
+          },
+          { additionalProperties: false },
+        ),
+        Type.Null(),
+      ],
+      { default: null, description: 'Files for amqps, PEM. Null: the certificates that the system trusts.' },
+    ),
   },
-  { additionalProperties: false },
+  { default: {}, additionalProperties: false },
 );
 export type BrokerConfig = Static<typeof BrokerConfig>;

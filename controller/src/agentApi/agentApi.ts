@@ -4,8 +4,9 @@ import type { Cloud } from '../cloud';
 import { IsNull, LessThan, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
 import { agents, hosts, residues, type Host } from '../db/entities/tasks';
+import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
-import { openImageBytes } from '../services/image/store';
+import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { networkChanges } from '../services/network/networkChanges';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
@@ -57,7 +58,7 @@ async function upsertHost(session: WriteSession, cloud: Cloud, registration: Reg
 
 /** Registers an agent: a new session, and everything of its role that should be on its host. */
 async function register(cloud: Cloud, registration: Registration): Promise<Registered> {
-  const { host, role, inventory } = registration;
+  const { host, role, inventory, listener } = registration;
   const now = cloud.clock.now();
   // Without the broker the agent has nothing to read anyway, and the first command declares what is missing.
   await cloud.bus.declareHost(host).catch((error: unknown) => {
@@ -67,7 +68,7 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     await upsertHost(session, cloud, registration);
     const agent = await session.findOne(agents, { host, role });
     const number = (agent?.session ?? 0) + 1;
-    const seen = { session: number, started_at: now, heard_at: now, inventory };
+    const seen = { session: number, started_at: now, heard_at: now, inventory, listener: listener ?? null };
     if (agent) await session.update(agents, { host, role }, seen);
     else await session.insert(agents, { id: newId(), host, role, ...seen });
     if (role === 'compute' && agent && wasRestarted(agent.inventory, inventory)) await startAgain(session, cloud, host);
@@ -76,6 +77,18 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     await session.delete(residues, { host, resource_type: role });
     return { session: number, expected: here.map(({ id, generation }) => ({ id, generation })) };
   });
+}
+
+/** The bytes of an image from a byte on. A host gets those that its servers stand on, and can't try others. */
+async function openImage(cloud: Cloud, host: string, digest: string, start: number): Promise<ImageBytes> {
+  const here = await cloud.db.read((session) => session.find(servers, { where: { host, deleted_at: IsNull() } }));
+  const none = new CumuletError('image_not_found', `no server of ${host} needs an image with this content`, { digest });
+  if (!here.some(({ image }) => image?.digest === digest)) throw none;
+  try {
+    return await openImageBytes(cloud, digest, start);
+  } catch (error) {
+    throw error instanceof NotFoundError ? none : error;
+  }
 }
 
 export function createAgentApi(cloud: Cloud): AgentApi {
@@ -99,7 +112,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     },
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
-    openImage: (_host, digest) => openImageBytes(cloud, digest),
+    openImage: (host, digest, start = 0) => openImage(cloud, host, digest, start),
     metadata: (request) => answerMetadata(cloud, request),
   };
 }

@@ -139,6 +139,8 @@ export const agents = table(
     started_at: time(),
     heard_at: time(),
     inventory: json<Record<string, unknown>>(),
+    /** "address:port" where controllers reach the agent; null when it is in our own process. */
+    listener: nullable(text(128)),
   },
   { unique: [['host', 'role']] },
 );

@@ -82,14 +82,18 @@ export async function openImageFile(path: string, range?: { start: number; end: 
   }
 }
 
-/** The bytes of an image by the SHA-512 of its content, for hosts that boot it. @throws NotFoundError */
-export async function openImageBytes(cloud: Pick<Cloud, 'config' | 'db'>, digest: string): Promise<ImageBytes> {
+/** The bytes of an image by the SHA-512 of its content, from `start` on, for hosts that boot it. @throws NotFoundError */
+export async function openImageBytes(
+  cloud: Pick<Cloud, 'config' | 'db'>,
+  digest: string,
+  start = 0,
+): Promise<ImageBytes> {
   const rows = await cloud.db.read((session) =>
     session.find(images, { where: { os_hash_value: digest, status: In([...DATA_STATUSES]) } }),
   );
   for (const row of rows) {
     try {
-      return await openImageFile(imagePath(cloud, row.id));
+      return await openImageFile(imagePath(cloud, row.id), { start, end: Infinity });
     } catch (error) {
       // Deleted since it was looked up: another image with the same content may still be there.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

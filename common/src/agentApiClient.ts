@@ -1,0 +1,114 @@
+// The agent API as agents in processes of their own see it: a list of controllers, the next one when one does not answer.
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import type { AgentApi, MetadataAnswer, Registered } from './agentApi';
+import type { Clock } from './clock';
+import { CumuletError } from './errors';
+import type { Logger } from './log';
+import type { NetworkChanges } from './messages/network';
+import { createMtlsClient, type MtlsCall } from './mtlsClient';
+import type { TlsFiles } from './tls';
+
+export interface AgentApiClient extends AgentApi {
+  close(): void;
+}
+
+export interface AgentApiClientOptions {
+  /** "https://address:port" of every controller. */
+  readonly controllers: readonly string[];
+  readonly tls: TlsFiles;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A heartbeat must find the next controller before its agent counts as down, after 10 s. */
+const HEARTBEAT_TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 10_000;
+/** Broken reads of an image in a row before the fetch fails. */
+const IMAGE_TRIES = 8;
+const IMAGE_PAUSE_MS = 500;
+
+type Call = Omit<MtlsCall, 'base' | 'timeout'> & { readonly timeout?: number };
+
+const isUnreachable = (error: unknown): boolean => error instanceof CumuletError && error.code === 'unreachable';
+
+export function createAgentApiClient({ controllers, tls, clock, log }: AgentApiClientOptions): AgentApiClient {
+  const client = createMtlsClient(tls, ({ role }) => role === 'controller', 'a controller');
+  let preferred = 0;
+
+  /** Asks one controller after the other, beginning with the one that answered last. */
+  const withController = async <T>(ask: (base: string) => Promise<T>): Promise<T> => {
+    let failure: unknown;
+    for (let tries = 0; tries < controllers.length; tries++) {
+      const chosen = preferred;
+      try {
+        return await ask(controllers[chosen] ?? '');
+      } catch (error) {
+        if (!isUnreachable(error)) throw error;
+        failure = error;
+        // Of many calls that fail together one moves on.
+        if (preferred === chosen) preferred = (chosen + 1) % controllers.length;
+      }
+    }
+    throw failure;
+  };
+  const open = (call: Call): Promise<IncomingMessage> =>
+    withController((base) => client.open({ timeout: TIMEOUT_MS, ...call, base }));
+  const ask = async <T>(call: Call): Promise<T> => {
+    const bytes = await withController((base) => client.bytes({ timeout: TIMEOUT_MS, ...call, base }));
+    return (bytes.length === 0 ? undefined : JSON.parse(bytes.toString())) as T;
+  };
+  const post = <T>(path: string, json: unknown, timeout = TIMEOUT_MS): Promise<T> =>
+    ask<T>({ method: 'POST', path: `/agent/v1/${path}`, json, timeout });
+
+  const openImage = (digest: string, start: number): Promise<IncomingMessage> =>
+    open({
+      method: 'GET',
+      path: `/agent/v1/images/${encodeURIComponent(digest)}`,
+      headers: start > 0 ? { range: `bytes=${start}-` } : {},
+    });
+
+  /** All bytes of an image; goes on where it was cut off, with whatever controller answers. */
+  async function* imageBytes(digest: string, size: number, first: IncomingMessage): AsyncGenerator<Buffer> {
+    let response = first;
+    let received = 0;
+    let failures = 0;
+    try {
+      for (;;) {
+        try {
+          for await (const chunk of response as AsyncIterable<Buffer>) {
+            received += chunk.length;
+            failures = 0;
+            yield chunk;
+          }
+          if (received >= size) return;
+          throw new CumuletError('unreachable', 'the image ended early');
+        } catch (error) {
+          if (++failures > IMAGE_TRIES) throw error;
+          log.warn({ err: error, received, size }, 'the bytes of an image were cut off; the rest is asked for');
+        }
+        await clock.sleep(IMAGE_PAUSE_MS);
+        response = await openImage(digest, received);
+      }
+    } finally {
+      response.destroy();
+    }
+  }
+
+  return {
+    // The host is who the certificate says; it is never sent.
+    register: ({ host: _host, ...registration }) => post<Registered>('register', registration),
+    heartbeat: (_host, role, session) => post('heartbeat', { role, session }, HEARTBEAT_TIMEOUT_MS),
+    networkChanges: (_host, since) =>
+      ask<NetworkChanges>({ method: 'GET', path: `/agent/v1/network-changes?since=${since}` }),
+    reportPorts: (_host, ports) => post('ports', ports),
+    reportServers: (_host, servers) => post('servers', servers),
+    async openImage(_host, digest) {
+      const first = await openImage(digest, 0);
+      const size = Number(first.headers['content-length']);
+      return { size, stream: Readable.from(imageBytes(digest, size, first), { objectMode: false }) };
+    },
+    metadata: ({ host: _host, ...request }) => post<MetadataAnswer>('metadata', request),
+    close: () => client.close(),
+  };
+}

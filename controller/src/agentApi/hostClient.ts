@@ -1,0 +1,51 @@
+// Direct questions to the agents of other hosts, at the addresses that they registered and only if their certificates are the host's.
+import {
+  createMtlsClient,
+  CumuletError,
+  type AgentRole,
+  type HostApi,
+  type HostResource,
+  type MtlsClient,
+  type TlsFiles,
+} from '@cumulet/common';
+import type { Database } from '../db';
+import { agents } from '../db/entities/tasks';
+
+const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
+const TIMEOUT_MS = 20_000;
+
+export interface HostClients {
+  host(name: string): HostApi;
+  close(): void;
+}
+
+export function createHostClients(db: Database, tls: TlsFiles): HostClients {
+  const clients = new Map<string, MtlsClient>();
+  const clientOf = (name: string): MtlsClient => {
+    let client = clients.get(name);
+    if (!client) {
+      client = createMtlsClient(tls, (peer) => peer.role === 'host' && peer.name === name, `host ${name}`);
+      clients.set(name, client);
+    }
+    return client;
+  };
+  const ask = async (host: string, role: AgentRole, path: string): Promise<Buffer> => {
+    const agent = await db.read((session) => session.findOne(agents, { host, role }));
+    if (!agent?.listener)
+      throw new CumuletError('unreachable', `the ${role} agent of ${host} has not said where it can be reached`);
+    const base = `https://${agent.listener}`;
+    return clientOf(host).bytes({ method: 'GET', base, path: `/host/v1/${path}`, timeout: TIMEOUT_MS });
+  };
+  return {
+    host: (name) => ({
+      consoleLog: (serverId, maxBytes) => ask(name, 'compute', `console-logs/${serverId}?bytes=${maxBytes}`),
+      async inventoryOfResources() {
+        const found = await Promise.all(ROLES.map((role) => ask(name, role, 'resources')));
+        return found.flatMap((bytes) => JSON.parse(bytes.toString()) as HostResource[]);
+      },
+    }),
+    close() {
+      for (const client of clients.values()) client.close();
+    },
+  };
+}
