@@ -86,6 +86,7 @@ const addAgent = (): Promise<unknown> =>
       started_at: 0,
       heard_at: Date.now(),
       inventory: {},
+      listener: null,
     }),
   );
 const question = { host: 'h1', resource: 'thing-1', generation: 3 };
