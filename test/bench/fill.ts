@@ -47,6 +47,7 @@ function server(id: string, at: number): InsertRow<typeof servers> {
     metadata: { role: 'bench' },
     security_groups: ['default'],
     scheduler_hints: {},
+    server_group_id: null,
     access_ip_v4: '',
     access_ip_v6: '',
     disk_config: 'MANUAL',

@@ -8,6 +8,8 @@ import { startTestCloud, type TestCloud } from '../support/testCloud';
 export interface CloudWithHost {
   readonly test: TestCloud;
   readonly host: SimulatedHost;
+  /** All of them, the one above first. */
+  readonly hosts: readonly SimulatedHost[];
   readonly bus: Bus;
   /** Starts an engine, in place of one that was killed. */
   startEngine(observer?: EngineObserver): Promise<Engine>;
@@ -48,14 +50,24 @@ async function content(test: TestCloud): Promise<{ image: string; network: strin
 }
 
 /** `mischief` decides the fate of each message once the cloud is there. */
-export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): Promise<CloudWithHost> {
+export async function startCloudWithHost(
+  mischief: Mischief = () => 'deliver',
+  names: readonly string[] = ['node-1'],
+): Promise<CloudWithHost> {
   let calm = true;
   const bus = createMemoryBus((direction, message) => (calm ? 'deliver' : mischief(direction, message)));
-  const found: { host?: SimulatedHost } = {};
-  const test = await startTestCloud({ bus, host: () => found.host?.api });
+  const byName = new Map<string, SimulatedHost>();
+  const test = await startTestCloud({ bus, host: (name) => byName.get(name)?.api });
   const { cloud } = test;
-  const simulated = (found.host = createSimulatedHost('node-1', bus, test.controller.agentApi));
-  await simulated.start();
+  const make = (name: string): SimulatedHost => {
+    const host = createSimulatedHost(name, bus, test.controller.agentApi);
+    byName.set(name, host);
+    return host;
+  };
+  const hosts = names.map(make);
+  const [host] = hosts;
+  if (!host) throw new Error('a cloud with a host needs a host');
+  for (const one of hosts) await one.start();
   const { image, network } = await content(test);
   calm = false;
   let engine: Engine | undefined;
@@ -63,7 +75,8 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
 
   const world: CloudWithHost = {
     test,
-    host: simulated,
+    host,
+    hosts,
     bus,
     async startEngine(observer) {
       observe = observer;
@@ -109,7 +122,7 @@ export async function startCloudWithHost(mischief: Mischief = () => 'deliver'): 
     },
     async stop() {
       await engine?.kill();
-      await simulated.stop();
+      for (const one of hosts) await one.stop();
       await test.stop();
     },
   };

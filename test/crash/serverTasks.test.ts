@@ -45,6 +45,20 @@ const scenarios: Readonly<Record<string, { readonly before: readonly string[]; r
   'server.detachInterface': { before: ['create', 'attach'], action: 'detach' },
   'server.takeInterfaceBack': { before: ['create'], action: 'attach and fail' },
 };
+/** Steps of server.create that come only where the first host can't build the server and another one can. */
+const ELSEWHERE = new Set(['leave', 'unbind', 'vacate', 'release']);
+
+/** The first host that is asked to start a guest refuses; the others don't. */
+function refuseOnce(world: CloudWithHost): void {
+  let refusing: string | undefined;
+  for (const host of world.hosts) {
+    host.before = (kind) => {
+      if (kind !== 'server.ensure') return;
+      refusing ??= host.name;
+      if (refusing === host.name) throw new HostError('guest_refused', 'no room for this guest', { retryable: false });
+    };
+  }
+}
 
 /** Changes of a server's interfaces; the one that was attached last goes again. */
 async function changeInterface(world: CloudWithHost, action: string, id: string): Promise<string> {
@@ -76,6 +90,10 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
     return world.boot();
   }
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
+  if (action === 'create elsewhere') {
+    refuseOnce(world);
+    return world.boot();
+  }
   const path = `/compute/v2.1/servers/${id}`;
   const image = (await world.test.call('GET', path)).body.server?.image?.id as string | undefined;
   const bodies: Record<string, unknown> = {
@@ -137,6 +155,10 @@ function faultAt(kind: string, step: string, name: FaultName): Fault {
   return fault;
 }
 
+function forgive(world: CloudWithHost): void {
+  for (const host of world.hosts) host.before = () => undefined;
+}
+
 /** One fault in a world that has seen others before: what they left would be found here. */
 async function play(
   world: CloudWithHost,
@@ -150,8 +172,8 @@ async function play(
   fault.onDeath = () => {
     restarted = world.restartEngine();
   };
-  world.host.before = () => undefined;
-  const scenario = scenarios[kind];
+  forgive(world);
+  const scenario = ELSEWHERE.has(step) ? { before: [], action: 'create elsewhere' } : scenarios[kind];
   if (!scenario) throw new Error(`no scenario makes a task of kind ${kind}`);
   let id = '';
   for (const action of scenario.before) {
@@ -178,17 +200,20 @@ async function play(
     expect([...(world.host.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
   }
   // And everything that was made goes again.
-  world.host.before = () => undefined;
+  forgive(world);
   if (state !== 'gone') {
     await act(world, 'delete', id);
     await world.settled();
   }
   await world.expectClean();
-  expect([world.host.domains.size, world.host.disks.size, world.host.taps.size]).toEqual([0, 0, 0]);
+  for (const { domains, disks, taps } of world.hosts) expect([domains.size, disks.size, taps.size]).toEqual([0, 0, 0]);
 }
 
 /** The steps that send commands; the others have no messages to lose. */
-const ASKING = new Set(['prepare', 'spawn', 'domain', 'remains', 'apply', 'clear', 'plug', 'unplug', 'unwire']);
+const ASKING = new Set([
+  ...['prepare', 'spawn', 'leave', 'vacate', 'domain', 'remains'],
+  ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
+]);
 const faultsOf = (step: string): readonly FaultName[] =>
   FAULTS.filter((name) => ASKING.has(step) || !/^(command|reply)/.test(name));
 
@@ -202,12 +227,20 @@ test('every kind of task has a scenario', () => {
   expect(taskKinds.map(({ kind }) => kind).sort()).toEqual(Object.keys(scenarios).sort());
 });
 
-describe.each(taskKinds.map((kind) => [kind.kind, Object.keys(kind.steps)] as const))('%s', (kind, steps) => {
+/** Kinds with their steps and the hosts of their world. */
+const worlds = taskKinds.flatMap(({ kind, steps }) => {
+  const names = Object.keys(steps);
+  const here = [kind, names.filter((step) => !ELSEWHERE.has(step)), ['node-1']] as const;
+  const elsewhere = names.filter((step) => ELSEWHERE.has(step));
+  return elsewhere.length === 0 ? [here] : [here, [kind, elsewhere, ['node-1', 'node-2']] as const];
+});
+
+describe.each(worlds)('%s', (kind, steps, hosts) => {
   let world: CloudWithHost;
   const current = { fault: faultAt('', '', 'runs twice') };
 
   beforeAll(async () => {
-    world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message));
+    world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts]);
     await world.startEngine({
       beforeStep: (task) => current.fault.observer.beforeStep?.(task),
       afterStep: (task, result) => current.fault.observer.afterStep?.(task, result),

@@ -109,6 +109,7 @@ export async function makeHost(cloud: TestCloud, name: string, zone = 'nova'): P
       used_memory_mib: 0,
       used_disk_gib: 0,
       generation: 1,
+      failed_builds: 0,
       inventory: {},
       created_at: now,
       updated_at: now,

@@ -79,6 +79,7 @@ const host = (id: string, reason: string | null, created: number) => ({
   used_memory_mib: 0,
   used_disk_gib: 0,
   generation: 0,
+  failed_builds: 0,
   inventory: { cpus: [1, 2] },
   created_at: created,
   updated_at: created,

@@ -42,7 +42,7 @@ async function upsertHost(session: WriteSession, cloud: Cloud, registration: Reg
     cap_disk_gib: 0,
     inventory: {},
   };
-  const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0 };
+  const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0, failed_builds: 0 };
   const settings = { enabled: true, disabled_reason: null, availability_zone: 'nova' };
   await session.insert(hosts, {
     id: newId(),

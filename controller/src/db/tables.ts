@@ -4,6 +4,7 @@ import { computeTables } from './entities/compute';
 import { identityTables } from './entities/identity';
 import { imageTables } from './entities/image';
 import { networkTables } from './entities/network';
+import { placementTables } from './entities/placement';
 import { taskTables } from './entities/tasks';
 
 export const allTables: readonly Table[] = [
@@ -11,5 +12,6 @@ export const allTables: readonly Table[] = [
   ...imageTables,
   ...networkTables,
   ...computeTables,
+  ...placementTables,
   ...taskTables,
 ];

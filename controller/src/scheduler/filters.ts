@@ -1,6 +1,8 @@
 // The rules that a host must pass, each a small pure function that says why not.
 import type { Resources } from '../db/entities/tasks';
+import { hintFilters } from './hintFilters';
 import type { HostView, PlacementRequest } from './scheduler';
+import { specFilters } from './specFilters';
 
 export interface Filter {
   readonly name: string;
@@ -34,6 +36,8 @@ export const filters: readonly Filter[] = [
   },
   { name: 'enabled', refuse: (host) => (host.enabled ? undefined : 'disabled by the administrator') },
   { name: 'alive', refuse: (host) => (host.alive ? undefined : 'its agents have not been heard for 10 s') },
+  ...specFilters,
+  ...hintFilters,
   room('vCPUs', 'vcpus', ''),
   room('memory', 'memoryMib', ' MiB'),
   room('disk', 'diskGib', ' GiB'),

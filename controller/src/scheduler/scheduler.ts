@@ -1,4 +1,5 @@
 // Chooses a host for a server: filters say no with a reason in words, weighers order what is left. Pure.
+import type { GroupPolicy } from '../db/entities/placement';
 import type { Resources } from '../db/entities/tasks';
 import { filters, type Filter } from './filters';
 import { weighers, type Weigher } from './weighers';
@@ -13,6 +14,25 @@ export interface HostView {
   readonly zone: string;
   readonly capacity: Resources;
   readonly used: Resources;
+  /** Metadata of the host's aggregates: a key has every value that one of them gives it. */
+  readonly aggregateMetadata: ReadonlyMap<string, readonly string[]>;
+  /** libvirt's name of the processor's architecture: x86_64. Undefined before the host told it. */
+  readonly architecture: string | undefined;
+  /** What runs guests: kvm or qemu. Undefined before the host told it. */
+  readonly virtType: string | undefined;
+  /** Names of what the host can do, such as HW_CPU_X86_AVX2. */
+  readonly traits: ReadonlySet<string>;
+  /** Servers that could not be built there since the last one that could. */
+  readonly failedBuilds: number;
+}
+
+/** Where the members of a server group are. */
+export interface GroupSpread {
+  readonly policy: GroupPolicy;
+  /** Members that one host may have under anti-affinity. */
+  readonly maxPerHost: number;
+  /** Other members by host. */
+  readonly members: ReadonlyMap<string, number>;
 }
 
 export interface PlacementRequest {
@@ -22,6 +42,17 @@ export interface PlacementRequest {
   /** Null: any host. */
   readonly host: string | null;
   readonly excludedHosts: readonly string[];
+  /** One of these. Null: any. */
+  readonly sameHosts: readonly string[] | null;
+  /** None of these. */
+  readonly differentHosts: readonly string[];
+  /** Null: the server is in no group. */
+  readonly group: GroupSpread | null;
+  /** Of the flavor. */
+  readonly extraSpecs: Readonly<Record<string, string>>;
+  readonly imageProperties: Readonly<Record<string, string>>;
+  /** Hosts that need not fetch the image. */
+  readonly hostsWithImage: ReadonlySet<string>;
 }
 
 export interface Rejection {

@@ -1,20 +1,49 @@
 // Hosts as the rest of the cloud sees them: who is alive, what is free.
 import type { AgentRole } from '@cumulet/common';
-import type { ReadSession } from '../db';
-import { agents, hosts } from '../db/entities/tasks';
+import { MoreThan, type ReadSession, type WriteSession } from '../db';
+import { aggregateHosts, aggregates } from '../db/entities/placement';
+import { agents, hosts, type Host } from '../db/entities/tasks';
 import type { HostView } from '../scheduler/scheduler';
 
 /** An agent that was not heard for this long is down. */
 export const AGENT_TIMEOUT_MS = 10_000;
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
 
-/** All hosts with their liveness, in two queries. */
+/** Metadata of aggregates by host: every value that one of the host's aggregates gives a key. */
+async function metadataByHost(session: ReadSession): Promise<Map<string, Map<string, string[]>>> {
+  const byHost = new Map<string, Map<string, string[]>>();
+  const metadata = new Map((await session.find(aggregates)).map((row) => [row.sequence, row.metadata]));
+  if (metadata.size === 0) return byHost;
+  for (const { aggregate, host } of await session.find(aggregateHosts)) {
+    const values = byHost.get(host) ?? new Map<string, string[]>();
+    byHost.set(host, values);
+    for (const [key, value] of Object.entries(metadata.get(aggregate) ?? {}))
+      values.set(key, [...(values.get(key) ?? []), value]);
+  }
+  return byHost;
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** What the compute agent told of its machine at registration, as far as placement looks at it. */
+function machineOf({ inventory }: Host): Pick<HostView, 'architecture' | 'virtType' | 'traits'> {
+  const cpu = inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
+  const traits = inventory['traits'];
+  return {
+    architecture: textOf(cpu?.arch),
+    virtType: textOf(inventory['virt_type']),
+    traits: new Set(Array.isArray(traits) ? traits.map(String) : []),
+  };
+}
+
+/** All hosts with their liveness, in a fixed number of queries. */
 export async function hostViews(session: ReadSession, now: number): Promise<HostView[]> {
   const heard = new Map<string, Set<string>>();
   for (const agent of await session.find(agents)) {
     if (now - agent.heard_at > AGENT_TIMEOUT_MS) continue;
     heard.set(agent.host, (heard.get(agent.host) ?? new Set()).add(agent.role));
   }
+  const metadata = await metadataByHost(session);
   return (await session.find(hosts)).map((host) => ({
     name: host.name,
     enabled: host.enabled,
@@ -23,6 +52,9 @@ export async function hostViews(session: ReadSession, now: number): Promise<Host
     zone: host.availability_zone,
     capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
     used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
+    aggregateMetadata: metadata.get(host.name) ?? new Map(),
+    ...machineOf(host),
+    failedBuilds: host.failed_builds,
   }));
 }
 
@@ -30,4 +62,9 @@ export async function hostViews(session: ReadSession, now: number): Promise<Host
 export async function agentAlive(session: ReadSession, host: string, role: AgentRole, now: number): Promise<boolean> {
   const agent = await session.findOne(agents, { host, role });
   return agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS;
+}
+
+/** A server was built there: what failed before does not count any more. */
+export async function forgiveHost(session: WriteSession, name: string): Promise<void> {
+  await session.update(hosts, { name, failed_builds: MoreThan(0) }, { failed_builds: 0 });
 }

@@ -1,5 +1,6 @@
 // The route table of the compute API: every noun's routes below /v2.1, and the version documents.
 import type { ApiService, Route } from '../route';
+import { aggregateRoutes } from './aggregates';
 import { renderComputeError } from './errors';
 import { flavorExtraRoutes } from './flavorExtras';
 import { flavorRoutes } from './flavors';
@@ -12,6 +13,7 @@ import { securityGroupRoutes } from './securityGroups';
 import { serverActionRoutes } from './serverActions';
 import { serverAddressRoutes } from './serverAddresses';
 import { serverCreateRoutes } from './serverCreate';
+import { serverGroupRoutes } from './serverGroups';
 import { serverMetadataRoutes } from './serverMetadata';
 import { serverRoutes } from './servers';
 import { serverTagRoutes } from './serverTags';
@@ -37,6 +39,8 @@ const resources: readonly Route[] = [
   ...serviceRoutes,
   ...hypervisorRoutes,
   ...zoneRoutes,
+  ...aggregateRoutes,
+  ...serverGroupRoutes,
 ];
 
 /** The same resources answer under /v2, which had no microversions of its own. */

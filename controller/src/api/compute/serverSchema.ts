@@ -84,7 +84,12 @@ const newerAttributes = (minor: number): Record<string, object> => ({
   ...(minor >= 90 ? { hostname: hostnameAt(minor) } : {}),
 });
 
-const hints = { type: 'object', additionalProperties: true };
+const serverIds = { anyOf: [uuid, { type: 'array', items: uuid, minItems: 1, uniqueItems: true }] };
+const hints = {
+  type: 'object',
+  properties: { group: uuid, same_host: serverIds, different_host: serverIds },
+  additionalProperties: true,
+};
 
 export const serverCreate = byVersion((minor) =>
   object(

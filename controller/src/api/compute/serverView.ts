@@ -146,7 +146,9 @@ function versionedAttributes(server: Server, facts: ServerFacts, minor: number, 
     ...(minor >= 19 ? { description: server.description } : {}),
     ...(minor >= 26 ? { tags: facts.tags } : {}),
     ...(minor >= 63 ? { trusted_image_certificates: null } : {}),
-    ...(minor >= 71 && options.kind !== 'detail' ? { server_groups: [] } : {}),
+    ...(minor >= 71 && options.kind !== 'detail'
+      ? { server_groups: server.server_group_id === null ? [] : [server.server_group_id] }
+      : {}),
     ...(minor >= 73 ? { locked_reason: server.locked_reason } : {}),
     ...(minor >= 90 ? { 'OS-EXT-SRV-ATTR:hostname': server.hostname } : {}),
   };

@@ -1,4 +1,4 @@
-// Handlers of /os-availability-zone, and of host aggregates, of which there are none.
+// Handlers of /os-availability-zone.
 import { computeHosts, type ComputeHost } from '../../services/compute/computeHosts';
 import { DEFAULT_ZONE } from '../../services/compute/placement';
 import type { Handler, Route } from '../route';
@@ -50,11 +50,5 @@ export const zoneRoutes: readonly Route[] = [
     path: '/os-availability-zone/detail',
     handler: zonesHandler(true),
     policy: rule('os-availability-zone:detail'),
-  },
-  {
-    method: 'GET',
-    path: '/os-aggregates',
-    handler: () => ({ status: 200, body: { aggregates: [] } }),
-    policy: rule('os-aggregates:index'),
   },
 ];

@@ -48,19 +48,21 @@ export async function leaveResidue(
 }
 
 /** The domain first: nothing else of a server may go while it runs. */
-const stopDomain: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
-  const { host } = server;
-  if (host === null) return next('ports', { message: 'no host was involved' });
-  if (await givesUp(cloud, task, host, 'compute')) {
-    return next('ports', {
-      message: 'the host can not be reached; it removes the domain when it comes back',
-      write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
-    });
-  }
-  const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
-  return gone ? next('ports', { message: 'the domain is gone' }) : wait(ASK_AGAIN);
-};
+export const stopDomain =
+  (then: string): Step =>
+  async ({ cloud, task, ask }) => {
+    const server = await serverOf(cloud, task);
+    const { host } = server;
+    if (host === null) return next(then, { message: 'no host was involved' });
+    if (await givesUp(cloud, task, host, 'compute')) {
+      return next(then, {
+        message: 'the host can not be reached; it removes the domain when it comes back',
+        write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
+      });
+    }
+    const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
+    return gone ? next(then, { message: 'the domain is gone' }) : wait(ASK_AGAIN);
+  };
 
 /** Gives ports and addresses back; their taps go when the network agent sees the change. */
 const releasePorts: Step = async ({ cloud, task }) => {
@@ -72,30 +74,32 @@ const releasePorts: Step = async ({ cloud, task }) => {
 };
 
 /** Disk and taps, asked for together. */
-const removeRemains: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
-  const { host } = server;
-  if (host === null) return next('end');
-  if (await givesUp(cloud, task, host, 'storage')) {
-    return next('end', {
-      message: 'the host can not be reached; it removes the disk when it comes back',
-      write: (session) => leaveResidue(session, cloud, server, host, 'storage'),
-    });
-  }
-  const { portIds, sequence } = task.state['ports'] as PortChange;
-  const disk = await ask('disk.remove', targetOf(server, host), { server_id: server.id });
-  // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
-  const networkAway = portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
-  const taps = networkAway ? {} : await ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence });
-  return disk && taps ? next('end', { message: 'disk and taps are gone' }) : wait(ASK_AGAIN);
-};
+export const removeRemains =
+  (then: string): Step =>
+  async ({ cloud, task, ask }) => {
+    const server = await serverOf(cloud, task);
+    const { host } = server;
+    if (host === null) return next(then);
+    if (await givesUp(cloud, task, host, 'storage')) {
+      return next(then, {
+        message: 'the host can not be reached; it removes the disk when it comes back',
+        write: (session) => leaveResidue(session, cloud, server, host, 'storage'),
+      });
+    }
+    const { portIds, sequence } = task.state['ports'] as PortChange;
+    const disk = await ask('disk.remove', targetOf(server, host), { server_id: server.id });
+    // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
+    const networkAway = portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
+    const taps = networkAway ? {} : await ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence });
+    return disk && taps ? next(then, { message: 'disk and taps are gone' }) : wait(ASK_AGAIN);
+  };
 
 type End = (session: WriteSession, cloud: Cloud, server: Server, task: Task) => Promise<void>;
 
 const teardown = (end: End): TaskKind['steps'] => ({
-  domain: stopDomain,
+  domain: stopDomain('ports'),
   ports: releasePorts,
-  remains: removeRemains,
+  remains: removeRemains('end'),
   end: async ({ cloud, task }) => {
     const server = await serverOf(cloud, task);
     return done({

@@ -187,6 +187,7 @@ export const servers = table(
     /** Names or ids as requested at creation. */
     security_groups: json<readonly string[]>(),
     scheduler_hints: json<Record<string, unknown>>(),
+    server_group_id: nullable(id()),
     access_ip_v4: text(64),
     access_ip_v6: text(64),
     disk_config: text(16),
@@ -213,7 +214,14 @@ export const servers = table(
     deleted_at: nullable(time()),
   },
   {
-    indices: [['project_id', 'deleted_at', 'created_at'], ['host'], ['deleted_at', 'created_at'], ['reservation_id']],
+    indices: [
+      ['project_id', 'deleted_at', 'created_at'],
+      ['host'],
+      ['deleted_at', 'created_at'],
+      ['reservation_id'],
+      ['server_group_id'],
+      ['image_id', 'host'],
+    ],
   },
 );
 export type Server = Row<typeof servers>;

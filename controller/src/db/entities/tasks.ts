@@ -120,6 +120,8 @@ export const hosts = table(
     used_memory_mib: integer(),
     used_disk_gib: integer(),
     generation: integer(),
+    /** Servers that could not be built here since the last one that could. */
+    failed_builds: integer(),
     inventory: json<Record<string, unknown>>(),
     created_at: time(),
     updated_at: time(),

@@ -5,6 +5,7 @@ import { servers, type Server } from '../../db/entities/compute';
 import { agents, allocations, hosts, residues, type Agent, type Host } from '../../db/entities/tasks';
 import { ConflictError, NotFoundError } from '../../errors';
 import { AGENT_TIMEOUT_MS } from '../hosts';
+import { leaveAggregates } from './aggregates';
 
 export interface ComputeHost {
   readonly host: Host;
@@ -61,6 +62,7 @@ export async function forgetHost(session: WriteSession, name: string): Promise<v
     throw new ConflictError(
       'Unable to delete compute service that is hosting instances. Migrate or delete the instances first.',
     );
+  await leaveAggregates(session, name);
   await session.delete(agents, { host: name });
   await session.delete(hosts, { name });
 }

@@ -28,6 +28,8 @@ const readers = [
   'os-quota-sets:show',
   'os-quota-sets:detail',
   'os-simple-tenant-usage:show',
+  'os-server-groups:index',
+  'os-server-groups:show',
 ];
 
 /** Members of the project change its resources. */
@@ -71,6 +73,8 @@ const members = [
   'os-attach-interfaces:delete',
   'os-multinic:add',
   'os-multinic:remove',
+  'os-server-groups:create',
+  'os-server-groups:delete',
 ];
 
 const administrators = [
@@ -108,6 +112,14 @@ const administrators = [
   'os-hypervisors:search',
   'os-hypervisors:servers',
   'os-aggregates:index',
+  'os-aggregates:show',
+  'os-aggregates:create',
+  'os-aggregates:update',
+  'os-aggregates:delete',
+  'os-aggregates:add_host',
+  'os-aggregates:remove_host',
+  'os-aggregates:set_metadata',
+  'os-server-groups:index:all_projects',
   'os-availability-zone:detail',
   'os-simple-tenant-usage:list',
   'limits:other_project',
@@ -126,4 +138,5 @@ export const computePolicyRules: PolicyRules = {
   ...all(everyone, '@'),
   ...all(keypairOwners, 'rule:admin or user_id:%(user_id)s'),
   'compute:servers:create:requested_destination': 'rule:admin',
+  'compute:aggregates:images': 'rule:admin',
 };

@@ -23,6 +23,7 @@ import { findKeypair } from './keypairs';
 import { DEFAULT_ZONE, requirePlacement, type Placement } from './placement';
 import { labelOf } from './portNames';
 import { countedResources, projectQuota, projectUsage, takeQuota, type Limits } from './quotas';
+import { groupForServers } from './serverGroups';
 import { makePorts, resolveNetworks, type NetworkRequest } from './serverNetworks';
 
 /** Seconds after which a server that is not there yet has failed; the first boot on a host may download its image. */
@@ -130,6 +131,7 @@ interface Parts {
   readonly key: ServerKey | null;
   readonly reservationId: string;
   readonly count: number;
+  readonly groupId: string | null;
   readonly now: number;
 }
 
@@ -169,6 +171,7 @@ function rowOf(caller: Caller, projectId: string, request: CreateRequest, parts:
     metadata: { ...request.metadata },
     security_groups: request.securityGroups,
     scheduler_hints: { ...request.schedulerHints },
+    server_group_id: parts.groupId,
     access_ip_v4: request.accessIpV4,
     access_ip_v6: request.accessIpV6,
     disk_config: request.diskConfig,
@@ -223,6 +226,17 @@ async function insertServer(
   });
 }
 
+/** The group that the request's hints name. @throws InvalidError, OverQuotaError */
+async function groupOf(
+  session: WriteSession,
+  caller: Caller,
+  { schedulerHints }: CreateRequest,
+  count: number,
+): Promise<string | null> {
+  const hint = schedulerHints['group'];
+  return typeof hint === 'string' ? (await groupForServers(session, caller, hint, count)).id : null;
+}
+
 /**
  * Makes servers in BUILD with all that belongs to them, or nothing at all.
  * @throws ApiError as the compute API reference names them: 400 for what can't be used, 403 over quota, 409 ambiguous
@@ -248,13 +262,15 @@ export async function createServers(
   const key = await keyOf(session, caller.userId, request.keyName);
   await requireWithinItemQuota(session, projectId, request);
   const networks = await resolveNetworks(session, caller, projectId, request.networks, request.maxCount);
+  const count = await takeServers(session, projectId, flavor, request);
   const parts: Parts = {
     flavor,
     extraSpecs: (await extraSpecsOf(session, [flavor.flavorid])).get(flavor.flavorid) ?? {},
     image,
     key,
     reservationId: `r-${newId().slice(0, 8)}`,
-    count: await takeServers(session, projectId, flavor, request),
+    count,
+    groupId: await groupOf(session, caller, request, count),
     now: cloud.clock.now(),
   };
   const rows = Array.from({ length: parts.count }, (_, index) => rowOf(caller, projectId, request, parts, index));

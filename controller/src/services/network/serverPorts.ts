@@ -181,6 +181,10 @@ export async function bindServerPorts(
   return { portIds: rows.map((row) => row.id), sequence };
 }
 
+/** Takes the server's ports off their host; they keep MAC and addresses. */
+export const unbindServerPorts = (session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> =>
+  bindServerPorts(session, cloud, serverId, '');
+
 /** Takes ports off a server: those made for it are deleted, the user's own are free again. */
 async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[]): Promise<PortChange> {
   const own = rows.filter((row) => !row.made_for_server);

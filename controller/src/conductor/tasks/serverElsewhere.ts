@@ -1,0 +1,115 @@
+// When a host could not build a server: it is left clean, and another one is tried.
+import { messageOf } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import { addToCounter } from '../../db';
+import { hosts, type Task } from '../../db/entities/tasks';
+import { releaseClaims } from '../../db/repositories/claims';
+import { schedule, type Decision } from '../../scheduler/scheduler';
+import { placementRequest } from '../../services/compute/placementRequest';
+import { agentAlive, hostViews } from '../../services/hosts';
+import { unbindServerPorts } from '../../services/network/serverPorts';
+import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
+import { needOf, serverOf, setServer } from './serverState';
+import { givesUp, removeRemains, stopDomain } from './serverTeardown';
+
+/** Hosts that a server is tried on before it fails. */
+const MOST_HOSTS = 3;
+/** Failures in place before another host is tried, when the host says that trying again may help. */
+const TRIES_IN_PLACE = 2;
+
+/** Hosts that have failed to build the task's server. */
+export const triedHosts = (task: Task): string[] => (task.state['tried'] as string[] | undefined) ?? [];
+/** Why the last of them failed. */
+export const lastFault = (task: Task): Fault | undefined => task.state['lastFault'] as Fault | undefined;
+
+/** Where the server could go when some hosts are left out. */
+export async function decide(cloud: Cloud, task: Task, excluded: readonly string[]): Promise<Decision> {
+  const server = await serverOf(cloud, task);
+  return cloud.db.read(async (session) =>
+    schedule(
+      await hostViews(session, cloud.clock.now()),
+      await placementRequest(session, server, needOf(server), excluded),
+    ),
+  );
+}
+
+/** Goes to `leave` when another host could take the server. */
+async function goElsewhere({ cloud, task }: StepContext, fault: Fault): Promise<StepResult | undefined> {
+  const { host } = await serverOf(cloud, task);
+  if (host === null) return undefined;
+  const tried = [...new Set([...triedHosts(task), host])];
+  if (tried.length >= MOST_HOSTS || (await decide(cloud, task, tried)).candidates.length === 0) return undefined;
+  return next('leave', { facts: { tried, lastFault: fault }, message: `${fault.message}; another host is tried` });
+}
+
+/** Whether an agent that the step waits for has been silent for several rounds. */
+async function isSilent({ cloud, task }: StepContext, host: string): Promise<boolean> {
+  if (task.send <= 2) return false;
+  const now = cloud.clock.now();
+  const [storage, network] = await cloud.db.read(async (session) => [
+    await agentAlive(session, host, 'storage', now),
+    await agentAlive(session, host, 'network', now),
+  ]);
+  return !storage || !network;
+}
+
+/**
+ * A step on the server's host; what another host may be spared makes the server leave this one. `silence`: a silent host is
+ * left too, which is right only before it was told to start the server.
+ */
+export const orElsewhere =
+  (step: Step, { silence = false } = {}): Step =>
+  async (context) => {
+    try {
+      const result = await step(context);
+      if (result.type !== 'wait' || !silence) return result;
+      const { host } = await serverOf(context.cloud, context.task);
+      if (host === null || !(await isSilent(context, host))) return result;
+      return (await goElsewhere(context, { code: 'host_silent', message: 'The host does not answer.' })) ?? result;
+    } catch (error) {
+      if (!(error instanceof HostFault)) throw error;
+      if (error.retryable && context.task.attempt < TRIES_IN_PLACE) throw error;
+      const elsewhere = await goElsewhere(context, { code: error.fault.code, message: messageOf(error) });
+      if (!elsewhere) throw error;
+      return elsewhere;
+    }
+  };
+
+/** A server that may run on a host that can't be asked is not started on another one. */
+const leave: Step = async (context) => {
+  const { cloud, task } = context;
+  const { host } = await serverOf(cloud, task);
+  const mayRun = task.state['disk'] !== undefined && task.state['disk'] !== null;
+  if (host !== null && mayRun && (await givesUp(cloud, task, host, 'compute'))) {
+    const message = "The host can't be asked to take the server back, so no other host was tried.";
+    return fail({ code: 'host_unreachable', message: [lastFault(task)?.message, message].join(' ').trim() });
+  }
+  return stopDomain('unbind')(context);
+};
+
+const unbind: Step = async ({ cloud, task }) =>
+  next('vacate', {
+    message: 'ports are off the host; they keep their addresses',
+    write: async (session) => ({ ports: await unbindServerPorts(session, cloud, task.resource_id) }),
+  });
+
+const release: Step = async ({ cloud, task }) => {
+  const server = await serverOf(cloud, task);
+  return next('schedule', {
+    facts: { disk: null },
+    message: 'the host is left and its room given back',
+    write: async (session) => {
+      await releaseClaims(session, server.id);
+      await addToCounter(session, hosts, { name: server.host ?? '' }, 'failed_builds', 1);
+      await setServer(session, cloud, server.id, { host: null, task_state: 'scheduling' });
+    },
+  });
+};
+
+/** From a host that failed back to `schedule`: the steps of a teardown, but the ports stay the server's. */
+export const leavingSteps: Readonly<Record<string, Step>> = {
+  leave,
+  unbind,
+  vacate: removeRemains('release'),
+  release,
+};

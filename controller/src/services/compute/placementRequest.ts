@@ -1,0 +1,62 @@
+// What the scheduler is asked for a server: its row, its hints and its group, turned into hosts and limits.
+import { In, IsNull, type ReadSession } from '../../db';
+import { servers, type Server } from '../../db/entities/compute';
+import { serverGroups, type ServerGroup } from '../../db/entities/placement';
+import type { Resources } from '../../db/entities/tasks';
+import type { GroupSpread, PlacementRequest } from '../../scheduler/scheduler';
+import { groupSpread } from './serverGroups';
+
+/** A hint that names one server or several. */
+const idsOf = (hint: unknown): string[] =>
+  (Array.isArray(hint) ? hint : hint === undefined ? [] : [hint]).map((id) => String(id));
+
+async function hostsOf(session: ReadSession, ids: readonly string[], projectId: string): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const where = { id: In([...ids]), project_id: projectId, deleted_at: IsNull() };
+  return (await session.find(servers, { where })).flatMap(({ host }) => host ?? []);
+}
+
+/** Where the other members of the server's group are. Null: it is in no group. */
+export async function spreadOf(
+  session: ReadSession,
+  server: Pick<Server, 'id' | 'server_group_id'>,
+): Promise<GroupSpread | null> {
+  if (server.server_group_id === null) return null;
+  const group: ServerGroup | undefined = await session.findOne(serverGroups, { id: server.server_group_id });
+  if (!group) return null;
+  return {
+    policy: group.policy,
+    maxPerHost: group.max_server_per_host ?? 1,
+    members: await groupSpread(session, group.id, server.id),
+  };
+}
+
+/** Hosts that have the server's image, because another server of that image is there. */
+async function hostsWithImage(session: ReadSession, imageId: string | null): Promise<Set<string>> {
+  if (imageId === null) return new Set();
+  const rows = await session.find(servers, { where: { image_id: imageId, deleted_at: IsNull() }, limit: 200 });
+  return new Set(rows.flatMap(({ host }) => host ?? []));
+}
+
+/** The request for a server, in a fixed number of queries. */
+export async function placementRequest(
+  session: ReadSession,
+  server: Server,
+  need: Resources,
+  excludedHosts: readonly string[],
+): Promise<PlacementRequest> {
+  const { scheduler_hints: hints } = server;
+  const same = idsOf(hints['same_host']);
+  return {
+    need,
+    zone: server.availability_zone,
+    host: server.requested_host,
+    excludedHosts,
+    sameHosts: same.length === 0 ? null : await hostsOf(session, same, server.project_id),
+    differentHosts: await hostsOf(session, idsOf(hints['different_host']), server.project_id),
+    group: await spreadOf(session, server),
+    extraSpecs: server.flavor.extra_specs,
+    imageProperties: server.image?.properties ?? {},
+    hostsWithImage: await hostsWithImage(session, server.image_id),
+  };
+}
