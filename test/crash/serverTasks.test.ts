@@ -198,7 +198,8 @@ async function play(
   if (state !== 'gone' && state !== 'error') {
     const attached = await world.test.cloud.db.read((session) => session.find(ports, { where: { server_id: id } }));
     expect(attached).toHaveLength(kind === 'server.attachInterface' ? 2 : 1);
-    expect([...(world.host.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
+    const host = world.hosts.find(({ name }) => name === server?.host);
+    expect([...(host?.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
   }
   // And everything that was made goes again.
   forgive(world);
