@@ -87,11 +87,13 @@ const leave: Step = async (context) => {
   return stopDomain('unbind')(context);
 };
 
-const unbind: Step = async ({ cloud, task }) =>
-  next('vacate', {
-    message: 'ports are off the host; they keep their addresses',
-    write: async (session) => ({ ports: await unbindServerPorts(session, cloud, task.resource_id) }),
-  });
+const unbind: Step = ({ cloud, task }) =>
+  Promise.resolve(
+    next('vacate', {
+      message: 'ports are off the host; they keep their addresses',
+      write: async (session) => ({ ports: await unbindServerPorts(session, cloud, task.resource_id) }),
+    }),
+  );
 
 const release: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
