@@ -31,6 +31,17 @@ export interface Option {
   readonly put?: (values: readonly unknown[], before: Row) => Row;
 }
 
+/** An option with a value. */
+export const text = (help: string, value: string, more: Partial<Option> = {}): Option => ({
+  type: 'string',
+  help,
+  value,
+  ...more,
+});
+
+/** An option without a value. */
+export const flag = (help: string): Option => ({ type: 'boolean', help });
+
 export type Options = Readonly<Record<string, Option>>;
 type Value = string | boolean | (string | boolean)[] | undefined;
 

@@ -1,20 +1,12 @@
 // The command line: which command is meant, its options and arguments, and what is wrong with them.
 import { parseArgs } from 'node:util';
 import { SETTINGS, settingNames, type Setting } from './cloudsConfig';
-import { inputOf, type Command, type Input, type Option, type Options } from './command';
+import { flag, inputOf, text, type Command, type Input, type Options } from './command';
 import { CliError } from './errors';
 import { FORMATS, QUOTES } from './format';
 import { didYouMean } from './suggest';
 
 export const settingOption = (name: Setting): string => `os-${name.replaceAll('_', '-')}`;
-
-const text = (help: string, value: string, more: Partial<Option> = {}): Option => ({
-  type: 'string',
-  help,
-  value,
-  ...more,
-});
-const flag = (help: string, more: Partial<Option> = {}): Option => ({ type: 'boolean', help, ...more });
 
 /** Options of every command. */
 export const COMMON: Options = {
@@ -26,7 +18,7 @@ export const COMMON: Options = {
   noindent: flag('JSON on one line'),
   quote: text(`what is quoted in CSV: ${QUOTES.join(', ')}`, 'MODE', { oneOf: QUOTES }),
   'os-cloud': text('cloud of clouds.yaml (OS_CLOUD)', 'CLOUD'),
-  help: flag('show this help', { short: 'h' }),
+  help: { ...flag('show this help'), short: 'h' },
 };
 
 /** Which cloud and who asks; each is a setting. */

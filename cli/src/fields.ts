@@ -1,21 +1,10 @@
 // Options as data: how each one is read and what it says in the body or query of a request.
-import { wholeNumber, type Context, type Option, type Options, type Row } from './command';
+import { flag, text, wholeNumber, type Context, type Option, type Options, type Row } from './command';
 import { CliError } from './errors';
 import { domain as domains } from './nouns/resources';
 import { idFor, type Resource } from './resource';
 
 type More = Partial<Option>;
-
-/** An option with a value that its command reads itself. */
-export const text = (help: string, value: string, more: More = {}): Option => ({
-  type: 'string',
-  help,
-  value,
-  ...more,
-});
-
-/** An option without a value that its command reads itself. */
-export const flag = (help: string): Option => ({ type: 'boolean', help });
 
 /** Text for a field. */
 export const str = (key: string, help: string, value = 'TEXT', more: More = {}): Option =>
@@ -93,7 +82,7 @@ const matches = (one: unknown, wanted: unknown): boolean =>
     : one === wanted;
 
 /** KEY=VALUE. @throws CliError with status 2 for one without "=" */
-export function pair(given: string): [string, string] {
+function pair(given: string): [string, string] {
   const at = given.indexOf('=');
   if (at < 1) throw new CliError(`that is KEY=VALUE, not "${given}"`, 2);
   return [given.slice(0, at), given.slice(at + 1)];

@@ -1,8 +1,8 @@
 // The commands that nouns share, made from data: list, show, create, set, unset, delete, and add/remove.
 import type { Api } from './api';
-import type { Columns, Command, Context, Options, Row } from './command';
+import { flag, text, type Columns, type Command, type Context, type Options, type Row } from './command';
 import { CliError, HttpError } from './errors';
-import { domainOption, flag, ref, said, str, text } from './fields';
+import { domainOption, ref, said, str } from './fields';
 import { domain as domains } from './nouns/resources';
 import { each, find, get, idFor, idOf, inside, pathOf, rowsOf, type Resource } from './resource';
 

@@ -1,4 +1,5 @@
 // The command `cumulet` as a process of its own: what it prints where, and how it ends.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -90,8 +91,18 @@ test('help, without a cloud', async () => {
   expect((await all.spawn(['server', '--help'], {})).out).not.toContain('  image list ');
 });
 
-test.each(['bash', 'zsh'])('the completion is one that %s takes', async (shell) => {
-  const { exit, out } = await all.spawn(['complete', shell], {});
-  expect(exit).toBe(0);
-  expect(out).toContain('floating');
+test.each([
+  ['cumulet flo', ['floating']],
+  ['cumulet floating ip ', ['create', 'delete', 'list', 'set', 'show', 'unset']],
+  ['cumulet --os-cloud server create --im', ['--image']],
+])('bash completes "%s"', async (typed, expected) => {
+  const { out } = await all.spawn(['complete', 'bash'], {});
+  const line = typed.split(' ').map((word) => `"${word}"`);
+  const ask = `COMP_WORDS=(${line.join(' ')}); COMP_CWORD=${line.length - 1}; _cumulet; echo "\${COMPREPLY[*]}"`;
+  const answer = execFileSync('bash', ['-c', `${out}\n${ask}`], { encoding: 'utf8' });
+  expect(answer.trim().split(' ')).toEqual(expected);
+});
+
+test('there is a completion for zsh', async () => {
+  expect((await all.spawn(['complete', 'zsh'], {})).out).toMatch(/^#compdef cumulet/);
 });

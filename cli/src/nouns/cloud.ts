@@ -1,8 +1,8 @@
 // cumulet token, catalog, versions and extension: what the cloud is, and the door to it.
 import type { CatalogEntry } from '../api';
-import type { Command, Row } from '../command';
+import { flag, text, type Command, type Row } from '../command';
 import { CliError } from '../errors';
-import { flag, text } from '../fields';
+
 import { didYouMean } from '../suggest';
 
 const tokens: readonly Command[] = [

@@ -1,7 +1,7 @@
 // cumulet hypervisor, compute service and availability zone: what runs servers.
-import type { Command, Row } from '../command';
+import { flag, text, type Command, type Row } from '../command';
 import { CliError, HttpError } from '../errors';
-import { flag, str, text } from '../fields';
+import { str } from '../fields';
 import { listCommand, showCommand } from '../noun';
 import { hypervisor } from './resources';
 

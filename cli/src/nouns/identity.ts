@@ -1,7 +1,7 @@
 // cumulet project, user, group, domain, region, service and endpoint.
-import type { Command, Context, Options, Row } from '../command';
+import { flag, text, type Command, type Context, type Options, type Row } from '../command';
 import { CliError } from '../errors';
-import { domainOption, enabling, flag, marks, pairs, ref, sets, str, text, unmarks, unmarksAll } from '../fields';
+import { domainOption, enabling, marks, pairs, ref, sets, str, unmarks, unmarksAll } from '../fields';
 import { nounCommands } from '../noun';
 import { askNewPassword, askPassword } from '../prompt';
 import { idFor, type Resource } from '../resource';

@@ -2,9 +2,9 @@
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Command, Context, Options } from '../command';
+import { text, type Command, type Context, type Options } from '../command';
 import { CliError } from '../errors';
-import { either, int, list, marks, pairs, ref, said, sets, str, text, unmarks } from '../fields';
+import { either, int, list, marks, pairs, ref, said, sets, str, unmarks } from '../fields';
 import { changeCommand, deleteCommand, listCommand, paging, projectOptions, showCommand } from '../noun';
 import { get, idFor, idOf } from '../resource';
 import { image, project } from './resources';

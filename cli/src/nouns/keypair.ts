@@ -1,8 +1,8 @@
 // cumulet keypair.
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Command, Row } from '../command';
+import { flag, text, type Command, type Row } from '../command';
 import { CliError } from '../errors';
-import { flag, said, str, text } from '../fields';
+import { said, str } from '../fields';
 import { deleteCommand, listCommand } from '../noun';
 import { find, get, idOf } from '../resource';
 import { keypair } from './resources';

@@ -1,7 +1,7 @@
 // cumulet network, network rbac, network agent, network service provider, ip availability.
-import type { Command, Options, Row } from '../command';
+import { flag, text, type Command, type Options, type Row } from '../command';
 import { CliError } from '../errors';
-import { adminState, either, flag, int, list, sets, str, text } from '../fields';
+import { adminState, either, int, list, sets, str } from '../fields';
 import { changeCommand, create, deleteCommand, listCommand, nounCommands, projectOptions, showCommand } from '../noun';
 import { find, idFor, idOf } from '../resource';
 import { networkNoun, sharing } from './networkOptions';

@@ -1,7 +1,7 @@
 // cumulet quota, limits and usage: how much a project may have and has.
-import type { Command, Options, Row } from '../command';
+import { flag, text, type Command, type Options, type Row } from '../command';
 import { CliError } from '../errors';
-import { flag, int, said, str, text } from '../fields';
+import { int, said, str } from '../fields';
 import { projectOf } from './resources';
 
 /** Option, and what the service calls it. */

@@ -1,7 +1,7 @@
 // cumulet role, implied role and role assignment: who may do what where.
-import type { Command, Context, Options, Row } from '../command';
+import { flag, text, type Command, type Context, type Options, type Row } from '../command';
 import { CliError } from '../errors';
-import { domainOption, flag, ref, said, sets, str, text } from '../fields';
+import { domainOption, ref, said, sets, str } from '../fields';
 import { nounCommands } from '../noun';
 import { idFor } from '../resource';
 import { domain, group, project, role, user } from './resources';

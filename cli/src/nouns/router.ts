@@ -1,6 +1,6 @@
 // cumulet router: with its gateway, subnets, ports and routes.
-import type { Command, Options, Row } from '../command';
-import { adminState, clears, drops, flag, list, ref, sets, text } from '../fields';
+import { flag, text, type Command, type Options, type Row } from '../command';
+import { adminState, clears, drops, list, ref, sets } from '../fields';
 import { idFor, type Resource } from '../resource';
 import { networkNoun, route } from './networkOptions';
 import { fixedAddress } from './port';

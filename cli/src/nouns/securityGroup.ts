@@ -1,7 +1,7 @@
 // cumulet security group, its rules, and address group.
-import type { Command, Row } from '../command';
+import { text, type Command, type Row } from '../command';
 import { CliError } from '../errors';
-import { either, int, marks, ref, sets, str, text, unmarks } from '../fields';
+import { either, int, marks, ref, sets, str, unmarks } from '../fields';
 import { createCommand, deleteCommand, listCommand, projectOptions, showCommand } from '../noun';
 import { networkNoun } from './networkOptions';
 import { addressGroup, project, securityGroup, securityGroupRule } from './resources';

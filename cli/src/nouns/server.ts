@@ -1,8 +1,8 @@
 // cumulet server: create, list, show, set, unset, delete, rebuild; what is done to running ones is in serverActions.ts.
 import { readFileSync } from 'node:fs';
-import type { Command, Context, Options, Row } from '../command';
+import { flag, text, type Command, type Context, type Options, type Row } from '../command';
 import { CliError } from '../errors';
-import { flag, int, list, marks, pairs, ref, said, sets, str, text, unmarks } from '../fields';
+import { int, list, marks, pairs, ref, said, sets, str, unmarks } from '../fields';
 import { changeCommand, paging, projectOptions, showCommand } from '../noun';
 import { each, find, get, idFor, idOf, rowsOf } from '../resource';
 import { waitForServer, waitUntilGone } from '../wait';

@@ -1,6 +1,6 @@
 // cumulet server start, stop, reboot, pause, ..., add, remove, event, image create; and the console's log.
-import { flag, pairs, said, sets, str, text } from '../fields';
-import type { Command, Context, Options, Row } from '../command';
+import { pairs, said, sets, str } from '../fields';
+import { flag, text, type Command, type Context, type Options, type Row } from '../command';
 import { CliError, HttpError } from '../errors';
 import { paging } from '../noun';
 import { each, find, get, idFor, idOf } from '../resource';
