@@ -1,4 +1,5 @@
-// Two projects: `unit` runs anywhere and in parallel; `host` needs root and the real parts and runs one file at a time.
+// Projects: `unit` runs anywhere and in parallel, on SQLite; `mariadb` runs what the database matters to once more, on a MariaDB
+// that it starts; `host` needs root and the real parts and runs one file at a time.
 const common = {
   rootDir: __dirname,
   transform: {
@@ -17,6 +18,17 @@ const common = {
 module.exports = {
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/{unit,api,crash,contract,fuzz}/**/*.test.ts'] },
+    {
+      ...common,
+      displayName: 'mariadb',
+      testMatch: [
+        '<rootDir>/test/{mariadb,api,crash}/**/*.test.ts',
+        '<rootDir>/test/unit/{database,identityFeed}.test.ts',
+      ],
+      globalSetup: '<rootDir>/test/support/mariadbSetup.ts',
+      globalTeardown: '<rootDir>/test/support/mariadbTeardown.ts',
+      setupFiles: ['<rootDir>/test/support/onMariadb.ts'],
+    },
     { ...common, displayName: 'host', testMatch: ['<rootDir>/test/host/**/*.test.ts'] },
   ],
   testTimeout: 20000,

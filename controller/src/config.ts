@@ -1,5 +1,6 @@
 // The controller's configuration: every key, its meaning and its default.
 import { Type, type Static } from '@sinclair/typebox';
+import { DatabaseConfig } from './databaseConfig';
 
 const limit = (value: number, description: string) =>
   Type.Integer({ default: value, minimum: -1, description: `${description} -1: no limit.` });
@@ -9,7 +10,8 @@ export const ControllerConfig = Type.Object(
     /** Address and port of the API. */
     listen: Type.String({ default: '127.0.0.1', description: 'Address the API listens on.' }),
     port: Type.Integer({ default: 5000, minimum: 0, maximum: 65535, description: 'TCP port of the API.' }),
-    data_dir: Type.String({ default: '/var/lib/cumulet', description: 'Where the database and the image bytes are.' }),
+    data_dir: Type.String({ default: '/var/lib/cumulet', description: 'Where the SQLite file and the image bytes are.' }),
+    database: DatabaseConfig,
     region: Type.String({ default: 'RegionOne', description: 'Name of the one region in the catalog.' }),
     bootstrap_file: Type.Union([Type.String(), Type.Null()], {
       default: null,
@@ -67,7 +69,7 @@ export const ControllerConfig = Type.Object(
       },
       { default: {}, additionalProperties: false },
     ),
-    durable: Type.Boolean({ default: true, description: 'Whether a commit waits for the disk.' }),
+    durable: Type.Boolean({ default: true, description: 'Whether a commit to SQLite waits for the disk.' }),
   },
   { additionalProperties: false },
 );

@@ -1,7 +1,6 @@
 // Composes a controller: database, policy, services, HTTP. Standalone and the controller process differ only in what they hand in.
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { join } from 'node:path';
 import type { AgentApi, Bus, Clock, HostApi, Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
@@ -11,6 +10,7 @@ import { imageService } from './api/image/routes';
 import { networkRootService, networkService } from './api/network/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
+import { databaseOptions } from './databaseConfig';
 import { createAgentApi } from './agentApi/agentApi';
 import { createEngine, type Engine, type EngineOptions } from './conductor/engine';
 import { taskKinds } from './conductor/kinds';
@@ -52,8 +52,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
   const { config } = parts;
   mkdirSync(config.data_dir, { recursive: true, mode: 0o711 });
   const db = await openDatabase({
-    path: join(config.data_dir, 'cumulet.db'),
-    durable: config.durable,
+    ...databaseOptions(config),
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];

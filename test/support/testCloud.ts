@@ -23,6 +23,7 @@ import {
   type EngineOptions,
   type TokenAuthority,
 } from '@cumulet/controller';
+import { databaseIn } from './testDatabase';
 
 /** A caller for tests; the name of its token is also the name of its user and project. */
 export function testCaller(name: string, roles: readonly string[], changes: Partial<Caller> = {}): Caller {
@@ -97,8 +98,11 @@ export interface TestCloudOptions {
 export async function startTestCloud(options: TestCloudOptions = {}): Promise<TestCloud> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-test-'));
   const statements: string[] = [];
+  const database = await databaseIn(options.config?.data_dir ?? directory);
+  const defaults = parseConfig(ControllerConfig, '', 'defaults');
   const config = {
-    ...parseConfig(ControllerConfig, '', 'defaults'),
+    ...defaults,
+    database: { ...defaults.database, ...database.config },
     data_dir: directory,
     port: 0,
     durable: false,
@@ -142,6 +146,7 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     },
     async stop() {
       await controller.stop();
+      if (config.data_dir === directory) await database.drop();
       rmSync(directory, { recursive: true, force: true });
     },
   };

@@ -1,20 +1,18 @@
 // The database layer keeps its promises: sessions do not leak into each other, lists page in a total order.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { list, openDatabase, type Database } from '@cumulet/controller';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
+import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
-let directory: string;
+let made: TestDatabase;
 let db: Database;
 
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'cumulet-db-'));
-  db = await openDatabase({ path: join(directory, 'test.db'), durable: false });
+  made = await createTestDatabase();
+  db = await openDatabase(made.options);
 });
 afterEach(async () => {
   await db.close();
-  rmSync(directory, { recursive: true, force: true });
+  await made.drop();
 });
 
 const change = (object_id: string, created_at = 0) => ({ kind: 'port', object_id, network_id: null, created_at });

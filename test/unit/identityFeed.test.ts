@@ -1,23 +1,21 @@
 // The feed of identity changes: applied once, at once here, and complete even when numbers commit out of order.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '@cumulet/common';
 import { openDatabase, type Database } from '@cumulet/controller';
 import { identityChanges, loginFailures } from '../../controller/src/db/entities/identity';
 import { openChangeFeed } from '../../controller/src/services/identity/changeFeed';
 import { orElseDone, unique } from '../../controller/src/services/identity/conflicts';
 import { createLockout } from '../../controller/src/services/identity/lockout';
+import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
-let directory: string;
+let made: TestDatabase;
 let db: Database;
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'cumulet-feed-'));
-  db = await openDatabase({ path: join(directory, 'test.db'), durable: false });
+  made = await createTestDatabase();
+  db = await openDatabase(made.options);
 });
 afterEach(async () => {
   await db.close();
-  rmSync(directory, { recursive: true, force: true });
+  await made.drop();
 });
 
 const row = (sequence: number, user_id: string) => ({

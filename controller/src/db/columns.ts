@@ -10,6 +10,13 @@ export interface Column<T> {
 }
 
 const column = <T>(options: EntitySchemaColumnOptions): Column<T> => ({ options: () => options });
+/** Text compares byte by byte, trailing blanks included, as SQLite's does. */
+const characters = <T>(sqlite: EntitySchemaColumnOptions, mariadb: EntitySchemaColumnOptions): Column<T> => ({
+  options: (engine) =>
+    engine === 'sqlite' ? sqlite : { ...mariadb, charset: 'utf8mb4', collation: 'utf8mb4_nopad_bin' },
+});
+const varchar = (length: number): Column<string> =>
+  characters({ type: 'varchar', length }, { type: 'varchar', length });
 const number = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Number(value)) };
 const boolean = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Boolean(value)) };
 const jsonText = {
@@ -18,17 +25,14 @@ const jsonText = {
 };
 
 /** A UUID or another id of at most 64 characters. */
-export const id = (): Column<string> => column({ type: 'varchar', length: 64 });
+export const id = (): Column<string> => varchar(64);
 /** Text of at most `length` characters (so that it can be indexed). */
-export const text = (length = 255): Column<string> => column({ type: 'varchar', length });
+export const text = (length = 255): Column<string> => varchar(length);
 /** Text up to 16 MB. */
-export const longText = (): Column<string> => ({
-  options: (engine) => ({ type: engine === 'sqlite' ? 'text' : 'mediumtext' }),
-});
+export const longText = (): Column<string> => characters({ type: 'text' }, { type: 'mediumtext' });
 /** Any JSON value. */
-export const json = <T>(): Column<T> => ({
-  options: (engine) => ({ type: engine === 'sqlite' ? 'text' : 'mediumtext', transformer: jsonText }),
-});
+export const json = <T>(): Column<T> =>
+  characters({ type: 'text', transformer: jsonText }, { type: 'mediumtext', transformer: jsonText });
 /** A whole number up to 2^53: counts, bytes, generations. */
 export const integer = (): Column<number> => column({ type: 'bigint', transformer: number });
 /** Milliseconds since the epoch, UTC. */

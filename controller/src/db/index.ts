@@ -2,8 +2,9 @@
 export * from './columns';
 export * from './counter';
 export * from './database';
-export * from './duplicate';
+export * from './failures';
 export * from './groupBy';
 export * from './list';
 export * from './operators';
+export * from './options';
 export { type FindOptions, type InsertRow, type ReadSession, type Where, type WriteSession } from './session';

@@ -42,10 +42,15 @@ export function managerOf(session: ReadSession): EntityManager {
   return manager;
 }
 
+/** The `afterCommit` of a session that only reads. */
+export const noCommit = (): never => {
+  throw new Error('a read session has no commit');
+};
+
 /** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
 const INSERT_CHUNK = 400;
 
-/** Wraps a manager; used by database.ts only. */
+/** Wraps a manager; used by sqlite.ts and mariadb.ts only. */
 export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
   const session: WriteSession = {
     find(table, options = {}) {

@@ -15,6 +15,7 @@ function ormTable(table: Table, engine: DatabaseEngine): OrmTable {
         isNullable: options.nullable === true,
         isPrimary: table.primary.includes(name),
         ...(options.length === undefined ? {} : { length: String(options.length) }),
+        ...(options.collation === undefined ? {} : { charset: options.charset, collation: options.collation }),
         ...(generated ? { isGenerated: true, generationStrategy: 'increment' as const } : {}),
       };
     }),
