@@ -10,7 +10,10 @@ export const ControllerConfig = Type.Object(
     /** Address and port of the API. */
     listen: Type.String({ default: '127.0.0.1', description: 'Address the API listens on.' }),
     port: Type.Integer({ default: 5000, minimum: 0, maximum: 65535, description: 'TCP port of the API.' }),
-    data_dir: Type.String({ default: '/var/lib/cumulet', description: 'Where the SQLite file and the image bytes are.' }),
+    data_dir: Type.String({
+      default: '/var/lib/cumulet',
+      description: 'Where the SQLite file and the image bytes are.',
+    }),
     database: DatabaseConfig,
     region: Type.String({ default: 'RegionOne', description: 'Name of the one region in the catalog.' }),
     bootstrap_file: Type.Union([Type.String(), Type.Null()], {

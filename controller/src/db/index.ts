@@ -7,4 +7,11 @@ export * from './groupBy';
 export * from './list';
 export * from './operators';
 export * from './options';
-export { type FindOptions, type InsertRow, type ReadSession, type Where, type WriteSession } from './session';
+export {
+  type FindOptions,
+  type InsertRow,
+  type Lock,
+  type ReadSession,
+  type Where,
+  type WriteSession,
+} from './session';

@@ -2,7 +2,7 @@
 import { Brackets, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm';
 import type { Row, Table } from './columns';
 import { ALIAS, readRows } from './rows';
-import { managerOf, type ReadSession } from './session';
+import { managerOf, type Lock, type ReadSession } from './session';
 
 type Comparison =
   | '='
@@ -26,7 +26,7 @@ export interface RowsOf {
   readonly where: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards. */
+/** One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards and does not look at the case of letters. */
 export interface Condition<T extends Table> {
   readonly column: keyof Row<T> & string;
   readonly op: Comparison;
@@ -54,6 +54,7 @@ export interface ListOptions<T extends Table> {
   readonly marker?: Row<T>;
   /** Walks backwards from the marker; rows still come in the order of `sort`. */
   readonly reverse?: boolean;
+  readonly lock?: Lock;
 }
 
 type Builder = SelectQueryBuilder<ObjectLiteral>;
@@ -82,7 +83,7 @@ function conditionSql<T extends Table>(condition: Condition<T>, key: string): [s
       return [`${left} ${condition.op === 'in rows' ? 'IN' : 'NOT IN'} (${select})`, parameters];
     }
     case 'like':
-      return [`${left} LIKE :${key}`, { [key]: condition.value }];
+      return [`LOWER(${left}) LIKE LOWER(:${key})`, { [key]: condition.value }];
     default:
       return [`${left} ${condition.op} :${key}`, { [key]: condition.value }];
   }
@@ -160,7 +161,7 @@ export async function list<T extends Table>(
   if (options.marker) applyMarker(builder, sort, options.marker);
   for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
   if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = await readRows(manager, table, builder, options.omit);
+  const rows = await readRows(manager, table, builder, options.lock, options.omit);
   return options.reverse ? rows.reverse() : rows;
 }
 

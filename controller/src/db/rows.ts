@@ -1,6 +1,7 @@
 // Reads rows without building entities: the tables are plain, and lists of a thousand rows are felt by everybody else.
 import type { EntityManager, ObjectLiteral, SelectQueryBuilder, ValueTransformer } from 'typeorm';
 import type { Columns, DatabaseEngine, Row, Table } from './columns';
+import type { Lock } from './session';
 
 interface Field {
   readonly name: string;
@@ -40,9 +41,13 @@ export async function readRows<T extends Table>(
   manager: EntityManager,
   table: T,
   builder: SelectQueryBuilder<ObjectLiteral>,
+  lock?: Lock,
   omit: readonly string[] = [],
 ): Promise<Row<T>[]> {
-  const fields = fieldsOf(table, engineOf(manager));
+  const engine = engineOf(manager);
+  const fields = fieldsOf(table, engine);
+  if (lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive)
+    builder.setLock(lock === 'shared' ? 'pessimistic_read' : 'pessimistic_write');
   if (omit.length > 0)
     builder.select(fields.filter(({ name }) => !omit.includes(name)).map(({ name }) => `${ALIAS}.${name}`));
   const found = await builder.getRawMany<Record<string, unknown>>();

@@ -5,15 +5,23 @@ import { ALIAS, readRows } from './rows';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
 
+/**
+ * Holds the rows that a transaction reads until it ends, so that what it decides by them stays true. `shared`: nobody changes or
+ * deletes them, as for the parent of a new row; `exclusive`: nobody else holds them either, as for a row that is changed by what
+ * was read. Outside a transaction, and on SQLite, where transactions do not overlap, it says nothing.
+ */
+export type Lock = 'shared' | 'exclusive';
+
 export interface FindOptions<T extends Table> {
   readonly where?: Where<T>;
   readonly order?: Partial<Record<keyof Row<T> & string, 'ASC' | 'DESC'>>;
   readonly limit?: number;
+  readonly lock?: Lock;
 }
 
 export interface ReadSession {
   find<T extends Table>(table: T, options?: FindOptions<T>): Promise<Row<T>[]>;
-  findOne<T extends Table>(table: T, where: Where<T>): Promise<Row<T> | undefined>;
+  findOne<T extends Table>(table: T, where: Where<T>, lock?: Lock): Promise<Row<T> | undefined>;
   count<T extends Table>(table: T, where?: Where<T>): Promise<number>;
 }
 
@@ -59,10 +67,10 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
         ...(options.order === undefined ? {} : { order: options.order }),
         ...(options.limit === undefined ? {} : { take: options.limit }),
       });
-      return readRows(manager, table, builder);
+      return readRows(manager, table, builder, options.lock);
     },
-    async findOne(table, where) {
-      const rows = await session.find(table, { where, limit: 1 });
+    async findOne(table, where, lock) {
+      const rows = await session.find(table, { where, limit: 1, ...(lock ? { lock } : {}) });
       return rows[0];
     },
     count: (table, where) =>

@@ -59,6 +59,7 @@ const addressesHandler =
         caller,
         addressGroupResource,
         request.params['id'] ?? '',
+        'exclusive',
       );
       cloud.policy.require(caller, 'network:address_groups:update', group);
       const [view] = await addressGroupNoun.views(context, [await work(context, group, values.addresses ?? [])]);

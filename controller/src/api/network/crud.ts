@@ -141,7 +141,7 @@ async function toChange<T extends Table>(
   values: Readonly<Record<string, unknown>>,
 ): Promise<Row<T>> {
   const { session, cloud, caller } = context;
-  const row = await findVisible(session, cloud, caller, noun.resource, request.params['id'] ?? '');
+  const row = await findVisible(session, cloud, caller, noun.resource, request.params['id'] ?? '', 'exclusive');
   const owner = (row as { project_id?: unknown }).project_id;
   authorise(noun, context, verb, await targetOf(noun, context, { row, values: {} }, owner), Object.keys(values));
   checkRevision(request, row);

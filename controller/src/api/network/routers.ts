@@ -92,7 +92,7 @@ export const routerNoun: Noun<typeof routers> = {
 /** The router of a request, if the caller may change it. */
 async function routerOf(context: NetworkContext, request: ApiRequest, verb: string): Promise<Router> {
   const { session, cloud, caller } = context;
-  const row = await findVisible(session, cloud, caller, routerResource, request.params['id'] ?? '');
+  const row = await findVisible(session, cloud, caller, routerResource, request.params['id'] ?? '', 'exclusive');
   cloud.policy.require(caller, `network:routers:${verb}`, row);
   return row;
 }

@@ -82,6 +82,7 @@ const prefixesHandler =
         caller,
         subnetPoolResource,
         request.params['id'] ?? '',
+        'exclusive',
       );
       cloud.policy.require(caller, 'network:subnetpools:update', pool);
       const changed = await work({ session, cloud, caller }, pool, values.prefixes ?? []);

@@ -82,7 +82,14 @@ export const subnetNoun: Noun<typeof subnets> = {
   }),
   create: async (context, { projectId, values }) => {
     const { session, cloud, caller } = context;
-    const network = await findVisible(session, cloud, caller, networkResource, String(values['network_id']));
+    const network = await findVisible(
+      session,
+      cloud,
+      caller,
+      networkResource,
+      String(values['network_id']),
+      'exclusive',
+    );
     return createSubnet(context, projectId, network, values);
   },
   update: (context, row, values) => updateSubnet(context, row, values),

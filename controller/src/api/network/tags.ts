@@ -47,7 +47,7 @@ async function change<T extends Table>(
   const { caller } = request;
   return cloud.db.write(async (session) => {
     const context: NetworkContext = { session, cloud, caller };
-    const row = await findVisible(session, cloud, caller, resource, request.params['id'] ?? '');
+    const row = await findVisible(session, cloud, caller, resource, request.params['id'] ?? '', 'exclusive');
     cloud.policy.require(caller, ruleOf(resource, 'update'), row);
     const { id } = row as { id?: unknown };
     const tags = next((await tagsOf(session, [String(id)])).get(String(id)) ?? []);

@@ -17,7 +17,7 @@ async function dhcpPort(session: WriteSession, networkId: string): Promise<Port 
  * @throws ApiError IpAddressGenerationFailure when a subnet is full
  */
 export async function alignDhcpPort(session: WriteSession, cloud: Cloud, networkId: string): Promise<void> {
-  const network = await session.findOne(networks, { id: networkId });
+  const network = await session.findOne(networks, { id: networkId }, 'exclusive');
   if (!network) return;
   const served = await session.find(subnets, {
     where: { network_id: networkId, enable_dhcp: true },

@@ -66,6 +66,7 @@ async function routerBetween(
   const outside = await session.find(routers, {
     where: { gateway_network_id: externalId },
     order: { created_at: 'ASC', id: 'ASC' },
+    lock: 'shared',
   });
   const joined = await session.find(routerInterfaces, { where: { router_id: In(outside.map((router) => router.id)) } });
   const inside = await session.find(portAddresses, {
@@ -95,7 +96,7 @@ async function associate(
   fixed: string | null,
 ): Promise<Association> {
   const { session, cloud, caller } = context;
-  const port = await findVisible(session, cloud, caller, portResource, portId);
+  const port = await findVisible(session, cloud, caller, portResource, portId, 'exclusive');
   const inside = await internalAddress(context, port.id, fixed);
   const others = await session.find(floatingIps, {
     where: { port_id: port.id, fixed_ip_address: inside.address, floating_network_id: floating.floating_network_id },

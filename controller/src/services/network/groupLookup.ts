@@ -29,6 +29,7 @@ export async function resolveGroups(
       { project_id: projectId, name: In(wanted) },
       { id: In(shared.filter((id) => wanted.includes(id))) },
     ],
+    lock: 'shared',
   });
   const ids = wanted.map((reference) => {
     if (rows.some((row) => row.id === reference)) return reference;
@@ -48,5 +49,6 @@ export async function resolveGroups(
 /** The project that owns a visible group, which rules name as security_group:project_id. @throws NotFoundError */
 export async function groupOwner(asking: Asking, groupId: unknown): Promise<string | undefined> {
   if (typeof groupId !== 'string') return undefined;
-  return (await findVisible(asking.session, asking.cloud, asking.caller, securityGroupResource, groupId)).project_id;
+  return (await findVisible(asking.session, asking.cloud, asking.caller, securityGroupResource, groupId, null))
+    .project_id;
 }

@@ -90,6 +90,7 @@ export async function claimAddresses(
   const own = await session.find(subnets, {
     where: { network_id: port.networkId, ...(onlySubnetId === undefined ? {} : { id: onlySubnetId }) },
     order: { created_at: 'ASC', id: 'ASC' },
+    lock: 'shared',
   });
   // Automatic addresses are wished for every time; a port that gets more keeps those it has.
   const have = startPosition === 0 ? [] : await session.find(portAddresses, { where: { port_id: portId } });

@@ -282,5 +282,5 @@ export async function networkOwner(
 ): Promise<string | undefined> {
   if (presentId !== undefined) return (await asking.session.findOne(networks, { id: presentId }))?.project_id;
   if (typeof wantedId !== 'string') return undefined;
-  return (await findVisible(asking.session, asking.cloud, asking.caller, networkResource, wantedId)).project_id;
+  return (await findVisible(asking.session, asking.cloud, asking.caller, networkResource, wantedId, null)).project_id;
 }

@@ -1,7 +1,15 @@
 // RBAC policies: who besides the owner may use a network or a security group.
 import { newId } from '@cumulet/common';
 import { In, isDuplicate } from '../../db';
-import { networks, portGroups, ports, rbacPolicies, routers, type RbacPolicy } from '../../db/entities/network';
+import {
+  networks,
+  portGroups,
+  ports,
+  rbacPolicies,
+  routers,
+  securityGroups,
+  type RbacPolicy,
+} from '../../db/entities/network';
 import { ForbiddenError } from '../../errors';
 import type { NetworkContext } from './context';
 import { conflict } from './errors';
@@ -99,6 +107,12 @@ async function isUsed(context: NetworkContext, policy: RbacPolicy): Promise<bool
 }
 
 async function checkUnused(context: NetworkContext, policy: RbacPolicy): Promise<void> {
+  // Whoever uses the object holds it while doing so.
+  await context.session.findOne(
+    policy.object_type === 'network' ? networks : securityGroups,
+    { id: policy.object_id },
+    'exclusive',
+  );
   if (await isUsed(context, policy))
     throw conflict(
       'RbacPolicyInUse',

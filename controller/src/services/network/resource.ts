@@ -1,6 +1,6 @@
 // How resources of the network service are found: what a caller sees of a table, by id and in lists.
 import type { Cloud } from '../../cloud';
-import { list, type Condition, type ListOptions, type ReadSession, type Row, type Table } from '../../db';
+import { list, type Condition, type ListOptions, type Lock, type ReadSession, type Row, type Table } from '../../db';
 import type { Caller } from '../caller';
 import { touched, type NetworkContext } from './context';
 import { notFound, type NetworkNoun } from './errors';
@@ -37,17 +37,21 @@ export async function visibleTo<T extends Table>(
   return [[...mine, ...more]];
 }
 
-/** The row with an id, if the caller may see it. @throws NotFoundError of the noun */
+/**
+ * The row with an id, if the caller may see it. A transaction holds it, because what refers to it must find it there.
+ * @throws NotFoundError of the noun
+ */
 export async function findVisible<T extends Table>(
   session: ReadSession,
   cloud: Cloud,
   caller: Caller,
   resource: Resource<T>,
   id: string,
+  lock: Lock | null = 'shared',
 ): Promise<Row<T>> {
   const byId = { column: 'id', op: '=', value: id } as Condition<T>;
   const conditions = [byId, ...(await visibleTo(session, cloud, caller, resource))];
-  const [row] = await list(session, resource.table, { conditions, limit: 1 });
+  const [row] = await list(session, resource.table, { conditions, limit: 1, ...(lock ? { lock } : {}) });
   if (!row) throw notFound(resource.noun, id);
   return row;
 }

@@ -27,8 +27,8 @@ export async function placeRouter(session: WriteSession, cloud: Cloud, router: R
   const host = await chooseHost(session, cloud);
   if (host === null) return router;
   const set = { host, generation: router.generation + 1 };
-  await session.update(routers, { id: router.id }, set);
-  return { ...router, ...set };
+  const placed = await session.update(routers, { id: router.id, host: IsNull() as never }, set);
+  return placed === 1 ? { ...router, ...set } : router;
 }
 
 /** Takes the host from a router that has neither an interface nor a gateway left. */

@@ -69,7 +69,7 @@ async function joinSubnet(context: NetworkContext, router: Router, subnetId: str
     );
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   await checkNoOverlap(context, router, [subnet]);
-  const network = await session.findOne(networks, { id: subnet.network_id });
+  const network = await session.findOne(networks, { id: subnet.network_id }, 'shared');
   if (!network) throw notFound('network', subnet.network_id);
   const { port } = await insertPort(session, cloud, {
     projectId: router.project_id,
@@ -83,7 +83,7 @@ async function joinSubnet(context: NetworkContext, router: Router, subnetId: str
 
 async function joinPort(context: NetworkContext, router: Router, portId: string): Promise<InterfaceAnswer> {
   const { session, cloud, caller } = context;
-  const port = await findVisible(session, cloud, caller, portResource, portId);
+  const port = await findVisible(session, cloud, caller, portResource, portId, 'exclusive');
   if (port.device_id !== '' || port.server_id !== null)
     throw conflict(
       'PortInUse',

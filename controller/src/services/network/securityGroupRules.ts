@@ -148,7 +148,7 @@ const changesOfRule = (rule: Pick<SecurityGroupRule, 'security_group_id' | 'remo
 
 /** The group a rule is made in: visible, and the caller's own unless an administrator asks. */
 async function groupOfRule(context: NetworkContext, id: string): Promise<SecurityGroup> {
-  return findVisible(context.session, context.cloud, context.caller, securityGroupResource, id);
+  return findVisible(context.session, context.cloud, context.caller, securityGroupResource, id, 'exclusive');
 }
 
 /** @throws ApiError SecurityGroupRuleExists, OverQuota, SecurityGroupNotFound, AddressGroupNotFound and those of checkRule */
@@ -201,7 +201,7 @@ export async function deleteRule(context: NetworkContext, rule: SecurityGroupRul
   const { session, cloud } = context;
   await session.delete(securityGroupRules, { id: In([rule.id]) });
   await returnQuota(session, rule.project_id, 'security_group_rule');
-  const group = await session.findOne(securityGroups, { id: rule.security_group_id });
+  const group = await session.findOne(securityGroups, { id: rule.security_group_id }, 'exclusive');
   if (group) await touchGroup(context, group);
   await recordChanges(session, cloud, changesOfRule(rule));
 }

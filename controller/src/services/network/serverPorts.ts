@@ -43,11 +43,10 @@ export interface PortChange {
 }
 
 async function networkFor(session: WriteSession, owner: ServerOwner, id: string): Promise<Network> {
-  const own = owner.isAdmin
-    ? await session.find(networks, { where: { id } })
-    : (await networksOfProject(session, owner.projectId)).filter((network) => network.id === id);
-  const [network] = own;
-  if (!network) throw notFound('network', id);
+  const network = await session.findOne(networks, { id }, 'shared');
+  const open =
+    owner.isAdmin === true || (await networksOfProject(session, owner.projectId)).some((one) => one.id === id);
+  if (!network || !open) throw notFound('network', id);
   return network;
 }
 
@@ -61,7 +60,7 @@ async function adoptPort(
   portId: string,
   position: number,
 ): Promise<Port> {
-  const port = await session.findOne(ports, { id: portId });
+  const port = await session.findOne(ports, { id: portId }, 'exclusive');
   if (!port || (port.project_id !== owner.projectId && !owner.isAdmin)) throw notFound('port', portId);
   const busy = new ConflictError(`Port ${portId} is still in use.`, 'PortInUse');
   if (port.device_id !== '' || port.device_owner.startsWith('network:')) throw busy;
@@ -162,7 +161,7 @@ export async function bindServerPorts(
   serverId: string,
   host: string,
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { server_id: serverId }, order: interfaceOrder });
+  const rows = await session.find(ports, { where: { server_id: serverId }, order: interfaceOrder, lock: 'exclusive' });
   for (const row of rows.filter((one) => one.host !== host)) {
     await session.update(
       ports,
@@ -222,7 +221,7 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
  * user's are unbound. Addresses that an unreachable host may still use stay held. May run twice: then it finds nothing.
  */
 export async function releaseServerPorts(session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { server_id: serverId } });
+  const rows = await session.find(ports, { where: { server_id: serverId }, lock: 'exclusive' });
   await holdAddresses(
     session,
     serverId,
@@ -241,7 +240,7 @@ export async function releaseServerPort(
   serverId: string,
   portId: string,
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { id: portId, server_id: serverId } });
+  const rows = await session.find(ports, { where: { id: portId, server_id: serverId }, lock: 'exclusive' });
   await holdAddresses(
     session,
     serverId,
@@ -258,7 +257,10 @@ export async function markPorts(
   reports: readonly { readonly id: string; readonly wired: boolean; readonly fault?: string }[],
 ): Promise<void> {
   if (reports.length === 0) return;
-  const rows = await session.find(ports, { where: { id: In(reports.map((report) => report.id)), host } });
+  const rows = await session.find(ports, {
+    where: { id: In(reports.map((report) => report.id)), host },
+    lock: 'exclusive',
+  });
   for (const row of rows) {
     const report = reports.find((one) => one.id === row.id);
     const status = report?.wired && row.admin_state_up ? 'ACTIVE' : 'DOWN';

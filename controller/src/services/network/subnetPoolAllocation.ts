@@ -23,9 +23,13 @@ async function poolOf(context: NetworkContext, request: PoolRequest): Promise<Su
   const id = request.subnetpool_id ?? undefined;
   if (id !== undefined && request.use_default_subnetpool)
     throw new InvalidError('subnetpool_id and use_default_subnetpool cannot both be specified', 'BadRequest');
-  if (id !== undefined) return findVisible(session, cloud, caller, subnetPoolResource, id);
+  if (id !== undefined) return findVisible(session, cloud, caller, subnetPoolResource, id, 'exclusive');
   if (!request.use_default_subnetpool) return undefined;
-  const pool = await session.findOne(subnetPools, { is_default: true, ip_version: request.ip_version ?? 4 });
+  const pool = await session.findOne(
+    subnetPools,
+    { is_default: true, ip_version: request.ip_version ?? 4 },
+    'exclusive',
+  );
   if (!pool) throw notFound('subnetpool', 'default');
   return pool;
 }
