@@ -66,7 +66,7 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
   });
   return cloud.db.write(async (session) => {
     await upsertHost(session, cloud, registration);
-    const agent = await session.findOne(agents, { host, role });
+    const agent = await session.findOne(agents, { host, role }, 'exclusive');
     const number = (agent?.session ?? 0) + 1;
     const seen = { session: number, started_at: now, heard_at: now, inventory, listener: listener ?? null };
     if (agent) await session.update(agents, { host, role }, seen);

@@ -21,6 +21,7 @@ export function wasRestarted(
 export async function startAgain(session: WriteSession, cloud: Cloud, host: string): Promise<void> {
   const ran = await session.find(servers, {
     where: { host, vm_state: 'active', task_state: IsNull(), deleted_at: IsNull() },
+    lock: 'exclusive',
   });
   for (const server of ran) {
     await session.update(

@@ -5,7 +5,7 @@ import type { WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
 import { createAsk, recordReply, repliesOf, type SentCommands } from './asks';
-import { createLeases, LeaseLost, tasksById, type Leases } from './leases';
+import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
 import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
 
 export interface EngineOptions {
@@ -56,9 +56,6 @@ interface Held {
   /** News came while the step ran. */
   news: boolean;
 }
-
-/** Aborts a running step whose task turns into the teardown. */
-class DeletionAsked extends Error {}
 
 type Outcome =
   | { readonly type: 'again' }
@@ -115,8 +112,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     });
   }
 
-  async function finish(session: WriteSession, task: Task, error: string | null): Promise<void> {
-    await leases.change(session, task, {
+  async function finish(session: WriteSession, task: Task, kind: TaskKind, error: string | null): Promise<void> {
+    const change = kind.onDelete === undefined ? leases.change : leases.changeUnlessDeleted;
+    await change(session, task, {
       active: null,
       finished_at: cloud.clock.now(),
       error,
@@ -159,7 +157,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       return { type: 'again' };
     }
     await commit(async (session) => {
-      await finish(session, task, fault.message);
+      await finish(session, task, kind, fault.message);
       await onFail.write(session, task, fault, cloud);
       await note(session, task, holder.stepStarted, 'fail', fault.message);
     });
@@ -197,7 +195,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         return failTask(task, kind, holder, result.fault);
       case 'done':
         await commit(async (session) => {
-          await finish(session, task, null);
+          await finish(session, task, kind, null);
           await result.write?.(session);
           await note(session, task, holder.stepStarted, 'done', result.message ?? '');
         });
@@ -330,10 +328,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       }
     } catch (error) {
       if (!(error instanceof LeaseLost))
-        cloud.log.error(
-          { task: id, error: messageOf(error) },
-          'task dropped; another dispatcher takes it when its lease ends',
-        );
+        cloud.log.error({ task: id, error: messageOf(error) }, 'task dropped; it is taken up again');
     } finally {
       held.delete(id);
     }
@@ -350,17 +345,23 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const now = cloud.clock.now();
     const rows = await leases.candidates(now, 500);
     const free: { id: string; step: string }[] = [];
+    const dropped: string[] = [];
     for (const task of rows) {
       const holder = held.get(task.id);
       const kind = kinds.get(task.kind);
       if (holder) {
         if (task.run_at !== holder.runAt && holder.runAt > 0)
           inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
-      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < CONCURRENCY)
+        continue;
+      }
+      if (!kind || task.run_at > now || held.size + free.length >= CONCURRENCY) continue;
+      // Our lease is renewed, so nobody else takes a task that we dropped when the database was away.
+      if (task.lease_owner === leases.owner) dropped.push(task.id);
+      else if ((task.lease_until ?? 0) < now)
         free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });
     }
-    if (free.length === 0) return;
-    for (const id of await leases.take(free, now)) {
+    const taken = free.length === 0 ? [] : await leases.take(free, now);
+    for (const id of [...dropped, ...taken]) {
       const driving: Promise<void> = drive(id).finally(() => {
         drives.delete(driving);
         // Others may have waited for a free place.

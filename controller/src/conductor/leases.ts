@@ -18,6 +18,9 @@ export class LeaseLost extends Error {
   }
 }
 
+/** Thrown inside a result's transaction when the task's deletion was asked for meanwhile: the wish must not end with the task. */
+export class DeletionAsked extends Error {}
+
 export interface Leases {
   readonly owner: string;
   /** Active tasks that are due or ours, oldest first. */
@@ -30,6 +33,8 @@ export interface Leases {
   release(): Promise<void>;
   /** Changes a task that we hold, in a transaction of its own result. @throws LeaseLost */
   change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
+  /** The same, unless deletion was asked for since the task was read. @throws LeaseLost, DeletionAsked */
+  changeUnlessDeleted(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
 }
 
 export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
@@ -38,6 +43,11 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
     const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
     if ((await session.update(tasks, { ...due, lease_until: IsNull() }, lease)) === 1) return true;
     return (await session.update(tasks, { ...due, lease_until: LessThan(now) }, lease)) === 1;
+  }
+
+  async function change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void> {
+    const held = { id: task.id, lease_owner: owner, active: 1 };
+    if ((await session.update(tasks, held, set)) !== 1) throw new LeaseLost(task.id);
   }
 
   return {
@@ -70,9 +80,11 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
         session.update(tasks, { lease_owner: owner, active: 1 }, { lease_owner: null, lease_until: null }),
       );
     },
-    async change(session, task, set) {
-      const held = { id: task.id, lease_owner: owner, active: 1 };
-      if ((await session.update(tasks, held, set)) !== 1) throw new LeaseLost(task.id);
+    change,
+    async changeUnlessDeleted(session, task, set) {
+      const row = await session.findOne(tasks, { id: task.id }, 'exclusive');
+      if (row && row.delete_requested_at !== task.delete_requested_at) throw new DeletionAsked();
+      await change(session, task, set);
     },
   };
 }

@@ -101,13 +101,17 @@ function backoff(attempt: number, error: unknown): number {
   return Math.min(first * 2 ** (attempt - 1), most) * (0.5 + Math.random());
 }
 
-/** Does `work` until it succeeds, fails for a reason of its own, or the time is over. */
+/**
+ * Does `work` until it succeeds, fails for a reason of its own, or the time is over. A unique key may have been violated by a row
+ * that was not there yet when the work looked for it: the second time it is, and the work says what that means.
+ */
 async function insisting<T>(work: () => Promise<T>): Promise<T> {
   const until = performance.now() + RETRY_FOR_MS;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();
     } catch (error) {
+      if (attempt === 1 && isDuplicate(error)) continue;
       if (!isContended(error) && !isConnectionLost(error)) throw error;
       if (performance.now() >= until) throw new DatabaseUnavailableError('not done', error);
       await pause(backoff(attempt, error));

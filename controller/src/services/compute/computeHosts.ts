@@ -54,6 +54,8 @@ export async function setHostEnabled(
 
 /** Forgets a host that has nothing left. @throws ConflictError while something is there */
 export async function forgetHost(session: WriteSession, name: string): Promise<void> {
+  // Claims change the host's row: none can come after this.
+  await session.findOne(hosts, { name }, 'exclusive');
   const used =
     (await session.count(servers, { host: name, deleted_at: IsNull() })) +
     (await session.count(allocations, { host: name })) +

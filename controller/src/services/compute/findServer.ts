@@ -10,9 +10,9 @@ export const serverNotFound = (id: string): NotFoundError =>
 const visible = (caller: Caller, server: Server): boolean =>
   caller.isAdmin || (caller.projectId !== null && server.project_id === caller.projectId);
 
-/** @throws NotFoundError */
+/** A server that exists; a transaction holds it, because it decides by what the server is. @throws NotFoundError */
 export async function findServer(session: ReadSession, caller: Caller, id: string): Promise<Server> {
-  const server = await session.findOne(servers, { id, deleted_at: IsNull() });
+  const server = await session.findOne(servers, { id, deleted_at: IsNull() }, 'exclusive');
   if (!server || !visible(caller, server)) throw serverNotFound(id);
   return server;
 }

@@ -51,9 +51,9 @@ export async function listFlavors(session: ReadSession, caller: Caller, filters:
   });
 }
 
-/** A flavor that the caller may use. @throws NotFoundError */
+/** A flavor that the caller may use; a transaction holds it against deletion. @throws NotFoundError */
 export async function findFlavor(session: ReadSession, caller: Caller, flavorid: string): Promise<Flavor> {
-  const flavor = await session.findOne(flavors, { flavorid });
+  const flavor = await session.findOne(flavors, { flavorid }, 'shared');
   if (!flavor) throw missing(flavorid);
   if (flavor.is_public || caller.isAdmin) return flavor;
   if (!(await granted(session, caller.projectId)).includes(flavorid)) throw missing(flavorid);

@@ -2,6 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { isDuplicate, list, type ReadSession, type WriteSession } from '../../db';
 import { keypairs, type Keypair } from '../../db/entities/compute';
+import { users } from '../../db/entities/identity';
 import { ConflictError, InvalidError, NotFoundError, OverQuotaError } from '../../errors';
 import { limitOf } from './quotas';
 
@@ -19,6 +20,8 @@ export async function addKeypair(
   projectId: string | null,
   request: KeypairRequest,
 ): Promise<Keypair> {
+  // One after the other, so that the count is right.
+  await session.findOne(users, { id: request.userId }, 'exclusive');
   const limit = await limitOf(session, projectId ?? '', 'key_pairs');
   if (limit >= 0 && (await session.count(keypairs, { user_id: request.userId })) >= limit)
     throw new OverQuotaError(`Quota exceeded, too many key pairs: at most ${limit} are allowed.`);

@@ -28,9 +28,9 @@ async function requireReferences(
   makeRegion: boolean,
 ): Promise<void> {
   const { service_id, region_id } = endpoint;
-  if (service_id !== undefined && (await session.count(catalogServices, { id: service_id })) === 0)
+  if (service_id !== undefined && !(await session.findOne(catalogServices, { id: service_id }, 'shared')))
     throw new InvalidError(`Could not find service: ${service_id}.`, 'ValidationError');
-  if (typeof region_id !== 'string' || (await session.count(regions, { id: region_id })) > 0) return;
+  if (typeof region_id !== 'string' || (await session.findOne(regions, { id: region_id }, 'shared'))) return;
   if (!makeRegion) throw new InvalidError(`Could not find region: ${region_id}.`, 'ValidationError');
   await session.insert(regions, { id: region_id, parent_region_id: null, description: '', extra: {} });
 }

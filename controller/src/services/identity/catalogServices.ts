@@ -28,8 +28,9 @@ export async function updateService(
 /** Deletes a service with its endpoints. */
 export async function deleteService(cloud: Cloud, id: string): Promise<void> {
   await cloud.db.write(async (session) => {
-    await session.delete(catalogEndpoints, { service_id: id });
+    // First: whoever makes an endpoint holds the service.
     await session.delete(catalogServices, { id });
+    await session.delete(catalogEndpoints, { service_id: id });
     await cloud.identity.feed.record(session, {});
   });
 }

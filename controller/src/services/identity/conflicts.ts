@@ -1,11 +1,6 @@
 // What a write means that the database refuses as not unique: the API's 409, or that somebody else was faster.
-import { messageOf } from '@cumulet/common';
+import { isDuplicate } from '../../db';
 import { ConflictError } from '../../errors';
-
-/** Whether a write failed because such a row exists already. */
-function isDuplicate(error: unknown): boolean {
-  return /UNIQUE constraint failed|Duplicate entry/i.test(messageOf(error));
-}
 
 /** Runs a write that somebody else may just have done too. Returns false when it was the other. */
 export async function orElseDone(work: () => Promise<unknown>): Promise<boolean> {

@@ -18,7 +18,7 @@ import { removeProjects, requireMutable } from './projects';
 export async function deleteDomain(cloud: Cloud, row: Project): Promise<void> {
   requireMutable(`Domain ${row.id}`, row);
   await cloud.db.write(async (session) => {
-    const now = await session.findOne(projects, { id: row.id });
+    const now = await session.findOne(projects, { id: row.id }, 'exclusive');
     if (now?.enabled) throw new ForbiddenError('A domain that is enabled cannot be deleted: disable it first.');
     const inside = { domain_id: row.id };
     const idsOf = (rows: readonly { id: string }[]): string[] => rows.map((one) => one.id);

@@ -15,10 +15,10 @@ const concerns = (grant: Grant): { user_id?: string } =>
 /** @throws NotFoundError when one of them was deleted meanwhile: a grant of nothing would stay for ever */
 async function requireParties(session: WriteSession, grant: Grant, roleId: string): Promise<void> {
   const { actor_id, actor_type, target_id, target_type } = grant;
-  const actors = await session.count(actor_type === 'user' ? users : groups, { id: actor_id });
-  const targets = target_type === 'system' ? 1 : await session.count(projects, { id: target_id });
-  const found = await session.count(roles, { id: roleId });
-  if (actors === 0 || targets === 0 || found === 0) throw notGranted(grant, roleId);
+  const actor = await session.findOne(actor_type === 'user' ? users : groups, { id: actor_id }, 'shared');
+  const target = target_type === 'system' || (await session.findOne(projects, { id: target_id }, 'shared'));
+  const role = await session.findOne(roles, { id: roleId }, 'shared');
+  if (!actor || !target || !role) throw notGranted(grant, roleId);
 }
 
 /** Granting twice is the same as once. */

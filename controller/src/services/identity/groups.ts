@@ -29,9 +29,10 @@ export async function updateGroup(cloud: Cloud, before: Group, change: Partial<G
 
 export async function deleteGroup(cloud: Cloud, id: string): Promise<void> {
   await cloud.db.write(async (session) => {
+    // First: whoever adds a member or an assignment holds the group.
+    await session.delete(groups, { id });
     await session.delete(groupMembers, { group_id: id });
     await session.delete(assignments, { actor_type: 'group', actor_id: id });
-    await session.delete(groups, { id });
     await cloud.identity.feed.record(session, {});
   });
 }
@@ -46,9 +47,9 @@ export async function addMember(cloud: Cloud, group: Group, user: User): Promise
   const row = { group_id: group.id, user_id: user.id };
   await orElseDone(() =>
     cloud.db.write(async (session) => {
-      if ((await session.count(groups, { id: group.id })) === 0)
+      if (!(await session.findOne(groups, { id: group.id }, 'shared')))
         throw new NotFoundError(`Could not find group: ${group.id}.`);
-      if ((await session.count(users, { id: user.id })) === 0)
+      if (!(await session.findOne(users, { id: user.id }, 'shared')))
         throw new NotFoundError(`Could not find user: ${user.id}.`);
       await session.insert(groupMembers, row);
       await cloud.identity.feed.record(session, { user_id: user.id });

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '@cumulet/common';
 import { LessThan, type Database } from '../../db';
 import { loginFailures } from '../../db/entities/identity';
-import { orElseDone } from './conflicts';
 
 export interface Lockout {
   locked(account: string): Promise<boolean>;
@@ -39,15 +38,13 @@ export function createLockout({ db, clock, attempts, duration }: LockoutOptions)
     },
     async failed(account) {
       const id = digest(account);
-      const count = () =>
-        db.write(async (session) => {
-          const row = await session.findOne(loginFailures, { id });
-          if (!row) return session.insert(loginFailures, { id, failures: 1, last_at: clock.now() });
-          const locked = recent(row) && row.failures >= attempts;
-          const failures = recent(row) ? Math.min(row.failures + 1, attempts) : 1;
-          return session.update(loginFailures, { id }, { failures, last_at: locked ? row.last_at : clock.now() });
-        });
-      if (!(await orElseDone(count))) await count();
+      await db.write(async (session) => {
+        const row = await session.findOne(loginFailures, { id }, 'exclusive');
+        if (!row) return session.insert(loginFailures, { id, failures: 1, last_at: clock.now() });
+        const locked = recent(row) && row.failures >= attempts;
+        const failures = recent(row) ? Math.min(row.failures + 1, attempts) : 1;
+        return session.update(loginFailures, { id }, { failures, last_at: locked ? row.last_at : clock.now() });
+      });
     },
     async succeeded(account) {
       const id = digest(account);

@@ -53,7 +53,7 @@ async function placeOf(
   session: ReadSession,
   wanted: { domain_id: string; parent_id: string | null },
 ): Promise<Pick<Project, 'domain_id' | 'parent_id'>> {
-  const parent = await session.findOne(projects, { id: wanted.parent_id ?? wanted.domain_id });
+  const parent = await session.findOne(projects, { id: wanted.parent_id ?? wanted.domain_id }, 'shared');
   if (!parent)
     throw new InvalidError(
       `Could not find the parent project or domain ${wanted.parent_id ?? wanted.domain_id}.`,
@@ -136,6 +136,7 @@ export async function updateProject(
   return unique(`The name ${change.name ?? ''} is taken already.`, () =>
     cloud.db.write(async (session) => {
       const turned = change.enabled !== undefined && change.enabled !== before.enabled;
+      await session.findOne(projects, { id: before.id }, 'exclusive');
       if (turned) await requireEnabledTree(session, before, change.enabled === true);
       if (Object.keys(columns).length > 0) await session.update(projects, { id: before.id }, columns);
       if (tags) await putTags(session, before.id, tags);
@@ -162,6 +163,8 @@ export async function removeProjects(session: WriteSession, ids: readonly string
 export async function deleteProject(cloud: Cloud, row: Project): Promise<void> {
   requireMutable(`Project ${row.id}`, row);
   await cloud.db.write(async (session) => {
+    // Whoever makes a project below it, or gives a role on it, holds it.
+    await session.findOne(projects, { id: row.id }, 'exclusive');
     if ((await session.count(projects, { parent_id: row.id })) > 0)
       throw new ForbiddenError(`Project ${row.id} cannot be deleted: there are projects below it.`);
     await removeProjects(session, [row.id]);
@@ -177,6 +180,7 @@ export async function addTag(cloud: Cloud, row: Project, name: string): Promise<
   requireMutable(`Project ${row.id}`, row);
   await orElseDone(() =>
     cloud.db.write(async (session) => {
+      await session.findOne(projects, { id: row.id }, 'exclusive');
       await session.insert(projectTags, { project_id: row.id, name });
       if ((await session.count(projectTags, { project_id: row.id })) > MAX_TAGS)
         throw new InvalidError(`A project may have at most ${MAX_TAGS} tags.`, 'ValidationError');
@@ -194,5 +198,8 @@ export async function removeTag(cloud: Cloud, row: Project, name: string): Promi
 /** Sets all tags of a project. @throws ForbiddenError when it is immutable */
 export async function setTags(cloud: Cloud, row: Project, tags: readonly string[]): Promise<void> {
   requireMutable(`Project ${row.id}`, row);
-  await cloud.db.write((session) => putTags(session, row.id, tags));
+  await cloud.db.write(async (session) => {
+    await session.findOne(projects, { id: row.id }, 'exclusive');
+    await putTags(session, row.id, tags);
+  });
 }

@@ -52,6 +52,7 @@ async function withChildren(session: ReadSession, id: string): Promise<string[]>
 export async function deleteRegion(cloud: Cloud, id: string): Promise<void> {
   await cloud.db.write(async (session) => {
     const ids = await withChildren(session, id);
+    await session.find(regions, { where: { id: In(ids) }, lock: 'exclusive' });
     if ((await session.count(catalogEndpoints, { region_id: In(ids) })) > 0)
       throw new ForbiddenError(`Region ${id} cannot be deleted: endpoints are in it or in a region below it.`);
     await session.delete(regions, { id: In(ids) });

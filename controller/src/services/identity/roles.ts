@@ -37,10 +37,11 @@ export async function updateRole(cloud: Cloud, before: Role, change: Partial<Rol
 export async function deleteRole(cloud: Cloud, role: Role): Promise<void> {
   requireMutable(`Role ${role.id}`, role);
   await cloud.db.write(async (session) => {
+    // First: whoever gives or implies the role holds it.
+    await session.delete(roles, { id: role.id });
     await session.delete(assignments, { role_id: role.id });
     await session.delete(impliedRoles, { prior_role_id: role.id });
     await session.delete(impliedRoles, { implied_role_id: role.id });
-    await session.delete(roles, { id: role.id });
     await cloud.identity.feed.record(session, {});
   });
 }
@@ -69,6 +70,8 @@ export async function leadsToAdmin(cloud: Cloud, role: Role): Promise<boolean> {
 export async function implyRole(cloud: Cloud, prior: Role, implied: Role): Promise<void> {
   const imply = () =>
     cloud.db.write(async (session) => {
+      // All of them, so that two rules together can't make a circle.
+      await session.find(roles, { lock: 'exclusive' });
       const rule = { prior_role_id: prior.id, implied_role_id: implied.id };
       if ((await session.count(impliedRoles, rule)) > 0) return;
       if (implied.name.toLowerCase() === 'admin' && implied.domain_id === '')

@@ -11,7 +11,7 @@ export function findUser(cloud: Cloud, id: string): Promise<User | undefined> {
 
 /** @throws InvalidError when there is no such domain */
 export async function requireDomain(session: WriteSession, id: string): Promise<void> {
-  if ((await session.count(projects, { id, is_domain: true })) === 0)
+  if (!(await session.findOne(projects, { id, is_domain: true }, 'shared')))
     throw new InvalidError(`Could not find domain: ${id}.`, 'ValidationError');
 }
 
@@ -70,9 +70,10 @@ export async function updateUser(
 /** Deletes a user with memberships and assignments; the user's tokens end. */
 export async function deleteUser(cloud: Cloud, id: string): Promise<void> {
   await cloud.db.write(async (session) => {
+    // First: whoever adds a membership or an assignment holds the user.
+    await session.delete(users, { id });
     await session.delete(groupMembers, { user_id: id });
     await session.delete(assignments, { actor_type: 'user', actor_id: id });
-    await session.delete(users, { id });
     await cloud.identity.feed.record(session, { user_id: id, issued_before: cloud.clock.now() });
   });
 }

@@ -22,7 +22,7 @@ function imageTarget(image: ImageRecord): PolicyTarget {
   };
 }
 
-/** The image, if the caller may see it and the rule allows. @throws NotFoundError (404), ForbiddenError (403, seen but not allowed) */
+/** The image to change, if the caller may see it and the rule allows. @throws NotFoundError (404), ForbiddenError (403, seen but not allowed) */
 export async function authorizedImage(
   session: ReadSession,
   cloud: Pick<Cloud, 'policy'>,
@@ -30,7 +30,7 @@ export async function authorizedImage(
   id: string,
   rule: string,
 ): Promise<ImageRecord> {
-  const image = await visibleImage(session, caller, id);
+  const image = await visibleImage(session, caller, id, 'exclusive');
   if (!image || !cloud.policy.allows(caller, 'image:get_image', imageTarget(image))) throw imageNotFound(id);
   cloud.policy.require(caller, rule, imageTarget(image));
   return image;

@@ -31,7 +31,7 @@ export async function imageUsage(session: ReadSession, projectId: string): Promi
 
 /** Makes this transaction and others that count the same project run one after the other. Call before counting. */
 export async function takeQuotaTurn(session: WriteSession, projectId: string): Promise<void> {
-  const row = await session.findOne(imageQuotaTurns, { id: projectId });
+  const row = await session.findOne(imageQuotaTurns, { id: projectId }, 'exclusive');
   if (!row) await session.insert(imageQuotaTurns, { id: projectId, turn: 1 });
   else await session.update(imageQuotaTurns, { id: projectId }, { turn: row.turn + 1 });
 }

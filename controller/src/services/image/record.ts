@@ -1,6 +1,6 @@
 // An image as services and views see it: its row with its custom properties and tags, and whether the caller is a member.
 import { imageMembers, imageProperties, images, imageTags, type Image } from '../../db/entities/image';
-import { In, type ReadSession } from '../../db';
+import { In, type Lock, type ReadSession } from '../../db';
 import type { Caller } from '../caller';
 
 export interface ImageRecord extends Image {
@@ -43,9 +43,17 @@ async function isMember(session: ReadSession, image: Image, projectId: string): 
   return (await session.findOne(imageMembers, { image_id: image.id, member_id: projectId })) !== undefined;
 }
 
-/** An image that the caller may know of; undefined when there is none or it is hidden from the caller. */
-export async function visibleImage(session: ReadSession, caller: Caller, id: string): Promise<ImageRecord | undefined> {
-  const row = await session.findOne(images, { id });
+/**
+ * An image that the caller may know of; undefined when there is none or it is hidden from the caller. A transaction holds it,
+ * `exclusive` when it changes what was read.
+ */
+export async function visibleImage(
+  session: ReadSession,
+  caller: Caller,
+  id: string,
+  lock: Lock = 'shared',
+): Promise<ImageRecord | undefined> {
+  const row = await session.findOne(images, { id }, lock);
   if (!row) return undefined;
   const owns = caller.projectId !== null && row.owner === caller.projectId;
   const member = !owns && caller.projectId !== null && (await isMember(session, row, caller.projectId));

@@ -48,7 +48,6 @@ export async function updateAgent(
   values: { readonly admin_state_up?: boolean; readonly description?: string | null },
 ): Promise<NetworkAgent> {
   const { session, cloud } = context;
-  await session.findOne(agents, { id }, 'exclusive');
   const present = await networkAgent(session, cloud, id);
   await session.delete(agentSettings, { agent_id: id });
   await session.insert(agentSettings, {

@@ -1,7 +1,7 @@
 // The security group `default` of a project: made on first use, with the four rules that let its members talk to each other.
 import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { isDuplicate, type InsertRow, type ReadSession, type WriteSession } from '../../db';
+import { type InsertRow, type ReadSession, type WriteSession } from '../../db';
 import { defaultGroups, securityGroupRules, securityGroups } from '../../db/entities/network';
 import { takeQuota } from './quotas';
 
@@ -54,12 +54,7 @@ export async function ensureDefaultGroup(session: WriteSession, cloud: Cloud, pr
     direction: 'ingress',
     remote_group_id: group.id,
   }));
-  try {
-    await session.insert(defaultGroups, { project_id: projectId, security_group_id: group.id });
-  } catch (error) {
-    if (!isDuplicate(error)) throw error;
-    return ensureDefaultGroup(session, cloud, projectId);
-  }
+  await session.insert(defaultGroups, { project_id: projectId, security_group_id: group.id });
   await session.insert(securityGroups, group);
   await session.insert(securityGroupRules, [...egress, ...ingress]);
   await takeQuota(session, projectId, 'security_group', 1, false);
