@@ -23,7 +23,7 @@ module.exports = {
       displayName: 'mariadb',
       testMatch: [
         '<rootDir>/test/{mariadb,api,crash}/**/*.test.ts',
-        '<rootDir>/test/unit/{database,identityFeed}.test.ts',
+        '<rootDir>/test/unit/{database,identityFeed,migrations}.test.ts',
       ],
       globalSetup: '<rootDir>/test/support/mariadbSetup.ts',
       globalTeardown: '<rootDir>/test/support/mariadbTeardown.ts',

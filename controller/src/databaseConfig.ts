@@ -1,5 +1,6 @@
 // The section `database` of the controller's configuration, and the database that it names.
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { ConfigError, messageOf } from '@cumulet/common';
 import { Type, type Static } from '@sinclair/typebox';
@@ -61,7 +62,12 @@ function contents(key: string, path: string): string {
   }
 }
 
-function tlsOf(tls: NonNullable<DatabaseConfig['tls']>): MariadbTls {
+function tlsOf({ host, socket }: DatabaseConfig, tls: NonNullable<DatabaseConfig['tls']>): MariadbTls {
+  // The driver compares certificates with names only; and over a socket there is nobody else who could listen.
+  if (isIP(host) !== 0 || socket !== null)
+    throw new ConfigError("database.tls: needs the server's host as a name, which its certificate must carry", {
+      key: 'database.tls',
+    });
   if ((tls.cert === null) !== (tls.key === null))
     throw new ConfigError('database.tls: cert and key go together', { key: 'database.tls' });
   return {
@@ -90,7 +96,7 @@ export function databaseOptions(config: {
     user: database.user,
     password: contents('password_file', database.password_file).replace(/\r?\n$/, ''),
     database: database.name,
-    ...(database.tls === null ? {} : { tls: tlsOf(database.tls) }),
+    ...(database.tls === null ? {} : { tls: tlsOf(database, database.tls) }),
     poolSize: database.pool_size,
   };
 }

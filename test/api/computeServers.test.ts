@@ -216,7 +216,9 @@ describe('delete', () => {
     const id = await create();
     expect((await remove(id)).status).toBe(204);
     expect((await show(id))['OS-EXT-STS:task_state']).toBe('deleting');
-    const [task] = await cloud.cloud.db.read((session) => session.find(tasks, { where: { resource_id: id } }));
+    const [task] = await cloud.cloud.db.read((session) =>
+      session.find(tasks, { where: { resource_id: id, active: 1 } }),
+    );
     expect(task?.delete_requested_at).not.toBeNull();
     expect((await remove(id)).status).toBe(204);
   });

@@ -135,16 +135,17 @@ test('two dispatchers over 1,000 tasks run each step of each task once', async (
   await cloud.db.write(async (session) => {
     for (let at = 0; at < 1000; at++) await createTask(session, cloud, request({ resourceId: `thing-${at}` }));
   });
-  // The lease is long: a slow machine must not look like a dead dispatcher.
-  await Promise.all([run([kind], { leaseMs: 60_000 }), run([kind], { leaseMs: 60_000 })]);
+  // Leases and steps may take long: a slow machine must not look like a dead dispatcher or a step that hangs.
+  const patient = { leaseMs: 300_000, stepMs: 300_000 };
+  await Promise.all([run([kind], patient), run([kind], patient)]);
   await until(
     'the end of all tasks',
     async () => (await cloud.db.read((session) => session.count(tasks, { active: 1 }))) === 0,
-    60,
+    150,
   );
   expect(counts.size).toBe(2000);
   expect([...counts.values()].every((value) => value === 1)).toBe(true);
-}, 90_000);
+}, 180_000);
 
 test('a second task on a resource is refused while one runs, and allowed afterwards', async () => {
   const id = await begin();

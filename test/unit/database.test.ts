@@ -1,5 +1,5 @@
 // The database layer keeps its promises: sessions do not leak into each other, lists page in a total order.
-import { list, openDatabase, type Database } from '@cumulet/controller';
+import { countRows, list, openDatabase, sumRows, type Database } from '@cumulet/controller';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
@@ -17,19 +17,29 @@ afterEach(async () => {
 
 const change = (object_id: string, created_at = 0) => ({ kind: 'port', object_id, network_id: null, created_at });
 
-test('a transaction that rolls back takes nothing of an overlapping write with it', async () => {
-  let failing = false;
+test('a transaction that rolls back takes nothing of what overlaps with it', async () => {
+  await db.write((session) => session.insert(changes, [change('old'), change('older')]));
   const rolledBack = db.write(async (session) => {
-    failing = true;
     await session.insert(changes, change('lost'));
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 20; turn++) await session.count(changes);
     throw new Error('no');
   });
-  const kept = db.write((session) => session.insert(changes, change('kept')));
+  const update = db.write((session) => session.update(changes, { object_id: 'old' }, { kind: 'router' }));
+  const transaction = db.write(async (session) => {
+    await session.insert(changes, change('kept'));
+    await session.update(changes, { object_id: 'older' }, { kind: 'router' });
+  });
+  const seen = await db.read((session) => session.find(changes));
   await expect(rolledBack).rejects.toThrow('no');
-  await kept;
-  expect(failing).toBe(true);
-  expect((await db.read((session) => session.find(changes))).map((row) => row.object_id)).toEqual(['kept']);
+  expect(await update).toBe(1);
+  await transaction;
+  expect(seen.map((row) => row.object_id)).not.toContain('lost');
+  const rows = await db.read((session) => session.find(changes, { order: { object_id: 'ASC' } }));
+  expect(rows.map((row) => [row.object_id, row.kind])).toEqual([
+    ['kept', 'port'],
+    ['old', 'router'],
+    ['older', 'router'],
+  ]);
 });
 
 test('a read during a transaction sees only what was committed', async () => {
@@ -50,6 +60,8 @@ test('an update says how many rows it changed', async () => {
   await db.write((session) => session.insert(changes, [change('a'), change('b')]));
   expect(await db.write((session) => session.update(changes, { object_id: 'a' }, { kind: 'router' }))).toBe(1);
   expect(await db.write((session) => session.update(changes, { object_id: 'z' }, { kind: 'router' }))).toBe(0);
+  // Found, though nothing about it changes.
+  expect(await db.write((session) => session.update(changes, { object_id: 'a' }, { kind: 'router' }))).toBe(1);
 });
 
 test('actions after the commit do not run when the transaction fails', async () => {
@@ -106,6 +118,46 @@ test.each(['asc', 'desc'] as const)('pages of a nullable sort column %s join to 
 });
 
 test('values come back as they went in', async () => {
-  await db.write((session) => session.insert(hosts, host('x', null, 1_790_000_000_000)));
-  expect(await db.read((session) => session.findOne(hosts, { id: 'x' }))).toEqual(host('x', null, 1_790_000_000_000));
+  const row = {
+    ...host('x', "O'Brien \\ \u{1f600} \n\u0000", Number.MAX_SAFE_INTEGER),
+    enabled: false,
+    cap_vcpus: 0.1 + 0.2,
+    cap_memory_mib: 1e300,
+    inventory: { text: '\u00e4 "quoted"', none: null, list: [1.5, true, {}] },
+  };
+  await db.write((session) => session.insert(hosts, row));
+  expect(await db.read((session) => session.findOne(hosts, { id: 'x' }))).toEqual(row);
+});
+
+test('names are the same only when every character is', async () => {
+  const names = ['web', 'Web', 'web ', 'w\u00e9b', 'we\u0301b'];
+  await db.write((session) =>
+    session.insert(
+      hosts,
+      names.map((name, at) => ({ ...host(String(at), null, at), name })),
+    ),
+  );
+  for (const [at, name] of names.entries())
+    expect((await db.read((session) => session.find(hosts, { where: { name } }))).map((row) => row.id)).toEqual([
+      String(at),
+    ]);
+  const sorted = await db.read((session) => list(session, hosts, { sort: [{ column: 'name', direction: 'asc' }] }));
+  expect(sorted.map((row) => row.name)).toEqual(['Web', 'web', 'web ', 'we\u0301b', 'w\u00e9b']);
+  await expect(
+    db.write((session) => session.insert(hosts, { ...host('again', null, 0), name: 'web' })),
+  ).rejects.toThrow();
+});
+
+test('a search by parts of a text does not look at the case of letters', async () => {
+  await db.write((session) => session.insert(hosts, host('X', null, 0)));
+  const conditions = [{ column: 'name', op: 'like', value: '%HOST-x%' }] as const;
+  expect(await db.read((session) => countRows(session, hosts, conditions))).toBe(1);
+});
+
+test('sums and counts are numbers', async () => {
+  await db.write((session) => session.insert(hosts, [host('a', null, 1), host('b', null, 2)]));
+  expect(await db.read((session) => sumRows(session, hosts, 'created_at'))).toBe(3);
+  expect(await db.read((session) => countRows(session, hosts, [{ column: 'id', op: 'in', value: ['a', 'c'] }]))).toBe(
+    1,
+  );
 });

@@ -2,9 +2,21 @@
 import { CumuletError } from '@cumulet/common';
 import { QueryFailedError } from 'typeorm';
 
-const codeOf = (error: unknown): string => {
+/** What the driver says of a failure. */
+interface DriverFailure {
+  readonly code?: unknown;
+  readonly syscall?: unknown;
+  readonly fatal?: unknown;
+  readonly sqlState?: unknown;
+}
+
+function causeOf(error: unknown): DriverFailure {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return typeof cause === 'object' && cause !== null ? cause : {};
+}
+
+const codeOf = (error: unknown): string => {
+  const { code } = causeOf(error);
   return typeof code === 'string' ? code : '';
 };
 
@@ -39,12 +51,10 @@ const lost = new Set([
 
 /** Whether the connection is gone or could not be made. */
 export function isConnectionLost(error: unknown): boolean {
-  if (lost.has(codeOf(error))) return true;
-  const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-  // The server's unix socket is not there.
-  if (cause instanceof Error && 'syscall' in cause && cause.syscall === 'connect') return true;
-  // mysql2 refuses statements on a connection that it has found dead with an error that has no code of its own.
-  return cause instanceof Error && cause.message.includes('connection is in closed state');
+  const { syscall, fatal, sqlState } = causeOf(error);
+  // `connect`: whatever the reason, such as a unix socket that is not there. `fatal` without an answer of the server: what mysql2
+  // says of a connection that it finds dead has no code of its own.
+  return lost.has(codeOf(error)) || syscall === 'connect' || (fatal === true && sqlState === undefined);
 }
 
 /** The database can't be asked now. After `unknown` the transaction may have been committed or not. */

@@ -61,7 +61,7 @@ export function mariadbSource(options: Options): DataSource {
     enableQueryTimeout: true,
     maxQueryExecutionTime: STATEMENT_MS,
     extra: { enableKeepAlive: true, keepAliveInitialDelay: 10_000 },
-    ...(tls ? { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: options.socket === undefined } } : {}),
+    ...(tls ? { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: true } } : {}),
     entities: entitySchemas('mariadb'),
     migrations: [...migrations],
     synchronize: false,
@@ -165,9 +165,15 @@ async function transaction<T>(runner: QueryRunner, work: () => Promise<T>): Prom
 /** Opens (and migrates) a database on a server. */
 export async function openMariadb(options: Options): Promise<Database> {
   const writer = await mariadbSource(options).initialize();
-  await migrate(writer, options.database);
   // Connections of their own: a transaction that reads beside itself must not wait for others that do the same.
-  const reader = await mariadbSource(options).initialize();
+  const reader = mariadbSource(options);
+  try {
+    await migrate(writer, options.database);
+    await reader.initialize();
+  } catch (error) {
+    await writer.destroy();
+    throw error;
+  }
   const inside = new AsyncLocalStorage<true>();
   const running = new Set<Promise<unknown>>();
 

@@ -24,7 +24,7 @@ export interface MariadbOptions {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** Absent: the connection is not encrypted. */
+  /** Absent: the connection is not encrypted. With it `host` must be a name, which the server's certificate carries. */
   readonly tls?: MariadbTls;
   /** Connections for writes at most, and as many for reads. */
   readonly poolSize: number;

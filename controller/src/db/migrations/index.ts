@@ -1,4 +1,4 @@
-// All migrations in order. The schema before the first release is one migration made from the table definitions.
-import { Initial1700000000000 } from './initial';
+// All migrations, oldest first. How to add one: docs/architecture.md.
+import { Initial } from './initial';
 
-export const migrations = [Initial1700000000000] as const;
+export const migrations = [Initial] as const;
