@@ -147,6 +147,22 @@ test('two dispatchers over 1,000 tasks run each step of each task once', async (
   expect([...counts.values()].every((value) => value === 1)).toBe(true);
 }, 180_000);
 
+test('a deletion that is asked for while the last step ends is not lost with the task', async () => {
+  const removal = kindOf({ gone: () => Promise.resolve(done()) }, { kind: 'test.remove' });
+  const work = kindOf({ one: () => Promise.resolve(done()) }, { onDelete: 'test.remove' });
+  let asked = false;
+  const observer = {
+    async afterStep() {
+      if (asked) return;
+      asked = true;
+      await cloud.db.write((session) => requestDelete(session, cloud, request({ kind: 'test.remove' })));
+    },
+  };
+  const id = await begin();
+  await run([work, removal], { observer });
+  expect(await ended(id)).toMatchObject({ kind: 'test.remove' });
+});
+
 test('a second task on a resource is refused while one runs, and allowed afterwards', async () => {
   const id = await begin();
   await expect(begin()).rejects.toMatchObject({ status: 409, code: 'OperationInProgress' });

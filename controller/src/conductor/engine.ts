@@ -113,8 +113,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   }
 
   async function finish(session: WriteSession, task: Task, kind: TaskKind, error: string | null): Promise<void> {
-    const change = kind.onDelete === undefined ? leases.change : leases.changeUnlessDeleted;
-    await change(session, task, {
+    await leases.finish(session, task, kind.onDelete !== undefined, {
       active: null,
       finished_at: cloud.clock.now(),
       error,
@@ -268,12 +267,17 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     try {
       return await settle(task, kind, holder, await runStep(task, step, holder));
     } catch (error) {
-      if (error instanceof LeaseLost) throw error;
-      if (error instanceof DeletionAsked) return { type: 'again' };
+      if (error instanceof LeaseLost || error instanceof DeletionAsked) throw error;
       if (error instanceof HostFault && !error.retryable && kind.onFail !== 'never')
         return failTask(task, kind, holder, error.fault);
       return retry(task, holder, error);
     }
+  }
+
+  /** A deletion that came in between is what the next run looks at first. */
+  function turned(error: unknown): Outcome {
+    if (error instanceof DeletionAsked) return { type: 'again' };
+    throw error;
   }
 
   /** Nobody answered in time: the next run asks again, under a new number. */
@@ -322,13 +326,16 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
           if (step !== '') holder.stepStarted = cloud.clock.now();
           ({ step } = task);
         }
-        const outcome = await advance(task, kind, holder);
+        const outcome = await advance(task, kind, holder).catch(turned);
         if (outcome.type === 'ended') return;
         if (outcome.type === 'pause') await rest(task, holder, outcome);
       }
     } catch (error) {
       if (!(error instanceof LeaseLost))
-        cloud.log.error({ task: id, error: messageOf(error) }, 'task dropped; it is taken up again');
+        cloud.log.error(
+          { task: id, error: messageOf(error) },
+          'task dropped; another dispatcher takes it when its lease ends',
+        );
     } finally {
       held.delete(id);
     }
@@ -345,23 +352,17 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const now = cloud.clock.now();
     const rows = await leases.candidates(now, 500);
     const free: { id: string; step: string }[] = [];
-    const dropped: string[] = [];
     for (const task of rows) {
       const holder = held.get(task.id);
       const kind = kinds.get(task.kind);
       if (holder) {
         if (task.run_at !== holder.runAt && holder.runAt > 0)
           inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
-        continue;
-      }
-      if (!kind || task.run_at > now || held.size + free.length >= CONCURRENCY) continue;
-      // Our lease is renewed, so nobody else takes a task that we dropped when the database was away.
-      if (task.lease_owner === leases.owner) dropped.push(task.id);
-      else if ((task.lease_until ?? 0) < now)
+      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < CONCURRENCY)
         free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });
     }
-    const taken = free.length === 0 ? [] : await leases.take(free, now);
-    for (const id of [...dropped, ...taken]) {
+    if (free.length === 0) return;
+    for (const id of await leases.take(free, now)) {
       const driving: Promise<void> = drive(id).finally(() => {
         drives.delete(driving);
         // Others may have waited for a free place.

@@ -33,8 +33,8 @@ export interface Leases {
   release(): Promise<void>;
   /** Changes a task that we hold, in a transaction of its own result. @throws LeaseLost */
   change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
-  /** The same, unless deletion was asked for since the task was read. @throws LeaseLost, DeletionAsked */
-  changeUnlessDeleted(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
+  /** The last change of a task. @throws LeaseLost; DeletionAsked when it heeds one that was asked for since the task was read */
+  finish(session: WriteSession, task: Task, heedsDeletion: boolean, set: Partial<Task>): Promise<void>;
 }
 
 export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
@@ -81,10 +81,10 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
       );
     },
     change,
-    async changeUnlessDeleted(session, task, set) {
-      const row = await session.findOne(tasks, { id: task.id }, 'exclusive');
-      if (row && row.delete_requested_at !== task.delete_requested_at) throw new DeletionAsked();
+    async finish(session, task, heedsDeletion, set) {
       await change(session, task, set);
+      const row = heedsDeletion ? await session.findOne(tasks, { id: task.id }) : undefined;
+      if (row && row.delete_requested_at !== task.delete_requested_at) throw new DeletionAsked();
     },
   };
 }

@@ -102,6 +102,7 @@ export const tasks: readonly MigrationStep[] = [
       started_at: integer(),
       heard_at: integer(),
       inventory: longText(),
+      listener: nullable(text(128)),
     },
     { unique: [['host', 'role']] },
   ),
