@@ -5,27 +5,12 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseUnavailableError, openDatabase, type Database } from '@cumulet/controller';
-import { changes, hosts } from '../../controller/src/db/entities/tasks';
+import { imageQuotaTurns as turns } from '../../controller/src/db/entities/image';
+import { changes } from '../../controller/src/db/entities/tasks';
 import { createMariadbDatabase, startMariadb, type MariadbOptions, type MariadbServer } from '../support/mariadb';
 
 const change = (object_id: string) => ({ kind: 'port', object_id, network_id: null, created_at: 0 });
-const host = (name: string) => ({
-  id: name,
-  name,
-  enabled: true,
-  disabled_reason: null,
-  availability_zone: 'nova',
-  cap_vcpus: 1,
-  cap_memory_mib: 1,
-  cap_disk_gib: 1,
-  used_vcpus: 0,
-  used_memory_mib: 0,
-  used_disk_gib: 0,
-  generation: 0,
-  inventory: {},
-  created_at: 0,
-  updated_at: 0,
-});
+const turn = (id: string) => ({ id, turn: 0 });
 
 let server: MariadbServer;
 let directory: string;
@@ -68,7 +53,7 @@ afterEach(async () => {
 });
 
 test('two transactions that need what the other holds are both done, one of them twice', async () => {
-  await db.write((session) => session.insert(hosts, [host('a'), host('b')]));
+  await db.write((session) => session.insert(turns, [turn('a'), turn('b')]));
   let runs = 0;
   let committed = 0;
   const both = (first: string, second: string) =>
@@ -76,27 +61,27 @@ test('two transactions that need what the other holds are both done, one of them
       runs += 1;
       session.afterCommit(() => void (committed += 1));
       for (const name of [first, second]) {
-        const row = await session.findOne(hosts, { name }, 'exclusive');
-        await session.update(hosts, { name }, { generation: (row?.generation ?? 0) + 1 });
+        const row = await session.findOne(turns, { id: name }, 'exclusive');
+        await session.update(turns, { id: name }, { turn: (row?.turn ?? 0) + 1 });
         // Time for the other to take its first row.
         if (runs < 3) await new Promise((resolve) => setTimeout(resolve, 50));
       }
     });
   await Promise.all([both('a', 'b'), both('b', 'a')]);
-  expect((await db.read((session) => session.find(hosts))).map((row) => row.generation)).toEqual([2, 2]);
+  expect((await db.read((session) => session.find(turns))).map((row) => row.turn)).toEqual([2, 2]);
   expect([runs, committed]).toEqual([3, 2]);
 });
 
 test('a deadlock that the work does not look at still undoes all of it', async () => {
-  await db.write((session) => session.insert(hosts, [host('a'), host('b')]));
+  await db.write((session) => session.insert(turns, [turn('a'), turn('b')]));
   let runs = 0;
   const both = (first: string, second: string) =>
     db.write(async (session) => {
       runs += 1;
       await session.insert(changes, change(first));
-      await session.findOne(hosts, { name: first }, 'exclusive');
+      await session.findOne(turns, { id: first }, 'exclusive');
       if (runs < 3) await new Promise((resolve) => setTimeout(resolve, 50));
-      await session.findOne(hosts, { name: second }, 'exclusive').catch(() => undefined);
+      await session.findOne(turns, { id: second }, 'exclusive').catch(() => undefined);
     });
   await Promise.all([both('a', 'b'), both('b', 'a')]);
   expect(runs).toBe(3);
@@ -104,12 +89,12 @@ test('a deadlock that the work does not look at still undoes all of it', async (
 });
 
 test('a row that is held shared can not be deleted, and one that is gone can not be held', async () => {
-  await db.write((session) => session.insert(hosts, host('a')));
+  await db.write((session) => session.insert(turns, turn('a')));
   const order: string[] = [];
   let held: () => void = () => undefined;
   const holding = new Promise<void>((resolve) => (held = resolve));
   const child = db.write(async (session) => {
-    expect(await session.findOne(hosts, { name: 'a' }, 'shared')).toBeDefined();
+    expect(await session.findOne(turns, { id: 'a' }, 'shared')).toBeDefined();
     held();
     await new Promise((resolve) => setTimeout(resolve, 100));
     await session.insert(changes, change('child'));
@@ -117,21 +102,21 @@ test('a row that is held shared can not be deleted, and one that is gone can not
   });
   await holding;
   const parent = db.write(async (session) => {
-    await session.delete(hosts, { name: 'a' });
+    await session.delete(turns, { id: 'a' });
     order.push('parent');
     expect(await session.count(changes)).toBe(1);
   });
   await Promise.all([child, parent]);
   expect(order).toEqual(['child', 'parent']);
-  expect(await db.write((session) => session.findOne(hosts, { name: 'a' }, 'shared'))).toBeUndefined();
+  expect(await db.write((session) => session.findOne(turns, { id: 'a' }, 'shared'))).toBeUndefined();
 });
 
 test('an insert that meets another one looks again', async () => {
   const once = () =>
     db.write(async (session) => {
-      const known = await session.findOne(hosts, { name: 'a' });
+      const known = await session.findOne(turns, { id: 'a' });
       if (known) return 'known';
-      await session.insert(hosts, host('a'));
+      await session.insert(turns, turn('a'));
       return 'new';
     });
   expect((await Promise.all([once(), once(), once(), once()])).sort()).toEqual(['known', 'known', 'known', 'new']);
