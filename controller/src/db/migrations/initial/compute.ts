@@ -78,6 +78,7 @@ export const compute: readonly MigrationStep[] = [
       metadata: longText(),
       security_groups: longText(),
       scheduler_hints: longText(),
+      server_group_id: nullable(id()),
       access_ip_v4: id(),
       access_ip_v6: id(),
       disk_config: text(16),
@@ -100,7 +101,14 @@ export const compute: readonly MigrationStep[] = [
       deleted_at: nullable(integer()),
     },
     {
-      indices: [['project_id', 'deleted_at', 'created_at'], ['host'], ['deleted_at', 'created_at'], ['reservation_id']],
+      indices: [
+        ['project_id', 'deleted_at', 'created_at'],
+        ['host'],
+        ['deleted_at', 'created_at'],
+        ['reservation_id'],
+        ['server_group_id'],
+        ['image_id', 'host'],
+      ],
     },
   ),
   createTable('server_tag', { server_id: id(), tag: id() }, { primary: ['server_id', 'tag'], indices: [['tag']] }),

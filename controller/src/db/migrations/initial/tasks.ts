@@ -86,6 +86,7 @@ export const tasks: readonly MigrationStep[] = [
       used_memory_mib: integer(),
       used_disk_gib: integer(),
       generation: integer(),
+      failed_builds: integer(),
       inventory: longText(),
       created_at: integer(),
       updated_at: integer(),
