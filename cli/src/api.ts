@@ -172,7 +172,9 @@ export function createApi(settings: Settings): Api {
     },
     async list(service, path, key, query = {}) {
       const rows: Row[] = [];
-      const wanted = Object.entries(query).flatMap(([name, value]) =>
+      // The image service gives 25 at a time unless asked for more.
+      const pageSize = path === '/images' ? { limit: 1000 } : {};
+      const wanted = Object.entries({ ...pageSize, ...query }).flatMap(([name, value]) =>
         value === undefined
           ? []
           : (Array.isArray(value) ? value : [value]).map((one): [string, string] => [name, String(one)]),

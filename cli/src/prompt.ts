@@ -5,19 +5,22 @@ import { CliError } from './errors';
 export async function askPassword(question: string): Promise<string | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) return undefined;
-  stderr.write(question);
+  // First the silence, then the question: what is typed early must not be shown either.
   stdin.setRawMode(true);
+  stderr.write(question);
   let typed = '';
   try {
-    for await (const chunk of stdin) {
-      for (const char of String(chunk)) {
-        if (char === '\r' || char === '\n') return typed;
-        if (char === '\u0003' || char === '\u0004') throw new CliError('cancelled');
-        typed = char === '\u007f' || char === '\b' ? typed.slice(0, -1) : typed + char;
-      }
-    }
-    return typed;
+    return await new Promise((resolve, reject) => {
+      stdin.resume().on('data', (chunk: Buffer) => {
+        for (const char of chunk.toString()) {
+          if (char === '\r' || char === '\n') resolve(typed);
+          else if (char === '\u0003' || char === '\u0004') reject(new CliError('cancelled'));
+          else typed = char === '\u007f' || char === '\b' ? typed.slice(0, -1) : typed + char;
+        }
+      });
+    });
   } finally {
+    stdin.removeAllListeners('data').pause();
     stdin.setRawMode(false);
     stderr.write('\n');
   }

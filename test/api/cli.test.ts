@@ -91,6 +91,44 @@ test('help, without a cloud', async () => {
   expect((await all.spawn(['server', '--help'], {})).out).not.toContain('  image list ');
 });
 
+describe('on a terminal', () => {
+  test('states are coloured and progress is shown, elsewhere neither', async () => {
+    const boot = words('server create --image tiny --flavor m1.tiny --network none --wait shown');
+    const { exit, out } = await all.type(boot);
+    expect(exit).toBe(0);
+    expect(out).toContain('\u001b[32mACTIVE');
+    expect(out).toContain('\r\u001b[Kshown: ');
+    const plain = await all.type(['server', 'list'], [], { OS_CLOUD: 'test', NO_COLOR: '1' });
+    expect(plain.out).not.toContain('\u001b[32m');
+    await all.spawn(words('server delete --wait shown'));
+  });
+
+  test('passwords are asked for and not shown', async () => {
+    const demo = { OS_AUTH_URL: `${all.cloud.test.url}/v3`, OS_USERNAME: 'demo', OS_PROJECT_NAME: 'demo' };
+    const token = await all.type(words('token issue -f value -c user_id'), [['Password: ', 'demo-secret']], demo);
+    expect(token).toMatchObject({ exit: 0, out: expect.stringMatching(/^Password: \r\n[0-9a-f]{32}\r\n$/) });
+    const change = (second: string) =>
+      all.type(
+        words('user password set --original-password demo-secret'),
+        [
+          ['New password: ', 'other-secret'],
+          ['The same again: ', second],
+        ],
+        { ...demo, OS_PASSWORD: 'demo-secret' },
+      );
+    expect(await change('another')).toMatchObject({ exit: 1, out: expect.stringContaining('passwords differ') });
+    expect((await change('other-secret')).exit).toBe(0);
+    expect((await all.spawn(words('token issue'), { ...demo, OS_PASSWORD: 'other-secret' })).exit).toBe(0);
+  });
+
+  test('a question can be cancelled', async () => {
+    const env = { OS_AUTH_URL: `${all.cloud.test.url}/v3`, OS_USERNAME: 'demo' };
+    const { exit, out } = await all.type(['token', 'issue'], [['Password: ', '\u0003']], env);
+    expect(exit).toBe(1);
+    expect(out).toContain('cancelled');
+  });
+});
+
 test.each([
   ['cumulet flo', ['floating']],
   ['cumulet floating ip ', ['create', 'delete', 'list', 'set', 'show', 'unset']],

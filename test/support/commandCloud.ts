@@ -12,6 +12,7 @@ import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from './identity';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
 
 const MAIN = join(__dirname, '../../cli/dist/main.js');
+const TERMINAL = join(__dirname, 'terminal.py');
 
 export interface Run {
   readonly exit: number | null;
@@ -27,6 +28,8 @@ export interface CommandCloud {
   run(line: string, env?: Record<string, string>): Promise<Run>;
   /** The same as a process. */
   spawn(args: readonly string[], env?: Record<string, string>): Promise<Run>;
+  /** The same on a terminal, where questions are answered; everything that was shown is `out`. */
+  type(args: readonly string[], answers?: readonly [string, string][], env?: Record<string, string>): Promise<Run>;
   /** The output of a command that must succeed. */
   readonly ok: (line: string) => Promise<string>;
   /** The parsed output of a command that must succeed. */
@@ -38,6 +41,16 @@ export interface CommandCloud {
   untried(...words: string[]): string[];
   stop(): Promise<void>;
 }
+
+const start = (file: string, args: readonly string[], cwd: string, env: Record<string, string>): Promise<Run> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()));
+    child.on('error', reject);
+    child.on('close', (exit) => resolve({ exit, out, err }));
+  });
 
 /** Words as a shell splits them, with double quotes. */
 const split = (line: string): string[] =>
@@ -103,18 +116,9 @@ export async function startCommandCloud(): Promise<CommandCloud> {
       if (exit === 0 && command && !argv.includes('--help')) succeeded.add(command.name);
       return { exit, out: (out ?? []).join('\n'), err: (err ?? []).join('\n') };
     },
-    spawn: (args, env = { OS_CLOUD: 'test' }) =>
-      new Promise((resolve, reject) => {
-        const child = spawn(process.execPath, [MAIN, ...args], {
-          cwd: directory,
-          env: { PATH: process.env['PATH'], HOME: directory, ...env },
-        });
-        let [out, err] = ['', ''];
-        child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()));
-        child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()));
-        child.on('error', reject);
-        child.on('close', (exit) => resolve({ exit, out, err }));
-      }),
+    spawn: (args, env = { OS_CLOUD: 'test' }) => start(process.execPath, [MAIN, ...args], directory, env),
+    type: (args, answers = [], env = { OS_CLOUD: 'test' }) =>
+      start('python3', [TERMINAL, JSON.stringify(answers), process.execPath, MAIN, ...args], directory, env),
     async ok(line) {
       const { exit, out, err } = await commandCloud.run(line);
       if (exit !== 0) throw new Error(`cumulet ${line} ended with ${exit}: ${err}`);

@@ -242,7 +242,7 @@ const listServers: Command = {
     const [rows, images] = await Promise.all([
       rowsOf(api, server, query, server.detail),
       // The bodies of servers name images by id only.
-      input.flag('no-name-lookup') ? [] : rowsOf(api, image, { limit: undefined }),
+      input.flag('no-name-lookup') ? [] : rowsOf(api, image),
     ]);
     const names = new Map(images.map(({ id, name }) => [id, name]));
     const Image = (row: Row): unknown => {
