@@ -1,10 +1,11 @@
 // Everything on the host that says it is ours, for the audit: found by name and mark alone, without what the agent remembers.
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import type { Exec, HostResource } from '@cumulet/common';
 import type { DhcpServers } from './dnsmasq';
 import { parseSave, type SavedRules } from './firewall/iptables';
 import { parseSets } from './firewall/ipset';
-import { ownerOfLink } from './linkPlan';
+import { FIRST_ZONE, parseBridgeAlias } from './firewall/zones';
+import { ownerOfLink, type ObservedLink } from './linkPlan';
 import { EXTERNAL_ALIAS, groupOfSet, parseNamespace } from './names';
 import { observeLinks } from './observe';
 
@@ -42,6 +43,31 @@ async function rules(exec: Exec): Promise<HostResource[]> {
   ];
 }
 
+/** Elements of the inet table that name a bridge which is not there; what is left of a removed network. */
+function deadZones(text: string, links: ReadonlyMap<string, ObservedLink>): HostResource[] {
+  const bridges = new Set([...text.matchAll(/"(br[0-9a-f]{11})"/g)].map(([, name = '']) => name));
+  const dead = [...bridges].filter((name) => !links.has(name));
+  return dead.map((name) => ({ kind: 'nft-element', id: name.slice(2), name }));
+}
+
+/** Zones of ours that hold flows though no bridge has them, from the output of `conntrack -L`. */
+function deadFlows(text: string, links: ReadonlyMap<string, ObservedLink>): HostResource[] {
+  const used = new Set([...links.values()].map(({ alias }) => parseBridgeAlias(alias)?.zone));
+  const found = new Set([...text.matchAll(/ zone=(\d+)/g)].map(([, zone]) => Number(zone)));
+  const dead = [...found].filter((zone) => zone >= FIRST_ZONE && !used.has(zone));
+  return dead.map((zone) => ({ kind: 'conntrack', id: `zone ${zone}`, name: `conntrack entries in zone ${zone}` }));
+}
+
+/** What networks leave in the kernel besides links and rules. */
+async function kernelState(exec: Exec, links: ReadonlyMap<string, ObservedLink>): Promise<HostResource[]> {
+  const [table, ...flows] = await Promise.all([
+    exec(['nft', '-s', 'list', 'table', 'inet', 'cumulet']).catch(() => ({ stdout: '' })),
+    exec(['conntrack', '-L', '-f', 'ipv4']),
+    exec(['conntrack', '-L', '-f', 'ipv6']),
+  ]);
+  return [...deadZones(table.stdout, links), ...deadFlows(flows.map(({ stdout }) => stdout).join(''), links)];
+}
+
 /** Each server's files are in a folder named after what it serves. */
 async function directoriesOf(stateDir: string): Promise<string[]> {
   const entries = await readdir(stateDir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
@@ -51,7 +77,22 @@ async function directoriesOf(stateDir: string): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
-/** The host's list. Kinds: bridge, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files and the rules' kinds. */
+/** Processes that serve a file below our folder, whether the file is still there or not. */
+async function servers(stateDir: string): Promise<HostResource[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    // One that ended meanwhile is none of ours.
+    pids.map(async (pid) => ({ pid, text: await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') })),
+  );
+  const start = `--conf-file=${stateDir}/`;
+  return commands.flatMap(({ pid, text }) => {
+    const argument = text.split('\0').find((word) => word.startsWith(start));
+    const id = argument?.slice(start.length).split('/')[0];
+    return id === undefined ? [] : [{ kind: 'dnsmasq', id, name: `dnsmasq ${pid}` }];
+  });
+}
+
+/** The host's list. Kinds: bridge, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files, nft-element, conntrack and the rules' kinds. */
 export async function inventoryOf(
   exec: Exec,
   prefix: string,
@@ -68,17 +109,13 @@ export async function inventoryOf(
     if (owner) return [{ kind: owner.kind, id: owner.id, name: link.name }];
     return link.alias === EXTERNAL_ALIAS ? [{ kind: 'external-bridge', id: 'external', name: link.name }] : [];
   });
-  const running = await Promise.all(
-    directories.map(async (id): Promise<HostResource[]> => {
-      const pid = await dhcp.pid(id);
-      const files = { kind: 'dhcp-files', id, name: dhcp.directory(id) };
-      return pid === undefined ? [files] : [files, { kind: 'dnsmasq', id, name: `dnsmasq ${pid}` }];
-    }),
-  );
+  const files = directories.map((id) => ({ kind: 'dhcp-files', id, name: dhcp.directory(id) }));
   return [
     ...interfaces,
     ...[...namespaces].map((name) => ({ kind: 'namespace', id: parseNamespace(prefix, name)?.id ?? name, name })),
-    ...running.flat(),
+    ...files,
+    ...(await servers(stateDir)),
     ...found,
+    ...(await kernelState(exec, links)),
   ];
 }

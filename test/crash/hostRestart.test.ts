@@ -33,3 +33,19 @@ test('a restarted host starts what ran on it, and only that', async () => {
   expect(await serverOf(running)).toMatchObject({ vm_state: 'active', task_state: 'powering-on' });
   expect(await serverOf(stopped)).toMatchObject({ vm_state: 'stopped', task_state: null });
 });
+
+test.each([
+  ['active', 'shutdown', 'SHUTOFF'],
+  ['paused', 'shutdown', 'SHUTOFF'],
+  ['paused', 'crashed', 'SHUTOFF'],
+  ['paused', 'paused', 'PAUSED'],
+  ['suspended', 'shutdown', 'SUSPENDED'],
+] as const)('a server that is %s and found %s is shown as %s', async (vmState, power, status) => {
+  cloud = await startCloudWithHost();
+  await cloud.startEngine();
+  const id = await cloud.boot();
+  await cloud.settled();
+  await cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: vmState }));
+  await cloud.test.controller.agentApi.reportServers('node-1', [{ id, power }]);
+  expect((await cloud.test.call('GET', `/compute/v2.1/servers/${id}`)).body.server.status).toBe(status);
+});

@@ -5,6 +5,7 @@ usage: orphans.py --data DIR [--domain-prefix cumulet-] [--netns NAME]
 Prints one line for each orphan and exits with 1 if there is one, with 2 if something could not be looked at.
 """
 import argparse
+import base64
 import json
 import os
 import re
@@ -43,7 +44,7 @@ def main():
     ports = one('select id from port')
     networks = one('select id from network')
     routers = one('select id from router')
-    groups = one('select id from security_group')
+    groups = one('select id from security_group union select id from security_group_rule')
     floating = one('select id from floating_ip')
     live = servers | ports | networks | routers | groups | floating
     short = {i.replace('-', '')[:11] for i in live}
@@ -85,9 +86,18 @@ def main():
         text = run(*inside, *what)
         ids_in(' '.join(what), text)
         shorts_in(' '.join(what), text)
+        # Chains have 16 digits of an id, sets the whole of it in base64.
+        digits = {i.replace('-', '')[:16] for i in live}
+        for chain in set(re.findall(r'cumulet-[pg][io]-([0-9a-f]{16})', text)) - digits:
+            orphans.append('%s names a chain of %s' % (' '.join(what), chain))
+        codes = {base64.urlsafe_b64encode(bytes.fromhex(i.replace('-', ''))).decode().rstrip('=') for i in groups if UUID.fullmatch(i)}
+        for code in set(re.findall(r'^cumulet[46]-(\S{22})$', text, re.M)) - codes:
+            orphans.append('%s names a set of %s' % (' '.join(what), code))
     # Conntrack entries of zones that no bridge has.
-    used = set(re.findall(r'"br[0-9a-f]{11}" : (\d+)', run(*inside, 'nft', 'list', 'ruleset')))
-    for zone in set(re.findall(r'\bzone=(\d+)', run(*inside, 'conntrack', '-L'))):
+    links = json.loads(run(*inside, 'ip', '-json', 'link', 'show', 'type', 'bridge') or '[]')
+    used = set(re.findall(r' zone=(\d+)', ' '.join(' ' + link.get('ifalias', '') for link in links)))
+    flows = ''.join(run(*inside, 'conntrack', '-L', '-f', family) for family in ('ipv4', 'ipv6'))
+    for zone in set(re.findall(r'\bzone=(\d+)', flows)):
         if zone != '0' and zone not in used:
             orphans.append('conntrack entries in zone %s' % zone)
     # Processes.

@@ -11,9 +11,10 @@ function afterReport(
   power: ObservedServer['power'],
 ): { vm_state: VmState; power_state: number } | undefined {
   const observed = PowerState[power];
-  // Only a server that ran can be found ended; other differences are for the audit, not for a report.
+  // Only a server that had a guest can be found ended; other differences are for the audit, not for a report.
+  const hadGuest = server.vm_state === 'active' || server.vm_state === 'paused';
   const ended = power === 'shutdown' || power === 'crashed';
-  const vm_state = server.vm_state === 'active' && ended ? 'stopped' : server.vm_state;
+  const vm_state = hadGuest && ended ? 'stopped' : server.vm_state;
   return vm_state === server.vm_state && observed === server.power_state
     ? undefined
     : { vm_state, power_state: observed };
