@@ -32,16 +32,21 @@ function countOf(ranges, { start, end }) {
 
 const share = (all, missing) => (all === 0 ? 100 : (100 * (all - missing)) / all);
 
+/** Whether a report only says that nothing loaded the file. */
+const isUnloaded = ({ fnMap }) => Object.values(fnMap).some(({ name }) => name === '(empty-report)');
+
 /**
  * One file over all reports that know it.
  * @returns {{ branches: number, lines: number, missing: { ranges: Range[], lines: number[] } }} percentages, and what was not run
  */
 function coverageOf(reports) {
-  const runs = reports.map(rangesOf);
+  const loaded = reports.filter((report) => !isUnloaded(report));
+  if (loaded.length === 0) return { branches: 0, lines: 0, missing: { ranges: [], lines: [1] } };
+  const runs = loaded.map(rangesOf);
   const all = new Map(runs.flat().map((one) => [`${one.start}-${one.end}`, one]));
   const ranges = [...all.values()].filter((one) => runs.every((run) => countOf(run, one) === 0));
   const lines = new Map();
-  for (const { statementMap, s } of reports) {
+  for (const { statementMap, s } of loaded) {
     for (const [id, { start }] of Object.entries(statementMap))
       lines.set(start.line, lines.get(start.line) || s[id] > 0);
   }

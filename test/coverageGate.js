@@ -2,6 +2,7 @@
 // below its gate; ends with status 1 then.
 const { existsSync, readdirSync, readFileSync } = require('node:fs');
 const path = require('node:path');
+const ts = require('typescript');
 const { mergeReports } = require('./coverage');
 
 const root = path.resolve(__dirname, '..');
@@ -48,6 +49,14 @@ function describe({ file, gate, measured }) {
   return `${percent(measured.branches)} of ${gate.branches}  ${percent(measured.lines)} of ${gate.lines}  ${file}: ${shown}`;
 }
 
+/** Whether a file holds nothing but types: nothing of it can run. */
+function isOnlyTypes(file) {
+  const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
+    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, removeComments: true },
+  });
+  return outputText.trim() === 'export {};';
+}
+
 /** Reads the reports of the last run. @returns {Map<string, object>} by the file's name in the checkout */
 function measure() {
   const reports = (existsSync(directory) ? readdirSync(directory) : [])
@@ -55,7 +64,11 @@ function measure() {
     .filter((file) => existsSync(file))
     .map((file) => JSON.parse(readFileSync(file, 'utf8')));
   if (reports.length === 0) throw new Error(`there is no coverage in ${directory}: run npm test first`);
-  return new Map([...mergeReports(reports)].map(([file, measured]) => [path.relative(root, file), measured]));
+  return new Map(
+    [...mergeReports(reports)]
+      .filter(([file, { lines }]) => lines > 0 || !isOnlyTypes(file))
+      .map(([file, measured]) => [path.relative(root, file), measured]),
+  );
 }
 
 /** Judges the last run and prints it. @returns {boolean} whether every file reaches its gate */
@@ -71,5 +84,5 @@ function checkCoverage() {
   return false;
 }
 
-module.exports = { checkCoverage, judge };
+module.exports = { checkCoverage, directory, judge };
 if (require.main === module) process.exitCode = checkCoverage() ? 0 : 1;

@@ -1,13 +1,21 @@
-// Runs every test: the unit project in parallel, then the host project one file at a time; ends with the sums of both.
+// Runs every test: the unit project in parallel, then the host project one file at a time; ends with the sums of both. Without
+// arguments it also measures coverage, into coverage/, and a file below its gate counts as a failure.
 const { spawnSync } = require('node:child_process');
 const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
+const { checkCoverage, directory: coverage } = require('./coverageGate');
 
 const root = path.resolve(__dirname, '..');
 const directory = mkdtempSync(path.join(tmpdir(), 'cumulet-tests-'));
 const sums = { passed: 0, failed: 0, skipped: 0 };
+const passedOn = process.argv.slice(2);
+// A part of the tests says nothing about coverage.
+const covers = passedOn.length === 0;
+const children = path.join(directory, 'children');
 let broken = false;
+
+if (covers) rmSync(coverage, { recursive: true, force: true });
 
 for (const project of [
   ['unit', '--maxWorkers=2'],
@@ -16,14 +24,19 @@ for (const project of [
   const out = path.join(directory, `${project[0]}.json`);
   const jest = [
     path.join(root, 'node_modules/jest/bin/jest.js'),
-    '--selectProjects',
-    ...project,
+    ...passedOn,
+    ...(covers
+      ? ['--coverage', '--coverageReporters=json', `--coverageDirectory=${path.join(coverage, project[0])}`]
+      : []),
     '--json',
     '--outputFile',
     out,
-    ...process.argv.slice(2),
+    ...project.slice(1),
+    '--selectProjects',
+    project[0],
   ];
-  const ran = spawnSync(process.execPath, jest, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  const env = covers ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
+  const ran = spawnSync(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
   try {
     const result = JSON.parse(readFileSync(out, 'utf8'));
     sums.passed += result.numPassedTests;
@@ -36,6 +49,23 @@ for (const project of [
     );
     sums.failed += 1;
   }
+}
+if (covers) {
+  // What ran in processes of their own: the command and the standalone cloud.
+  const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
+  spawnSync(
+    process.execPath,
+    [
+      require.resolve('c8/bin/c8.js'),
+      ...report,
+      '--include',
+      '*/src/**',
+      '--reports-dir',
+      path.join(coverage, 'children'),
+    ],
+    { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  if (!checkCoverage()) sums.failed += 1;
 }
 rmSync(directory, { recursive: true, force: true });
 console.log(`${sums.passed} passed, ${sums.failed} failed, ${sums.skipped} skipped`);

@@ -8,6 +8,7 @@ import { taskKinds } from '@cumulet/controller';
 import { findCommand } from '../../cli/src/commandLine';
 import { allCommands } from '../../cli/src/commands';
 import { cumulet } from '../../cli/src/run';
+import { childCoverage } from './childCoverage';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from './identity';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
 
@@ -44,7 +45,7 @@ export interface CommandCloud {
 
 const start = (file: string, args: readonly string[], cwd: string, env: Record<string, string>): Promise<Run> =>
   new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
+    const child = spawn(file, args, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...childCoverage(), ...env } });
     let [out, err] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()));

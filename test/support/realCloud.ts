@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { root } from './checkout';
+import { childCoverage } from './childCoverage';
 import { freePort } from './freePort';
 
 /** Speaks to a cloud as its administrator. */
@@ -101,7 +102,8 @@ export async function startRealCloud(): Promise<RealCloud> {
   chmodSync(directory, 0o711);
   const log = openSync(join(directory, 'log'), 'w');
   const main = join(root, 'standalone/dist/main.js');
-  const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log] });
+  const env = { ...process.env, ...childCoverage() };
+  const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log], env });
   await ready(url, () => child.exitCode);
   const client = await connect(url);
   return Object.assign(client, {
@@ -111,7 +113,7 @@ export async function startRealCloud(): Promise<RealCloud> {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill('SIGTERM');
       await ended;
-      const purge = spawn(process.execPath, [main, '--config', config, '--purge'], { stdio: 'ignore' });
+      const purge = spawn(process.execPath, [main, '--config', config, '--purge'], { stdio: 'ignore', env });
       await new Promise((done) => purge.once('exit', done));
       rmSync(directory, { recursive: true, force: true });
     },

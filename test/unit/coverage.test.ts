@@ -89,8 +89,11 @@ test('a range inside another that did not run is missing, although its own name 
   });
 });
 
-test('a file that no test loads has nothing', () => {
-  expect(merged([[1, 10, 0]])).toEqual({ branches: 0, lines: 0 });
+test('a file that no test loads has nothing, and one that another project does not load loses nothing', () => {
+  const unloaded = report('a.ts', [[1, 10, 0]]);
+  Object.assign(unloaded['a.ts'] as object, { fnMap: { 0: { name: '(empty-report)', loc: {} } } });
+  expect(mergeReports([unloaded]).get('a.ts')).toMatchObject({ branches: 0, lines: 0 });
+  expect(mergeReports([unloaded, report('a.ts', [[2, 9, 1]])]).get('a.ts')).toMatchObject({ branches: 100, lines: 80 });
 });
 
 describe('the gate', () => {
