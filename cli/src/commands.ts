@@ -9,9 +9,12 @@ interface File {
 type Load = () => File;
 
 const server: Load = () => ({
-  commands: [require('./nouns/server'), require('./nouns/serverActions'), require('./nouns/why')].flatMap(
-    (file) => (file as File).commands,
-  ),
+  commands: [
+    require('./nouns/server'),
+    require('./nouns/serverActions'),
+    require('./nouns/placement'),
+    require('./nouns/why'),
+  ].flatMap((file) => (file as File).commands),
 });
 const network: Load = () => require('./nouns/network') as File;
 const identity: Load = () => require('./nouns/identity') as File;
@@ -26,6 +29,7 @@ const FILES: Readonly<Record<string, Load>> = {
   server,
   console: server,
   audit: server,
+  aggregate: server,
   image: () => require('./nouns/image') as File,
   flavor: () => require('./nouns/flavor') as File,
   keypair: () => require('./nouns/keypair') as File,

@@ -33,6 +33,12 @@ const access: Part = async (api, path, added, removed) => {
   for (const tenant of removed) await api.json('compute', 'POST', `${path}/action`, { removeTenantAccess: { tenant } });
 };
 
+/** Properties of an aggregate, new and removed ones in one request. */
+const properties: Part = async (api, path, added, removed) => {
+  const metadata = Object.fromEntries([...added, ...removed.map((name) => [name, null] as const)]);
+  await api.json('compute', 'POST', `${path}/action`, { set_metadata: { metadata } });
+};
+
 /** Entries of a network resource with one route to add several and one to remove several. */
 const bulk =
   (key: string, add: string, remove: string): Part =>
@@ -126,6 +132,23 @@ export const hypervisor: Resource = {
   keys: 'hypervisors',
   detail: '/os-hypervisors/detail',
   names: ['hypervisor_hostname'],
+  byName: () => ({}),
+};
+export const aggregate: Resource = {
+  noun: 'aggregate',
+  service: 'compute',
+  path: '/os-aggregates',
+  key: 'aggregate',
+  keys: 'aggregates',
+  byName: () => ({}),
+  parts: { metadata: properties },
+};
+export const serverGroup: Resource = {
+  noun: 'server group',
+  service: 'compute',
+  path: '/os-server-groups',
+  key: 'server_group',
+  keys: 'server_groups',
   byName: () => ({}),
 };
 export const image: Resource = {

@@ -84,6 +84,7 @@ const creatable: Options = {
   'no-config-drive': sets({ config_drive: false }, 'no such drive'),
   'availability-zone': str('availability_zone', 'where it shall run', 'ZONE'),
   host: str('host', 'host that shall run it (administrators)', 'HOST'),
+  hint: pairs('hints', 'where it shall run: group, same_host or different_host and an id'),
   tag: list('tags', 'a tag of it', 'TAG'),
   min: int('min_count', 'least number of servers'),
   max: int('max_count', 'greatest number of servers'),
@@ -114,13 +115,17 @@ const createServer: Command = {
   async run(context) {
     const { api, input } = context;
     const many = input.number('min') !== undefined || input.number('max') !== undefined;
+    const { hints, ...wanted } = await said(context, creatable);
     const body = {
       networks: 'auto',
-      ...(await said(context, creatable)),
+      ...wanted,
       name: input.arg(0),
       ...(many ? { return_reservation_id: true } : {}),
     };
-    const answer = await api.json('compute', 'POST', '/servers', { server: body });
+    const answer = await api.json('compute', 'POST', '/servers', {
+      server: body,
+      ...(hints === undefined ? {} : { 'os:scheduler_hints': hints }),
+    });
     if (!many) {
       const { id, adminPass } = answer['server'] as Row;
       return { one: await made(context, String(id), adminPass) };

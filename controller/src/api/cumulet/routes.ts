@@ -3,6 +3,8 @@ import { NotFoundError } from '../../errors';
 import { IsNull } from '../../db';
 import { servers } from '../../db/entities/compute';
 import { audit } from '../../services/audit/audit';
+import { explainPlacement } from '../../services/compute/explainPlacement';
+import { parseZone } from '../../services/compute/placement';
 import { timelineOf } from '../../services/timeline';
 import { publicError } from '../jsonError';
 import type { ApiService, Handler } from '../route';
@@ -60,12 +62,49 @@ const auditReport: Handler = async (_request, cloud) => {
   };
 };
 
+interface PlacementBody {
+  readonly flavor: string;
+  readonly image?: string;
+  readonly availability_zone?: string;
+  readonly hints?: Readonly<Record<string, unknown>>;
+}
+
+const id = { type: 'string', minLength: 1, maxLength: 255 };
+const placementSchema = {
+  type: 'object',
+  properties: { flavor: id, image: id, availability_zone: id, hints: { type: 'object' } },
+  required: ['flavor'],
+  additionalProperties: false,
+};
+
+/** Names of hosts are for administrators; others learn how many hosts gave which reason. */
+const placement: Handler = async (request, cloud) => {
+  const body = request.body as PlacementBody;
+  const question = {
+    flavorId: body.flavor,
+    imageId: body.image ?? null,
+    placement: parseZone(body.availability_zone),
+    hints: body.hints ?? {},
+  };
+  const { decision, message } = await cloud.db.read((session) =>
+    explainPlacement(session, cloud, request.caller, question),
+  );
+  const { candidates, rejections } = decision;
+  const hosts = [
+    ...candidates.map((host) => ({ host, fits: true, filter: null, reason: null })),
+    ...rejections.map(({ host, filter, reason }) => ({ host, fits: false, filter, reason })),
+  ];
+  const named = cloud.policy.allows(request.caller, 'cumulet:placement:hosts');
+  return { status: 200, body: { fits: candidates.length, message, ...(named ? { hosts } : {}) } };
+};
+
 export const cumuletService: ApiService = {
   name: 'cumulet',
   prefixes: ['/cumulet/v1'],
   routes: [
     { method: 'GET', path: '/servers/:id/timeline', handler: serverTimeline },
     { method: 'GET', path: '/audit', handler: auditReport, policy: 'cumulet:audit' },
+    { method: 'POST', path: '/placement', handler: placement, policy: 'cumulet:placement', schema: placementSchema },
   ],
   renderError: (error, request) => {
     const { status, code, message } = publicError(error, request.id);
@@ -76,4 +115,6 @@ export const cumuletService: ApiService = {
 export const cumuletRules = {
   'cumulet:timeline': 'rule:admin_or_reader',
   'cumulet:audit': 'rule:admin or rule:system_admin',
+  'cumulet:placement': 'rule:admin_or_reader',
+  'cumulet:placement:hosts': 'rule:admin or rule:system_admin',
 };

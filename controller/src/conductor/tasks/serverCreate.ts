@@ -6,13 +6,13 @@ import { PowerState, type Server, type TaskState } from '../../db/entities/compu
 import { claimHost } from '../../db/repositories/claims';
 import { refuseByGroup } from '../../scheduler/hintFilters';
 import { explain, explainByHost, silentHost } from '../../scheduler/scheduler';
-import { spreadOf } from '../../services/compute/placementRequest';
+import { needOf, spreadOf } from '../../services/compute/placementRequest';
 import { holdGroup } from '../../services/compute/serverGroups';
 import { forgiveHost } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
-import { diskFacts, diskOf, domainOf, needOf, serverOf, setServer, targetOf } from './serverState';
+import { diskFacts, diskOf, domainOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again. */
 export const ASK_AGAIN = 30;

@@ -9,7 +9,7 @@ import { placementRequest } from '../../services/compute/placementRequest';
 import { agentAlive, hostViews } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
 import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
-import { needOf, serverOf, setServer } from './serverState';
+import { serverOf, setServer } from './serverState';
 import { givesUp, removeRemains, stopDomain } from './serverTeardown';
 
 /** Hosts that a server is tried on before it fails. */
@@ -26,10 +26,7 @@ export const lastFault = (task: Task): Fault | undefined => task.state['lastFaul
 export async function decide(cloud: Cloud, task: Task, excluded: readonly string[]): Promise<Decision> {
   const server = await serverOf(cloud, task);
   return cloud.db.read(async (session) =>
-    schedule(
-      await hostViews(session, cloud.clock.now()),
-      await placementRequest(session, server, needOf(server), excluded),
-    ),
+    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, server, excluded)),
   );
 }
 

@@ -4,7 +4,7 @@ import type { Cloud } from '../../cloud';
 import { In, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
-import type { Resources, Task } from '../../db/entities/tasks';
+import type { Task } from '../../db/entities/tasks';
 import { configDriveOf } from '../../services/compute/metadata';
 import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
@@ -16,13 +16,6 @@ export async function serverOf(cloud: Cloud, task: Task): Promise<Server> {
   const server = await cloud.db.read((session) => session.findOne(servers, { id: task.resource_id }));
   if (!server) throw new Error(`server ${task.resource_id} has no row`);
   return server;
-}
-
-/** What the server takes of a host. A flavor without a disk size takes as much as the image needs. */
-export function needOf(server: Pick<Server, 'flavor' | 'image'>): Resources {
-  const { vcpus, ram, disk } = server.flavor;
-  const image = Math.ceil((server.image?.virtual_size ?? 0) / GIB);
-  return { vcpus, memoryMib: ram, diskGib: disk === 0 ? image : disk };
 }
 
 export const targetOf = (server: Server, host: string): AskTarget => ({

@@ -38,17 +38,39 @@ async function hostsWithImage(session: ReadSession, imageId: string | null): Pro
   return new Set(rows.flatMap(({ host }) => host ?? []));
 }
 
+const GIB = 1024 ** 3;
+
+/** What the server takes of a host. A flavor without a disk size takes as much as the image needs. */
+export function needOf(server: Pick<Server, 'flavor' | 'image'>): Resources {
+  const { vcpus, ram, disk } = server.flavor;
+  const image = Math.ceil((server.image?.virtual_size ?? 0) / GIB);
+  return { vcpus, memoryMib: ram, diskGib: disk === 0 ? image : disk };
+}
+
+/** What placement looks at of a server. */
+export type Placeable = Pick<
+  Server,
+  | 'id'
+  | 'project_id'
+  | 'availability_zone'
+  | 'requested_host'
+  | 'scheduler_hints'
+  | 'server_group_id'
+  | 'flavor'
+  | 'image'
+  | 'image_id'
+>;
+
 /** The request for a server, in a fixed number of queries. */
 export async function placementRequest(
   session: ReadSession,
-  server: Server,
-  need: Resources,
+  server: Placeable,
   excludedHosts: readonly string[],
 ): Promise<PlacementRequest> {
   const { scheduler_hints: hints } = server;
   const same = idsOf(hints['same_host']);
   return {
-    need,
+    need: needOf(server),
     zone: server.availability_zone,
     host: server.requested_host,
     excludedHosts,
