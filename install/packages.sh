@@ -6,7 +6,8 @@ COMPILER="python3 make g++"
 RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables iptables ipset conntrack iproute2 procps
   kmod openssh-client iputils-ping"
 # shellcheck disable=SC2034 # used by test.sh
-TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck openssl rabbitmq-server"
+TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck openssl rabbitmq-server
+  mariadb-server"
 # What those would start; the tests start their own.
 TEST_SERVICES="rabbitmq-server.service epmd.service epmd.socket mariadb.service"
 

@@ -1,5 +1,6 @@
-// Runs every test: the unit project in parallel, then the host project one file at a time; ends with the sums of both. Without
-// arguments it also measures coverage, into coverage/, and a file below its gate counts as a failure.
+// Runs every test: the unit project on SQLite, what the database matters to once more on MariaDB, then the host project one file
+// at a time; ends with the sums of all. Without arguments it also measures coverage, into coverage/, and a file below its gate
+// counts as a failure.
 const { spawnSync } = require('node:child_process');
 const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
@@ -19,6 +20,7 @@ if (covers) rmSync(coverage, { recursive: true, force: true });
 
 for (const project of [
   ['unit', '--maxWorkers=2'],
+  ['mariadb', '--maxWorkers=2'],
   ['host', '--runInBand'],
 ]) {
   const out = path.join(directory, `${project[0]}.json`);

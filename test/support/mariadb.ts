@@ -4,12 +4,12 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseOptions } from '@cumulet/controller';
 import { createConnection } from 'mysql2/promise';
+import { freePort } from './freePort';
 
 const USER = 'cumulet';
 const PASSWORD = 'a test password';
@@ -36,15 +36,6 @@ read -r how
 [ "$how" = keep ] || kill -9 $! 2> /dev/null
 wait $!
 [ "$how" = keep ] || rm -rf "$dir"`;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Starts a server. `settings` are further options of mariadbd, such as those for TLS. */
 export async function startMariadb(settings: readonly string[] = []): Promise<MariadbServer> {

@@ -148,6 +148,17 @@ test('names are the same only when every character is', async () => {
   ).rejects.toThrow();
 });
 
+test('a text that is too long for its column is refused, characters counted', async () => {
+  await db.write((session) =>
+    session.insert(hosts, { ...host('x', null, 0), availability_zone: '\u{1f600}'.repeat(64) }),
+  );
+  const long = { availability_zone: 'z'.repeat(65) };
+  await expect(db.write((session) => session.insert(hosts, { ...host('y', null, 0), ...long }))).rejects.toThrow(
+    'Invalid input for availability_zone: it is longer than 64 characters.',
+  );
+  await expect(db.write((session) => session.update(hosts, { id: 'x' }, long))).rejects.toThrow('longer than 64');
+});
+
 test('a search by parts of a text does not look at the case of letters', async () => {
   await db.write((session) => session.insert(hosts, host('X', null, 0)));
   const conditions = [{ column: 'name', op: 'like', value: '%HOST-x%' }] as const;

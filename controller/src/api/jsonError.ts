@@ -1,4 +1,5 @@
 // What all error renderers share: which status and which words an error gets. The unknown says nothing but its request id.
+import { DatabaseUnavailableError } from '../db';
 import { ApiError } from '../errors';
 
 export interface PublicError {
@@ -13,6 +14,13 @@ export function publicError(error: unknown, requestId: string): PublicError {
   if (error instanceof ApiError) {
     return { status: error.status, code: error.code, message: error.message, facts: error.facts };
   }
+  if (error instanceof DatabaseUnavailableError)
+    return {
+      status: 503,
+      code: 'ServiceUnavailable',
+      message: `${error.message} (Request-ID: ${requestId})`,
+      facts: {},
+    };
   return {
     status: 500,
     code: 'InternalServerError',

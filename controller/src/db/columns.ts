@@ -67,6 +67,21 @@ export interface Table<C extends Columns = Columns> {
 /** The row type of a table. */
 export type Row<T extends Table> = { [K in keyof T['columns']]: ValueOf<T['columns'][K]> };
 
+const limits = new WeakMap<Table, readonly (readonly [string, number])[]>();
+
+/** The columns of a table that hold a bounded text, each with its most characters. */
+export function textLimits(table: Table): readonly (readonly [string, number])[] {
+  let known = limits.get(table);
+  if (!known) {
+    known = Object.entries(table.columns).flatMap(([name, { options }]) => {
+      const { type, length } = options('sqlite');
+      return type === 'varchar' ? [[name, Number(length)] as const] : [];
+    });
+    limits.set(table, known);
+  }
+  return known;
+}
+
 /** Describes a table. `unique` and `indices` are lists of column lists. */
 export function table<C extends Columns>(
   name: string,

@@ -1,6 +1,7 @@
 // What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
 import type { EntityManager, FindOptionsWhere, ObjectLiteral } from 'typeorm';
-import type { Row, Table } from './columns';
+import { textLimits, type Row, type Table } from './columns';
+import { InvalidError } from '../errors';
 import { ALIAS, readRows } from './rows';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
@@ -55,6 +56,18 @@ export const noCommit = (): never => {
   throw new Error('a read session has no commit');
 };
 
+/**
+ * SQLite would keep a text that is too long, MariaDB would refuse it with an error of its own. Most texts were checked long before;
+ * this is for ids that are only looked up or kept. @throws InvalidError
+ */
+function requireFits(table: Table, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, limit] of textLimits(table)) {
+    const value = values[name];
+    if (typeof value === 'string' && value.length > limit && [...value].length > limit)
+      throw new InvalidError(`Invalid input for ${name}: it is longer than ${limit} characters.`);
+  }
+}
+
 /** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
 const INSERT_CHUNK = 400;
 
@@ -79,6 +92,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
         where === undefined ? {} : { where: where as FindOptionsWhere<ObjectLiteral> },
       ),
     async insert(table, rows) {
+      for (const row of Array.isArray(rows) ? rows : [rows]) requireFits(table, row as Record<string, unknown>);
       if (!Array.isArray(rows)) {
         const result = await manager.insert<ObjectLiteral>(table.name, rows);
         return Number((result.identifiers[0] as Record<string, unknown> | undefined)?.['sequence'] ?? 0);
@@ -89,6 +103,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
       return 0;
     },
     async update(table, where, set) {
+      requireFits(table, set);
       const result = await manager
         .createQueryBuilder()
         .update<ObjectLiteral>(table.name)
