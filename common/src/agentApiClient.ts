@@ -17,6 +17,8 @@ export interface AgentApiClientOptions {
   /** "https://address:port" of every controller. */
   readonly controllers: readonly string[];
   readonly tls: TlsFiles;
+  /** Where controllers reach the agent, told at registration. */
+  readonly listener?: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -32,7 +34,8 @@ type Call = Omit<MtlsCall, 'base' | 'timeout'> & { readonly timeout?: number };
 
 const isUnreachable = (error: unknown): boolean => error instanceof CumuletError && error.code === 'unreachable';
 
-export function createAgentApiClient({ controllers, tls, clock, log }: AgentApiClientOptions): AgentApiClient {
+export function createAgentApiClient(options: AgentApiClientOptions): AgentApiClient {
+  const { controllers, tls, clock, log } = options;
   const client = createMtlsClient(tls, ({ role }) => role === 'controller', 'a controller');
   let preferred = 0;
 
@@ -97,7 +100,8 @@ export function createAgentApiClient({ controllers, tls, clock, log }: AgentApiC
 
   return {
     // The host is who the certificate says; it is never sent.
-    register: ({ host: _host, ...registration }) => post<Registered>('register', registration),
+    register: ({ host: _host, ...registration }) =>
+      post<Registered>('register', { ...registration, ...(options.listener ? { listener: options.listener } : {}) }),
     heartbeat: (_host, role, session) => post('heartbeat', { role, session }, HEARTBEAT_TIMEOUT_MS),
     networkChanges: (_host, since) =>
       ask<NetworkChanges>({ method: 'GET', path: `/agent/v1/network-changes?since=${since}` }),

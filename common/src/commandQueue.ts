@@ -3,6 +3,7 @@ import type { Bus } from './bus';
 import { CumuletError, HostError, messageOf } from './errors';
 import type { Logger } from './log';
 import type { Command, CommandKind, Reply } from './messages/commands';
+import { metrics } from './metrics';
 
 export interface CommandContext {
   /** Aborted when a newer command for the resource waits or the agent stops: end at the next safe point by throwing. */
@@ -100,6 +101,9 @@ export function createCommandQueue({ host, bus, log, handlers, generations }: Co
 
   const carryOut = async (running: Running): Promise<void> => {
     const { command, abort } = running;
+    const { task, step, kind, resource, request_id } = command;
+    const facts = { task, step, kind, resource, request_id };
+    const measure = metrics.commands.startTimer({ kind });
     const handler = handlers[command.kind] as CommandHandler<CommandKind> | undefined;
     const context: CommandContext = {
       signal: abort.signal,
@@ -112,12 +116,13 @@ export function createCommandQueue({ host, bus, log, handlers, generations }: Co
         });
       }
       const observed = await handler(command, context);
+      log.info({ ...facts, seconds: measure({ outcome: 'done' }) }, 'command carried out');
       await reply(running.command, { outcome: 'done', observed, fault: null });
     } catch (error) {
       // A newer command took over: its reply counts, and this one's failure must not end a task.
-      if (abort.signal.aborted)
-        return log.info({ err: error, task: command.task, step: command.step }, 'command given up');
-      log.error({ err: error, task: command.task, step: command.step, resource: command.resource }, 'command failed');
+      if (abort.signal.aborted) return log.info({ ...facts, err: error }, 'command given up');
+      measure({ outcome: 'failed' });
+      log.error({ ...facts, err: error }, 'command failed');
       await reply(running.command, {
         outcome: 'failed',
         observed: factsOf(error),

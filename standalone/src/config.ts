@@ -1,7 +1,7 @@
 // The one configuration file of a cloud on one machine: flat keys for what people set, sections for the rest.
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError, parseConfig } from '@cumulet/common';
+import { ConfigError, healthConfig, parseConfig } from '@cumulet/common';
 import { ComputeConfig } from '@cumulet/compute-agent';
 import { ControllerConfig } from '@cumulet/controller';
 import { NetworkAgentConfig } from '@cumulet/network-agent';
@@ -27,6 +27,7 @@ export const StandaloneConfig = Type.Object(
       default: '172.24.4.1/24',
       description: "This machine's address on the external network's bridge.",
     }),
+    health: healthConfig(5110, false),
     controller: Section,
     compute: Section,
     network: Section,

@@ -106,10 +106,13 @@ export interface Command<K extends CommandKind = CommandKind> {
   /** The resource that generation belongs to. */
   readonly resource: string;
   readonly kind: K;
+  /** The request that the work was asked by, for logs. */
+  readonly request_id?: string;
   readonly body: CommandBody<K>;
 }
 
 export const CommandSchema = Type.Object({
+  request_id: Type.Optional(Type.String()),
   task: Id,
   step: Type.String(),
   send: Type.Integer(),

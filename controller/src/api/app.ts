@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { messageOf } from '@cumulet/common';
+import { messageOf, metrics } from '@cumulet/common';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Cloud } from '../cloud';
 import { ApiError, InvalidError, NotFoundError, UnauthorizedError } from '../errors';
@@ -116,6 +116,7 @@ async function serve(
     version: service.microversions?.minimum ?? NO_VERSION,
   };
   const started = cloud.clock.now();
+  const measure = metrics.requests.startTimer({ service: service.prefixes[0] ?? '', method: request.method });
   try {
     const answer = route ? await answerOf(route, cloud, exchange, request) : missing(request);
     await send(request, response, exchange, answer);
@@ -146,6 +147,7 @@ async function serve(
       response.setHeader('connection', 'close');
     await send(request, response, exchange, answer).catch(() => response.destroy());
   } finally {
+    measure({ status: response.statusCode });
     cloud.log.debug(
       {
         request_id: exchange.id,

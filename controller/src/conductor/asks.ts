@@ -53,7 +53,8 @@ export function createAsk(
     // An agent that never registered can't be asked; the step waits and asks again, until its deadline.
     if (session === undefined) return undefined;
     sent.add(key);
-    const command: Command = { task: task.id, step: task.step, send: task.send, session, kind, body, ...target };
+    const { id, step, send, request_id } = task;
+    const command: Command = { task: id, step, send, session, kind, body, request_id, ...target };
     try {
       await cloud.bus.sendCommand(command);
     } catch (error) {

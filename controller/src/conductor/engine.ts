@@ -1,5 +1,5 @@
 // The dispatcher: leases due tasks, runs their steps, commits results. Everything it keeps in memory may be lost at any moment.
-import { messageOf, newId, type Subscription } from '@cumulet/common';
+import { messageOf, metrics, newId, type Subscription } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import type { WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
@@ -101,6 +101,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     message: string,
   ): Promise<void> {
     const { id: task_id, resource_id, step } = task;
+    session.afterCommit(() => metrics.steps.inc({ kind: task.kind, step, outcome }));
     await session.insert(taskEvents, {
       task_id,
       resource_id,
@@ -170,7 +171,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const runAt = cloud.clock.now() + Math.round(ms);
     const message = messageOf(error);
     cloud.log.warn(
-      { task: task.id, kind: task.kind, step: task.step, attempt, error: message },
+      { task: task.id, request_id: task.request_id, kind: task.kind, step: task.step, attempt, error: message },
       'step failed; it will be tried again',
     );
     await commit(async (session) => {

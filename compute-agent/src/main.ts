@@ -1,0 +1,19 @@
+// The process cumulet-compute-agent.
+import { runAgent } from '@cumulet/common';
+import { createComputeAgent } from './agent';
+import { ComputeConfig } from './config';
+
+void runAgent({
+  role: 'compute',
+  config: ComputeConfig,
+  create(parts, config) {
+    const agent = createComputeAgent({ ...parts, config });
+    return {
+      ...agent,
+      answers: {
+        consoleLog: (serverId, maxBytes) => agent.consoleLog(serverId, maxBytes),
+        inventoryOfResources: () => agent.inventoryOfResources(),
+      },
+    };
+  },
+});
