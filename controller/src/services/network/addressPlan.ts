@@ -54,7 +54,7 @@ function wishOf(request: FixedIpRequest, subnets: readonly Subnet[], port: Addre
       );
   } else if (address) {
     subnet = subnets.find((one) => contains(storedCidr(one.cidr), address));
-    if (!subnet) throw invalidForNetwork(request.ip_address ?? '');
+    if (!subnet) throw invalidForNetwork(formatAddress(address.version, address.value));
   } else {
     throw invalidInput('IP allocation requires subnet_id or ip_address.');
   }
