@@ -5,6 +5,7 @@ import {
   explain,
   explainByHost,
   schedule,
+  silentHost,
   type GroupSpread,
   type HostView,
   type PlacementRequest,
@@ -158,7 +159,7 @@ describe('of hosts that fit,', () => {
     schedule(hosts, request(changes)).candidates;
 
   test('the emptiest comes first, and equal ones by name', () => {
-    expect(best([full, host('b'), host('a')])).toEqual(['a', 'b', 'full']);
+    expect(best([full, host('b'), host('a'), host('c')])).toEqual(['a', 'b', 'c', 'full']);
   });
 
   test('one without any capacity of a kind weighs nothing for it', () => {
@@ -198,5 +199,11 @@ describe('the explanation', () => {
       'b: alive: its agents have not been heard for 10 s',
       'c: alive: its agents have not been heard for 10 s',
     ]);
+  });
+
+  test('knows when a silent host might have had room', () => {
+    expect(silentHost(schedule(hosts, request()))).toBe(true);
+    expect(silentHost(schedule([host('a', { enabled: false, alive: false })], request()))).toBe(false);
+    expect(silentHost(schedule([host('a')], request()))).toBe(false);
   });
 });
