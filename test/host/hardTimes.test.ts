@@ -16,8 +16,13 @@ beforeAll(async () => {
   machine = await startOwnMachine();
   await machine.startLibvirtd();
   cloud = installCloud(machine, { storage: { min_free_mib: 0 }, compute: { shutdown_seconds: 1 } });
-  await machine.run('mkdir', '-m', '711', join(cloud.data, 'host'));
-  await machine.run('mount', '-t', 'tmpfs', '-o', 'size=8m,mode=711', 'tmpfs', join(cloud.data, 'host'));
+  const host = join(cloud.data, 'host');
+  const disk = join(machine.directory, 'disk');
+  await machine.run('mkdir', host);
+  await machine.run('truncate', '--size', '20G', disk);
+  await machine.run('mkfs.ext4', '-q', '-m', '0', disk);
+  await machine.run('mount', '-o', 'loop', disk, host);
+  await machine.run('chmod', '711', host);
   client = await cloud.start();
   content = await idleContent(client, machine.directory);
 }, 120_000);
@@ -49,9 +54,18 @@ const clean = (): Promise<void> =>
     expect(findings.map(({ message }) => message)).toEqual([]);
   });
 
+/** Takes all but a few MiB of the host's disk. */
+const fill = async (): Promise<void> => {
+  const available = Number(
+    (await machine.run('df', '--output=avail', '-B', '1M', join(cloud.data, 'host'))).split('\n')[1],
+  );
+  await machine.run('fallocate', '-l', `${available - 6}M`, join(cloud.data, 'host', 'filling'));
+};
+
 test('a server whose image does not fit on its host says so and boots when there is room', async () => {
   const before = await createServer(client, content, 'before');
   await becomes(before, 'ACTIVE');
+  await fill();
   const file = join(machine.directory, 'big.raw');
   writeFileSync(file, randomBytes(12 << 20));
   const image = await uploadImage(client, file, 'raw', 'big');
@@ -65,7 +79,7 @@ test('a server whose image does not fit on its host says so and boots when there
   await becomes(small, 'ACTIVE');
   await remove(unwanted);
   await becomes(unwanted, 'gone');
-  await machine.run('mount', '-o', 'remount,size=64m', join(cloud.data, 'host'));
+  await machine.run('rm', join(cloud.data, 'host', 'filling'));
   await becomes(big, 'ACTIVE');
   for (const id of [before, big, small]) {
     expect(await server(id)).toBe('ACTIVE');
