@@ -25,7 +25,13 @@ spare_cgroups() {
   if awk '$3 == "cgroup" && $4 ~ /^ro(,|$)/ {found = 1} END {exit !found}' /proc/mounts && ! grep -q '^cgroup_controllers' "$qemu_conf"; then
     printf '%s\ncgroup_controllers = [ ]\n' "$QEMU_MARK" >> "$qemu_conf"
     warn "control groups are read-only here: $qemu_conf now tells libvirt to do without them"
+    reread_qemu_conf
   fi
+}
+
+# reread_qemu_conf: a libvirtd that systemd runs takes up the changed file; guests keep running.
+reread_qemu_conf() {
+  if [ -d /run/systemd/system ]; then systemctl try-restart libvirtd || :; fi
 }
 
 # leave_libvirt: ends the daemons that we started ourselves, and undoes spare_cgroups.
@@ -36,7 +42,10 @@ leave_libvirt() {
       if pid=$(cat "/run/$daemon.pid" 2> /dev/null); then kill "$pid" 2> /dev/null || :; fi
     done
   fi
-  if grep -qsF "$QEMU_MARK" "$qemu_conf"; then sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"; fi
+  if grep -qsF "$QEMU_MARK" "$qemu_conf"; then
+    sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"
+    reread_qemu_conf
+  fi
 }
 
 # open_kvm: gives /dev/kvm to the group kvm, as udev does where it runs. While QEMU can't open a device that is there, libvirt
@@ -52,12 +61,12 @@ open_kvm() {
 # start_libvirt: by systemd where that runs the machine, else the daemons themselves.
 start_libvirt() {
   open_kvm
+  spare_cgroups
   if libvirt_answers; then return 0; fi
   progress "starting libvirt"
   if [ -d /run/systemd/system ]; then
     systemctl start libvirtd || fail "libvirtd does not start: $(systemctl status libvirtd 2>&1 | tail -n 1) (journalctl -u libvirtd)"
   else
-    spare_cgroups
     mkdir -p "$run_dir"
     : > "$run_dir/started_libvirt"
     virtlogd -d 9>&- || :
