@@ -57,8 +57,11 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
   let hints: Subscription | undefined;
   let applied: Applied = { wired: new Set(), faults: new Map(), closed: new Map() };
   let full = true;
-  /** A command waits: the host is looked at while the controller is asked. */
-  let urgent = false;
+  /** How far the interfaces have come; the rest of a run may still be under way. */
+  let made = { sequence: -1, state: applied };
+  const waiting = new Set<() => void>();
+  /** A command waits for the next run. */
+  let commanded = false;
   let reported = '';
 
   /** The controller knows a guest by its addresses; a link-local one is traced to them by the MAC in it. */
@@ -91,12 +94,9 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
   };
 
   const run = merged(async () => {
-    const looking = urgent ? dataplane.observe() : undefined;
     // A command is a reason to try again what failed; ports with refused rules wait for other rules.
-    if (urgent && applied.faults.size > applied.closed.size) full = true;
-    urgent = false;
-    // A failure counts when the answer is needed, not before.
-    looking?.catch(() => undefined);
+    if (commanded && applied.faults.size > applied.closed.size) full = true;
+    commanded = false;
     const news = await feed.pull().catch((error: unknown) => {
       // What is known still holds: a controller that is away must not keep us from repairing the host.
       if (feed.desired === undefined || !full) throw error;
@@ -109,7 +109,11 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     const started = performance.now();
     full = false;
     try {
-      applied = await dataplane.apply(desired, whole, await looking);
+      const { sequence } = feed;
+      applied = await dataplane.apply(desired, whole, (state) => {
+        made = { sequence, state };
+        for (const look of waiting) look();
+      });
     } catch (error) {
       // Nobody knows how far it came: look at everything next time.
       full = true;
@@ -127,13 +131,27 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     return run();
   };
 
+  /** Resolves when the interfaces of this sequence exist: a domain can start on its taps while they are wired. */
+  const madeUpTo = (sequence: number): Promise<Applied> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        // Where something failed, only a whole run tells what of it is put right.
+        if (made.sequence < sequence || made.state.faults.size > 0) return;
+        waiting.delete(look);
+        resolve(made.state);
+      };
+      waiting.add(look);
+      look();
+    });
+
   const ports: PortContext = {
     known: (id) => feed.desired?.ports.has(id) ?? false,
-    sync: async (sequence) => {
+    sync: async (sequence, until) => {
       for (let tries = 0; tries < FEED_TRIES; tries++) {
-        urgent = true;
-        await run();
-        if (feed.sequence >= sequence) return applied;
+        commanded = true;
+        const whole = run().then(() => applied);
+        const state = await (until === 'made' ? Promise.race([madeUpTo(sequence), whole]) : whole);
+        if (feed.sequence >= sequence) return state;
         await clock.sleep(FEED_PAUSE_MS, stopping.signal);
       }
       const facts = { asked: sequence, at: feed.sequence };

@@ -29,13 +29,11 @@ export interface Applied {
 }
 
 export interface Dataplane {
-  /** Looks at the host's links and namespaces, for an apply that follows at once. */
-  observe(): Promise<ObservedLinks>;
   /**
-   * Brings the host to the desired state. `full` looks at everything again instead of trusting what was applied last;
-   * `seen` is what was observed since the last apply, if it was.
+   * Brings the host to the desired state. `full` looks at everything again instead of trusting what was applied last. `made` is
+   * called when the interfaces exist and nothing is wired yet.
    */
-  apply(desired: Desired, full: boolean, seen?: ObservedLinks): Promise<Applied>;
+  apply(desired: Desired, full: boolean, made?: (state: Applied) => void): Promise<Applied>;
   /** Everything on the host that carries our mark. */
   inventory(): Promise<HostResource[]>;
   /** Removes all of it, our rules' anchors and the external bridge included. */
@@ -122,8 +120,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
 
   const observe = (): Promise<ObservedLinks> => observeLinks(exec, prefix);
 
-  const apply = async (desired: Desired, full: boolean, seen?: ObservedLinks): Promise<Applied> => {
-    const observed = seen ?? (await observe());
+  const apply: Dataplane['apply'] = async (desired, full, made) => {
+    const observed = await observe();
     const links = desiredLinks(desired, config);
     const plan = planLinks(links, observed, config.external, prefix);
     const faults = new Map(plan.faults);
@@ -131,11 +129,12 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const wiring = wiringOf(desired, links, plan, observed, faults);
     const making = runSteps(exec, plan.create).then(async (failed) => {
       mergeFaults(faults, failed);
+      made?.({ wired: new Set(), faults: new Map(faults), closed: new Map() });
       await namespaces.apply(desired, links, observed, faults, full);
     });
     // Rules name interfaces by their text, so they can be in the kernel before the interface is.
-    const [made, ruled] = await Promise.allSettled([making, applyRules(wiring, desired)]);
-    if (made.status === 'rejected') throw made.reason;
+    const [linked, ruled] = await Promise.allSettled([making, applyRules(wiring, desired)]);
+    if (linked.status === 'rejected') throw linked.reason;
     if (ruled.status === 'rejected') throw ruled.reason;
     const closed = ruled.value;
     if (full) await ruleset.verify();
@@ -153,7 +152,6 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
   };
 
   return {
-    observe,
     apply,
     inventory: () => inventoryOf(exec, prefix, dhcp, config.stateDir),
     purge: async () => {

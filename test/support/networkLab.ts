@@ -17,6 +17,7 @@ import {
   type NetworkObject,
   type NetworkState,
   type PortState,
+  type PortsEnsure,
   type Reply,
   type SecurityGroupRuleState,
   type SecurityGroupState,
@@ -56,7 +57,11 @@ export interface NetworkLab {
   /** The desired state as it is now. */
   objects(): NetworkObject[];
   /** Sends ports.ensure or ports.remove as the controller does, and waits for the reply. */
-  command(kind: 'ports.ensure' | 'ports.remove', portIds: readonly string[]): Promise<Reply>;
+  command(
+    kind: 'ports.ensure' | 'ports.remove',
+    portIds: readonly string[],
+    until?: PortsEnsure['until'],
+  ): Promise<Reply>;
   /** A namespace whose eth0 is the other end of the port's link; addresses are set unless `bare`. */
   guest(port: PortState, options?: { bare?: boolean; gateway?: string }): Promise<Guest>;
   namespace(name: string): Promise<string>;
@@ -175,7 +180,7 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       }
       return sequence;
     },
-    command: async (kind, portIds) => {
+    command: async (kind, portIds, until = 'wired') => {
       const reply = await new Promise<Reply>((resolve, reject) => {
         const task = randomUUID();
         waiting.set(task, resolve);
@@ -188,7 +193,9 @@ export async function createNetworkLab(): Promise<NetworkLab> {
           generation: 1,
           resource: `server of ${portIds.join()}`.slice(0, 60),
         };
-        bus.sendCommand({ ...base, kind, body: { port_ids: [...portIds], sequence } }).catch(reject);
+        const body = { port_ids: [...portIds], sequence };
+        const command = kind === 'ports.remove' ? { ...base, kind, body } : { ...base, kind, body: { ...body, until } };
+        bus.sendCommand(command).catch(reject);
       });
       if (kind === 'ports.ensure')
         await carriers(

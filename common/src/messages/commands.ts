@@ -23,9 +23,19 @@ export type DiskEnsure = Static<typeof DiskEnsure>;
 export const DiskRemove = Type.Object({ server_id: Id });
 export type DiskRemove = Static<typeof DiskRemove>;
 
-/** The port's tap, rules and bridge follow the change feed; this asks to have applied it at least up to `sequence`. */
-export const PortsEnsure = Type.Object({ port_ids: Type.Array(Id), sequence: Type.Integer() });
+/**
+ * The port's tap, rules and bridge follow the change feed; this asks to have applied it at least up to `sequence`, and how far the
+ * ports must have come: `made` is a tap on which a domain can start, `wired` has its rules, is on its bridge and has DHCP.
+ */
+export const PortsEnsure = Type.Object({
+  port_ids: Type.Array(Id),
+  sequence: Type.Integer(),
+  until: Type.Union([Type.Literal('made'), Type.Literal('wired')]),
+});
 export type PortsEnsure = Static<typeof PortsEnsure>;
+
+export const PortsRemove = Type.Object({ port_ids: Type.Array(Id), sequence: Type.Integer() });
+export type PortsRemove = Static<typeof PortsRemove>;
 
 export const PowerTarget = Type.Union([
   Type.Literal('running'),
@@ -74,7 +84,7 @@ export const commandBodies = {
   'disk.ensure': DiskEnsure,
   'disk.remove': DiskRemove,
   'ports.ensure': PortsEnsure,
-  'ports.remove': PortsEnsure,
+  'ports.remove': PortsRemove,
   'server.ensure': ServerEnsure,
   'server.remove': ServerRemove,
 } as const;

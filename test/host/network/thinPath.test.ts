@@ -149,6 +149,28 @@ test('a tap is made before anything opens it, with vnet_hdr, the network MTU and
   });
 });
 
+test('a domain can start on a tap that is made, while nothing passes it before it is wired', async () => {
+  const group = securityGroup([]);
+  const network = tenantNetwork();
+  const port = serverPort(network, '10.0.0.6', [group.id]);
+  const name = interfaceName('tap', port.id);
+  const shown = async (): Promise<string> => (await lab.exec(['ip', 'link', 'show', 'dev', name])).stdout;
+  // The rules take their time: what is asked meanwhile sees a tap without a bridge.
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await lab.agent({}, async (argv, options) => {
+    if (argv[0] === 'nft' && options?.input?.includes(name)) await held;
+    return lab.exec(argv, options);
+  });
+  lab.change([group, network, port]);
+  expect(await lab.command('ports.ensure', [port.id], 'made')).toMatchObject({ outcome: 'done' });
+  const early = await shown();
+  release();
+  expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'done' });
+  expect(early).not.toContain('master');
+  expect(await shown()).toContain(`master ${interfaceName('br', network.id)}`);
+});
+
 test('another port on a known network is wired within the boot budget', async () => {
   const group = securityGroup([rule({ protocol: 'tcp', port_range_min: 22, port_range_max: 22 })]);
   const network = tenantNetwork();

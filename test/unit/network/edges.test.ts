@@ -184,11 +184,20 @@ describe('commands', () => {
     ...over,
   });
   const context = (applied: Applied, known = true) => ({ sync: () => Promise.resolve(applied), known: () => known });
-  const body = { port_ids: ['p'], sequence: 1 };
+  const body = { port_ids: ['p'], sequence: 1, until: 'wired' as const };
 
   test('ports on and off', async () => {
     expect(await ensurePorts(body, context(state()))).toEqual({ wired: true });
     expect(await removePorts(body, context(state(), false))).toEqual({ wired: false });
+  });
+
+  test('a domain may start on taps that are made and not wired, but not on broken ones', async () => {
+    const made = { ...body, until: 'made' as const };
+    expect(await ensurePorts(made, context(state({ wired: new Set() })))).toEqual({ wired: false });
+    const faults = new Map([['p', 'ip tuntap add: Device busy']]);
+    await expect(ensurePorts(made, context(state({ wired: new Set(), faults })))).rejects.toMatchObject({
+      code: 'port_not_wired',
+    });
   });
 
   test('failures say to the owner what is theirs, and the rest to the administrator', async () => {

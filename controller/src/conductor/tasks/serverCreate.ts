@@ -1,5 +1,5 @@
 // server.create: choose and claim a host, make disk and ports there, start the domain; on another host when one can't.
-import type { ServerEnsure } from '@cumulet/common';
+import type { PortsEnsure, PowerTarget, ServerEnsure } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import { PowerState, type Server, type TaskState } from '../../db/entities/compute';
@@ -10,7 +10,7 @@ import { needOf, spreadOf } from '../../services/compute/placementRequest';
 import { holdGroup } from '../../services/compute/serverGroups';
 import { forgiveHost } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
-import { done, fail, next, wait, type Facts, type Step, type TaskKind } from '../task';
+import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
 import { diskFacts, diskOf, domainOf, serverOf, setServer, targetOf } from './serverState';
 
@@ -53,17 +53,26 @@ const chooseHost: Step = async ({ cloud, task }) => {
   });
 };
 
-/** Disk and ports, asked for together: neither needs the other. */
+/** Asks for the server's ports on its host; a server without any needs nothing. */
+async function askPorts(
+  { task, ask }: StepContext,
+  server: Server,
+  until: PortsEnsure['until'],
+): Promise<Facts | undefined> {
+  const { portIds, sequence } = task.state['ports'] as PortChange;
+  if (portIds.length === 0) return {};
+  return ask('ports.ensure', targetOf(server, server.host ?? ''), { port_ids: portIds, sequence, until });
+}
+
+/** Disk and ports, asked for together: neither needs the other. A domain that is to be started needs no more than taps. */
 export const prepare =
-  (then: string, taskState: TaskState | null): Step =>
-  async ({ cloud, task, ask }) => {
+  (then: string, taskState: TaskState | null, until: PortsEnsure['until'] = 'made'): Step =>
+  async (context) => {
+    const { cloud, task, ask } = context;
     const server = await serverOf(cloud, task);
-    const host = server.host ?? '';
-    const { portIds, sequence } = task.state['ports'] as PortChange;
-    const disk = await ask('disk.ensure', targetOf(server, host), diskOf(server));
-    const wired =
-      portIds.length === 0 ? {} : await ask('ports.ensure', targetOf(server, host), { port_ids: portIds, sequence });
-    if (!disk || !wired) return wait(ASK_AGAIN);
+    const disk = await ask('disk.ensure', targetOf(server, server.host ?? ''), diskOf(server));
+    const ports = await askPorts(context, server, until);
+    if (!disk || !ports) return wait(ASK_AGAIN);
     return next(then, {
       facts: { disk: diskFacts(disk) },
       message: 'disk and ports are there',
@@ -71,15 +80,28 @@ export const prepare =
     });
   };
 
-const spawn: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
+/**
+ * Brings the domain to its state while its ports are wired: a tap is on no bridge before its rules hold, so a guest that is early
+ * talks to nobody. Undefined until both are done.
+ */
+export async function askDomain(
+  context: StepContext,
+  server: Server,
+  power: PowerTarget,
+  changes: Parameters<typeof domainOf>[4] = {},
+): Promise<Facts | undefined> {
+  const { cloud, task, ask } = context;
   const disk = task.state['disk'] as ServerEnsure['disk'];
-  const observed = await ask(
-    'server.ensure',
-    targetOf(server, server.host ?? ''),
-    await domainOf(cloud, server, disk, 'running'),
-  );
-  if (!observed) return wait(ASK_AGAIN);
+  const domain = await domainOf(cloud, server, disk, power, changes);
+  const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
+  const wired = await askPorts(context, server, 'wired');
+  return wired && observed;
+}
+
+const spawn: Step = async (context) => {
+  const { cloud, task } = context;
+  const server = await serverOf(cloud, task);
+  if (!(await askDomain(context, server, 'running'))) return wait(ASK_AGAIN);
   const now = cloud.clock.now();
   return done({
     message: 'the server runs',

@@ -64,7 +64,7 @@ const unwire: Step = async ({ cloud, task, ask }) => {
 const attach: TaskKind = {
   kind: 'server.attachInterface',
   first: 'bind',
-  steps: { bind, prepare: prepare('plug', null), plug },
+  steps: { bind, prepare: prepare('plug', null, 'wired'), plug },
   onFail: { teardown: 'server.takeInterfaceBack' },
   onDelete: 'server.delete',
 };
@@ -73,7 +73,7 @@ const attach: TaskKind = {
 const detach: TaskKind = {
   kind: 'server.detachInterface',
   first: 'bind',
-  steps: { bind, prepare: prepare('unplug', null), unplug, release, unwire },
+  steps: { bind, prepare: prepare('unplug', null, 'wired'), unplug, release, unwire },
   onFail: { write: () => Promise.resolve() },
   onDelete: 'server.delete',
 };

@@ -1,10 +1,10 @@
 // start, stop, reboot, pause, unpause, suspend, resume and rebuild: the same domain, another desired state.
-import type { PowerTarget, ServerEnsure } from '@cumulet/common';
+import type { PowerTarget } from '@cumulet/common';
 import { PowerState, type Server, type TaskState, type VmState } from '../../db/entities/compute';
 import { bindServerPorts } from '../../services/network/serverPorts';
 import { done, next, wait, type Step, type TaskKind } from '../task';
-import { ASK_AGAIN, prepare } from './serverCreate';
-import { domainOf, faultRow, serverOf, setServer, targetOf } from './serverState';
+import { ASK_AGAIN, askDomain, prepare } from './serverCreate';
+import { faultRow, serverOf, setServer, targetOf } from './serverState';
 
 interface PowerAction {
   readonly kind: string;
@@ -50,12 +50,10 @@ function rebootOf(task: { kind: string; id: string; params: Record<string, unkno
 
 const apply =
   (action: Pick<PowerAction, 'power' | 'vmState' | 'powerState'>): Step =>
-  async ({ cloud, task, ask }) => {
+  async (context) => {
+    const { cloud, task } = context;
     const server = await serverOf(cloud, task);
-    const disk = task.state['disk'] as ServerEnsure['disk'];
-    const domain = await domainOf(cloud, server, disk, action.power, rebootOf(task));
-    const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
-    if (!observed) return wait(ASK_AGAIN);
+    if (!(await askDomain(context, server, action.power, rebootOf(task)))) return wait(ASK_AGAIN);
     const launched: Partial<Server> = server.launched_at === null ? { launched_at: cloud.clock.now() } : {};
     return done({
       write: (session) =>
