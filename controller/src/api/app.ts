@@ -7,6 +7,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import type { Cloud } from '../cloud';
 import { ApiError, InvalidError, NotFoundError, UnauthorizedError } from '../errors';
 import type { Caller } from '../services/caller';
+import { stringifyInSlices } from '../slices';
 import { checkBody, DEFAULT_BODY_LIMIT, readJson } from './body';
 import { parseQuery } from './query';
 import type { ApiRequest, ApiResponse, ApiService, Method, Microversion, Route } from './route';
@@ -57,7 +58,7 @@ async function send(
   }
   const isText = typeof answer.body === 'string';
   // Text, not bytes: Node then writes head and body in one piece.
-  const text = isText ? answer.body : JSON.stringify(answer.body);
+  const text = isText ? answer.body : await stringifyInSlices(answer.body);
   if (!response.hasHeader('content-type'))
     response.setHeader('content-type', isText ? 'text/plain; charset=UTF-8' : 'application/json');
   response.setHeader('content-length', String(Buffer.byteLength(text)));

@@ -1,5 +1,6 @@
 // Reads rows without building entities: the tables are plain, and lists of a thousand rows are felt by everybody else.
 import type { EntityManager, ObjectLiteral, SelectQueryBuilder, ValueTransformer } from 'typeorm';
+import { mapInSlices } from '../slices';
 import type { Columns, DatabaseEngine, Row, Table } from './columns';
 import type { Lock } from './session';
 
@@ -51,7 +52,7 @@ export async function readRows<T extends Table>(
   if (omit.length > 0)
     builder.select(fields.filter(({ name }) => !omit.includes(name)).map(({ name }) => `${ALIAS}.${name}`));
   const found = await builder.getRawMany<Record<string, unknown>>();
-  return found.map((values) => {
+  return mapInSlices(found, (values) => {
     const row: Record<string, unknown> = {};
     for (const { name, key, from } of fields) {
       const value = values[key] ?? null;

@@ -10,6 +10,7 @@ import { listServers } from '../../services/compute/serverList';
 import type { Cloud } from '../../cloud';
 import type { Server } from '../../db/entities/compute';
 import type { ReadSession } from '../../db';
+import { mapInSlices } from '../../slices';
 import type { ApiRequest, Handler, Route } from '../route';
 import { nextPage } from './links';
 import { readServerFilters } from './serverFilters';
@@ -45,10 +46,9 @@ const listHandler =
       const rows = await listServers(session, filters);
       const facts = await factsOf(session, cloud, detailed ? rows : []);
       const options = viewOptions(cloud, request, 'detail');
-      const views = rows.flatMap((row) => {
-        if (!detailed) return [serverSummary(request, row)];
+      const views = await mapInSlices(rows, (row) => {
         const known = facts.get(row.id);
-        return known ? [serverView(request, row, known, options)] : [];
+        return known ? serverView(request, row, known, options) : serverSummary(request, row);
       });
       const page = { limit: filters.limit, marker: filters.marker };
       const path = detailed ? 'servers/detail' : 'servers';

@@ -5,6 +5,7 @@ import { ApiError } from '../../errors';
 import type { Caller } from '../../services/caller';
 import type { NetworkContext } from '../../services/network/context';
 import { badRequest } from '../../services/network/errors';
+import { mapInSlices } from '../../slices';
 import { findVisible } from '../../services/network/resource';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { bodyItems, readCreate, readUpdate, type ReadBody } from './attribute';
@@ -43,7 +44,7 @@ async function render<T extends Table>(noun: Noun<T>, viewing: Viewing, rows: re
   const hidden = Object.keys(noun.attributes).filter((name) => noun.attributes[name]?.hidden);
   const bodies = await noun.views(viewing, rows);
   const rule = ruleOf(noun, 'show');
-  return bodies.map((body) => {
+  return mapInSlices(bodies, (body) => {
     const secret = hidden.filter((name) => !viewing.cloud.policy.allows(viewing.caller, `${rule}:${name}`, body));
     return secret.length === 0
       ? body
