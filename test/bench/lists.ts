@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fork } from 'node:child_process';
-import { figure, percentile, timed, type Figure } from './figure';
+import { figure, type Figure } from './figure';
 import { fillServers } from './fill';
+import { load, type LoadResult } from './load';
 
 const caller: Caller = {
   userId: 'u',
@@ -62,65 +63,55 @@ export async function serveLists(): Promise<void> {
   process.send?.({ port: (server.address() as AddressInfo).port });
 }
 
+const DETAIL = '/compute/v2.1/servers/detail?limit=1000';
+
 export async function benchLists(): Promise<Figure[]> {
   const child = fork(join(__dirname, 'listServer.js'));
   const answer = <T>(): Promise<T> => new Promise((done) => child.once('message', (message) => done(message as T)));
   const { port } = await answer<{ port: number }>();
-  const get = async (path: string): Promise<number> => {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-      headers: { 'x-auth-token': 't', 'openstack-api-version': 'compute 2.79' },
-    });
-    const text = await response.text();
-    if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
-    return text.length;
-  };
+  const url = `http://127.0.0.1:${port}`;
+  const headers = { 'x-auth-token': 't', 'openstack-api-version': 'compute 2.79' };
+  const get = (path: string, seconds: number): Promise<LoadResult> =>
+    load({ url: url + path, method: 'GET', headers, connections: 1, seconds });
   const count = async (): Promise<number> => {
     child.send('count');
     return (await answer<{ statements: number }>()).statements;
+  };
+  /** Statements of one list; the fewest of some tries, because the cloud also looks after itself. */
+  const statements = async (): Promise<number> => {
+    const tries: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const before = await count();
+      const response = await fetch(url + DETAIL, { headers });
+      await response.arrayBuffer();
+      tries.push((await count()) - before);
+    }
+    return Math.min(...tries);
   };
   const figures: Figure[] = [];
   const queries: number[] = [];
   for (const total of [0, 100, 1000]) {
     child.send(total);
     await answer();
-    const before = await count();
-    await get('/compute/v2.1/servers/detail?limit=1000');
-    queries.push((await count()) - before);
-    const times: number[] = [];
-    for (let round = 0; round < 20; round++)
-      times.push(await timed(() => get('/compute/v2.1/servers/detail?limit=1000')));
-    const p50 = percentile(times, 0.5);
-    figures.push(
-      figure(
-        `GET /servers/detail with ${total} servers, p50`,
-        p50,
-        'ms',
-        total === 1000 ? '<= 150 ms' : 'reported',
-        total < 1000 || p50 <= 150,
-      ),
-    );
+    const { p50 } = await get(DETAIL, 4);
+    queries.push(await statements());
+    const [target, met] = total === 1000 ? ['<= 150 ms', p50 <= 150] : ['reported', true];
+    figures.push(figure(`GET /servers/detail with ${total} servers, p50`, p50, 'ms', target, met));
   }
-  const others: number[] = [];
-  let listing = true;
-  const lists = (async () => {
-    for (let round = 0; round < 20; round++) await get('/compute/v2.1/servers/detail?limit=1000');
-    listing = false;
-  })();
-  while (listing) others.push(await timed(() => get('/compute/v2.1/flavors')));
-  await lists;
-  const p95 = percentile(others, 0.95);
-  figures.push(figure("other requests' p95 while 1,000 servers are listed", p95, 'ms', '<= 50 ms', p95 <= 50));
-  const same = queries.length === 3 && queries[1] === queries[2];
-  figures.push(
-    figure(
-      'statements of GET /servers/detail with 1,000 servers',
-      queries[2] ?? NaN,
-      'statements',
-      'as many as with 100',
-      same,
-      queries[1] ?? null,
-    ),
-  );
+  const alone = await get('/compute/v2.1/flavors', 2);
+  const [, others] = await Promise.all([get(DETAIL, 6), get('/compute/v2.1/flavors', 5)]);
   child.disconnect();
-  return figures;
+  const [, few = NaN, many = NaN] = queries;
+  return [
+    ...figures,
+    figure(
+      'other requests, p95 while 1,000 servers are listed',
+      others.p95,
+      'ms',
+      '<= 50 ms',
+      others.p95 <= 50,
+      alone.p95,
+    ),
+    figure('statements of that list', many, 'statements', 'as many as with 100 servers', many === few, few),
+  ];
 }

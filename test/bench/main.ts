@@ -1,54 +1,21 @@
-// npm run bench -- [--out FILE] [--image QCOW2] [--only boot,cli,tokens,lists,images,memory]: measures, prints a table, writes JSON.
+// npm run bench -- [--out FILE] [--image QCOW2] [--only PART,...]: measures, prints a table, writes JSON.
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf } from '@cumulet/common';
 import { benchBoot } from './boot';
 import { benchCli } from './cli';
-import {
-  createServer,
-  deleteServer,
-  makeContent,
-  makeNetwork,
-  startRealCloud,
-  until,
-  type RealCloud,
-  type Content,
-} from '../support/realCloud';
+import { makeContent, startRealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
-import { figure, table, type Figure } from './figure';
+import { table, type Figure } from './figure';
 import { benchImages } from './images';
 import { benchLists } from './lists';
-import { cpuPercent, memoryMb } from './memory';
+import { benchMemory } from './memory';
+import { benchNetwork } from './network';
 import { benchTokens } from './tokens';
 
-const PARTS = ['lists', 'tokens', 'cli', 'images', 'memory', 'boot'] as const;
+const PARTS = ['lists', 'memory', 'boot', 'tokens', 'cli', 'network', 'images'] as const;
 type Part = (typeof PARTS)[number];
-
-/** Idle, then with 20 servers on 10 networks; the guests are powered on but have booted. */
-async function benchMemory(cloud: RealCloud, content: Content): Promise<Figure[]> {
-  await new Promise((next) => setTimeout(next, 5000));
-  const idle = memoryMb(cloud);
-  const networks = await Promise.all(
-    Array.from({ length: 10 }, (_, at) => makeNetwork(cloud, `memory-${at}`, `10.78.${at}.0/24`)),
-  );
-  const servers: string[] = [];
-  for (let at = 0; at < 20; at++) {
-    const id = await createServer(cloud, { ...content, network: networks[at % 10] ?? '' }, `memory-${at}`);
-    servers.push(id);
-    await until(cloud, id, 'ACTIVE', 50);
-  }
-  // Emulated guests boot for minutes when 20 share two cores; ours must be measured after they came to rest.
-  await new Promise((next) => setTimeout(next, 120_000));
-  const busy = memoryMb(cloud);
-  const cpu = await cpuPercent(cloud, 60);
-  for (const id of servers) await deleteServer(cloud, id);
-  return [
-    figure('memory idle (PSS, all processes)', idle, 'MB', '<= 150 MB', idle <= 150),
-    figure('memory with 20 servers on 10 networks', busy, 'MB', '<= 200 MB', busy <= 200),
-    figure('CPU with 20 idle servers, 60 s', cpu, '% of a core', '<= 1 %', cpu <= 1),
-  ];
-}
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -58,18 +25,25 @@ async function main(): Promise<number> {
   const unknown = parts.filter((part) => !PARTS.includes(part));
   if (unknown.length > 0) throw new Error(`unknown part ${unknown.join()}; there are ${PARTS.join(', ')}`);
   const figures: Figure[] = [];
+  const run = async (part: Part, measure: () => Promise<Figure[]>): Promise<void> => {
+    if (!parts.includes(part)) return;
+    const started = Date.now();
+    figures.push(...(await measure()));
+    console.log(`${part}: ${Math.round((Date.now() - started) / 1000)} s`);
+  };
   console.log(`load before: ${loadavg()[0]?.toFixed(2)}`);
-  if (parts.includes('lists')) figures.push(...(await benchLists()));
+  await run('lists', benchLists);
   if (parts.some((part) => part !== 'lists')) {
-    const image = values.image ?? tinyImage();
     const cloud = await startRealCloud();
     try {
-      if (parts.includes('tokens')) figures.push(...(await benchTokens(cloud)));
-      if (parts.includes('cli')) figures.push(...(await benchCli(cloud)));
-      if (parts.includes('images')) figures.push(...(await benchImages(cloud)));
-      const content = await makeContent(cloud, image);
-      if (parts.includes('memory')) figures.push(...(await benchMemory(cloud, content)));
-      if (parts.includes('boot')) figures.push(...(await benchBoot(cloud, content)));
+      const content = await makeContent(cloud, values.image ?? tinyImage());
+      // First, while the cloud is fresh.
+      await run('memory', () => benchMemory(cloud, content));
+      await run('boot', () => benchBoot(cloud, content));
+      await run('tokens', () => benchTokens(cloud));
+      await run('cli', () => benchCli(cloud));
+      await run('network', () => benchNetwork(cloud));
+      await run('images', () => benchImages(cloud));
     } finally {
       await cloud.stop();
     }
