@@ -1,5 +1,6 @@
 // The network agent: follows the change feed, keeps the host's networking so, and answers the controller's commands.
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   createAgent,
   HostError,
@@ -18,7 +19,7 @@ import type { NetworkAgentConfig } from './config';
 import { createDataplane, type Applied } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
-import { ensureBridgeFilter, loadBridgeFilter } from './hostKernel';
+import { createHostKernel, loadBridgeFilter } from './hostKernel';
 import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
 import { merged } from './serial';
@@ -51,6 +52,7 @@ const FEED_PAUSE_MS = 50;
 
 export function createNetworkAgent({ host, bus, api, exec, log, clock, config }: NetworkAgentParts): NetworkAgent {
   const feed = createFeed(api, host);
+  const kernel = createHostKernel(exec, join(config.stateDir, 'kernel.json'));
   const answers = createAnswerCache();
   const stopping = new AbortController();
   const loops: Promise<void>[] = [];
@@ -192,7 +194,7 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
   };
 
   const checkKernel = async (): Promise<void> => {
-    const wrong = await ensureBridgeFilter(exec, config.external !== null);
+    const wrong = await kernel.ensure(config.external !== null);
     if (wrong.length > 0) log.warn({ settings: wrong }, 'kernel settings that filtering needs were off: put right');
   };
 
@@ -200,7 +202,7 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     start: async () => {
       await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
       await loadBridgeFilter(exec, log);
-      await ensureBridgeFilter(exec, config.external !== null);
+      await kernel.ensure(config.external !== null);
       await agent.start();
       if (stopping.signal.aborted) return;
       hints = await bus.onChanges(host, () => void attempt('applying changes', run));
@@ -216,6 +218,9 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
       listeners.close();
     },
     inventory: () => dataplane.inventory(),
-    purge: () => dataplane.purge(),
+    purge: async () => {
+      await dataplane.purge();
+      await kernel.restore();
+    },
   };
 }

@@ -1,4 +1,5 @@
 // Kernel settings that filtering depends on: with br_netfilter off, every rule for bridged traffic is silently skipped.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { CumuletError, messageOf, type Exec, type Logger } from '@cumulet/common';
 
 const WANTED: Readonly<Record<string, string>> = {
@@ -6,29 +7,63 @@ const WANTED: Readonly<Record<string, string>> = {
   'net.bridge.bridge-nf-call-ip6tables': '1',
 };
 
-/** The settings that differ from what they must be, from the output of `sysctl -e` on them. Absent ones differ. */
-export function wrongSettings(text: string, wanted: Readonly<Record<string, string>>): string[] {
-  const found = new Map(
-    text.split('\n').map((line) => {
-      const [key = '', value = ''] = line.split('=');
-      return [key.trim(), value.trim()] as const;
-    }),
-  );
-  return Object.keys(wanted).filter((key) => found.get(key) !== wanted[key]);
+type Settings = Readonly<Record<string, string>>;
+
+export interface HostKernel {
+  /** Puts the settings right. @returns those that were wrong. @throws CumuletError no_bridge_filter when the kernel has none of it */
+  ensure(forwarding: boolean): Promise<string[]>;
+  /** Puts back what `ensure` found the first time it changed a setting. */
+  restore(): Promise<void>;
 }
 
-/** Puts the settings right. @returns those that were wrong. @throws CumuletError no_bridge_filter when the kernel has none of it */
-export async function ensureBridgeFilter(exec: Exec, forwarding: boolean): Promise<string[]> {
-  const wanted = forwarding ? { ...WANTED, 'net.ipv4.ip_forward': '1' } : WANTED;
-  const wrong = wrongSettings((await exec(['sysctl', '-e', ...Object.keys(wanted)])).stdout, wanted);
-  if (wrong.length === 0) return wrong;
+/** Reads the output of `sysctl`. */
+export const parseSettings = (text: string): Settings =>
+  Object.fromEntries(
+    text.split('\n').flatMap((line) => {
+      const [key = '', value] = line.split('=');
+      return value === undefined ? [] : [[key.trim(), value.trim()]];
+    }),
+  );
+
+/** What settings were before they were changed, kept in a file. An unreadable one counts as none. */
+async function remembered(path: string): Promise<Settings> {
   try {
-    await exec(['sysctl', '-q', '-w', ...wrong.map((key) => `${key}=1`)]);
+    return JSON.parse(await readFile(path, 'utf8')) as Settings;
   } catch (error) {
-    const words = `the kernel settings ${wrong.join(', ')} can't be switched on: without them (br_netfilter) no security group works`;
-    throw new CumuletError('no_bridge_filter', words, { wrong }, error);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return {};
+    throw error;
   }
-  return wrong;
+}
+
+/** `path`: the file that remembers what the settings were. */
+export function createHostKernel(exec: Exec, path: string): HostKernel {
+  const assignments = (settings: Settings): string[] =>
+    Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+  return {
+    async ensure(forwarding) {
+      const wanted: Settings = forwarding ? { ...WANTED, 'net.ipv4.ip_forward': '1' } : WANTED;
+      const found = parseSettings((await exec(['sysctl', '-e', ...Object.keys(wanted)])).stdout);
+      const wrong = Object.entries(wanted).filter(([key, value]) => found[key] !== value);
+      const names = wrong.map(([key]) => key);
+      if (names.length === 0) return names;
+      // Written down first: what was changed and then forgotten could not be put back.
+      const before = { ...Object.fromEntries(names.map((key) => [key, found[key]])), ...(await remembered(path)) };
+      await writeFile(`${path}.new`, JSON.stringify(before), { mode: 0o600 });
+      await rename(`${path}.new`, path);
+      try {
+        await exec(['sysctl', '-q', '-w', ...assignments(Object.fromEntries(wrong))]);
+      } catch (error) {
+        const words = `the kernel settings ${names.join(', ')} can't be switched on: without them (br_netfilter) no security group works`;
+        throw new CumuletError('no_bridge_filter', words, { wrong: names }, error);
+      }
+      return names;
+    },
+    async restore() {
+      const before = await remembered(path);
+      if (Object.keys(before).length > 0) await exec(['sysctl', '-e', '-q', '-w', ...assignments(before)]);
+      await rm(path, { force: true });
+    },
+  };
 }
 
 /** Loads br_netfilter where it is a module; where it is built in there is nothing to load. */

@@ -1,7 +1,7 @@
 // The thin edges without a host: reading what tools print, running in order, following the feed, answering commands.
 import type { Server } from 'node:http';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer as createStreamServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ import type { Applied } from '../../../network-agent/src/dataplane';
 import { applyChanges, nothingDesired } from '../../../network-agent/src/desired';
 import { parseResolvConf, relayDatagrams, relayStreams, upstreamsOf } from '../../../network-agent/src/dnsRelay';
 import { createFeed } from '../../../network-agent/src/feed';
-import { ensureBridgeFilter, wrongSettings } from '../../../network-agent/src/hostKernel';
+import { createHostKernel } from '../../../network-agent/src/hostKernel';
 import { failedLine, runSteps } from '../../../network-agent/src/ipBatch';
 import { createAnswerCache, createMetadataServer, isLinkLocal } from '../../../network-agent/src/metadataProxy';
 import { parseLinks, parseNamespaceState } from '../../../network-agent/src/observe';
@@ -230,29 +230,59 @@ describe('commands', () => {
 });
 
 describe('kernel settings', () => {
-  test('what differs or is absent is wrong', () => {
-    expect(wrongSettings('a = 1\nb = 0\n', { a: '1', b: '1', c: '1' })).toEqual(['b', 'c']);
-    expect(wrongSettings('', {})).toEqual([]);
-  });
+  let directory: string;
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'cumulet-kernel-'))));
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** A kernel with these settings; a setting that is not there can't be written unless errors are ignored. */
+  function kernel(settings: Record<string, string>) {
+    const calls: string[] = [];
+    const exec: Exec = (argv) => {
+      calls.push(argv.join(' '));
+      const names = argv.slice(1).filter((word) => !word.startsWith('-'));
+      if (!argv.includes('-w')) {
+        const known = names.filter((name) => settings[name] !== undefined);
+        return Promise.resolve({ stdout: known.map((name) => `${name} = ${settings[name]}\n`).join(''), stderr: '' });
+      }
+      for (const [name = '', value = ''] of names.map((word) => word.split('='))) {
+        if (settings[name] !== undefined) settings[name] = value;
+        else if (!argv.includes('-e')) return Promise.reject(new CommandError(argv, 255, '', 'no such file'));
+      }
+      return Promise.resolve({ stdout: '', stderr: '' });
+    };
+    return { calls, settings, host: createHostKernel(exec, join(directory, 'kernel.json')) };
+  }
+  const filtering = { 'net.bridge.bridge-nf-call-iptables': '1', 'net.bridge.bridge-nf-call-ip6tables': '1' };
+  const off = { ...filtering, 'net.bridge.bridge-nf-call-iptables': '0', 'net.ipv4.ip_forward': '0' };
 
   test('wrong ones are put right, good ones left alone', async () => {
-    const calls: string[] = [];
-    const exec =
-      (stdout: string): Exec =>
-      (argv) => {
-        calls.push(argv.join(' '));
-        return Promise.resolve({ stdout, stderr: '' });
-      };
-    const good = 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n';
-    expect(await ensureBridgeFilter(exec(good), false)).toEqual([]);
+    const { calls, host } = kernel({ ...filtering, 'net.ipv4.ip_forward': '0' });
+    expect(await host.ensure(false)).toEqual([]);
     expect(calls).toHaveLength(1);
-    expect(await ensureBridgeFilter(exec(good), true)).toEqual(['net.ipv4.ip_forward']);
+    expect(await host.ensure(true)).toEqual(['net.ipv4.ip_forward']);
     expect(calls.at(-1)).toBe('sysctl -q -w net.ipv4.ip_forward=1');
-    const none: Exec = (argv) =>
-      argv.includes('-w') ? Promise.reject(new CommandError(argv, 255, '', 'no such file')) : exec('')(argv);
-    await expect(ensureBridgeFilter(none, false)).rejects.toThrow(
-      'without them (br_netfilter) no security group works',
-    );
+  });
+
+  test('are put back as they were first found, also by another process and when they were changed again meanwhile', async () => {
+    const { settings, host } = kernel({ ...off });
+    await host.ensure(true);
+    settings['net.ipv4.ip_forward'] = 'odd';
+    await host.ensure(true);
+    const other = kernel(settings);
+    await other.host.restore();
+    expect(settings).toEqual(off);
+    expect(readdirSync(directory)).toEqual([]);
+    const { calls, host: untouched } = kernel({});
+    await untouched.restore();
+    expect(calls).toEqual([]);
+  });
+
+  test('a kernel without bridge filtering is refused in words; a damaged memory is no obstacle', async () => {
+    writeFileSync(join(directory, 'kernel.json'), 'not JSON');
+    const { host } = kernel({});
+    await expect(host.ensure(false)).rejects.toThrow('without them (br_netfilter) no security group works');
+    await host.restore();
+    expect(readdirSync(directory)).toEqual([]);
   });
 });
 
