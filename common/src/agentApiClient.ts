@@ -26,6 +26,8 @@ export interface AgentApiClientOptions {
 /** A heartbeat must find the next controller before its agent counts as down, after 10 s. */
 const HEARTBEAT_TIMEOUT_MS = 3_000;
 const TIMEOUT_MS = 10_000;
+/** A guest waits 5 s for its metadata, in which another controller must be found. */
+const METADATA_TIMEOUT_MS = 2_000;
 /** Broken reads of an image in a row before the fetch fails. */
 const IMAGE_TRIES = 8;
 const IMAGE_PAUSE_MS = 500;
@@ -112,7 +114,7 @@ export function createAgentApiClient(options: AgentApiClientOptions): AgentApiCl
       const size = Number(first.headers['content-length']);
       return { size, stream: Readable.from(imageBytes(digest, size, first), { objectMode: false }) };
     },
-    metadata: ({ host: _host, ...request }) => post<MetadataAnswer>('metadata', request),
+    metadata: ({ host: _host, ...request }) => post<MetadataAnswer>('metadata', request, METADATA_TIMEOUT_MS),
     close: () => client.close(),
   };
 }
