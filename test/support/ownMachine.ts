@@ -102,7 +102,11 @@ function makeFiles(directory: string): void {
 export async function startOwnMachine(): Promise<OwnMachine> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-machine-'));
   makeFiles(directory);
-  const power = spawn('sh', ['-c', POWER, 'sh', directory, INIT], { stdio: ['pipe', 'inherit', 'inherit'] });
+  // A group of its own: a signal to the test's group must not end what cleans up after it.
+  const power = spawn('sh', ['-c', POWER, 'sh', directory, INIT], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    detached: true,
+  });
   const ended = new Promise((resolve) => power.once('exit', resolve));
   // A /30 of the addresses that are set aside for tests of network devices.
   const net = `198.${18 + randomInt(2)}.${randomInt(256)}`;
