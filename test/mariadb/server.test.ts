@@ -1,19 +1,16 @@
 // What MariaDB does that SQLite can't: transactions side by side, a server that goes away, connections that are cut or encrypted.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { DatabaseUnavailableError, openDatabase, type Database } from '@cumulet/controller';
 import { imageQuotaTurns as turns } from '../../controller/src/db/entities/image';
 import { changes } from '../../controller/src/db/entities/tasks';
+import { makeTestCa, type TestCa } from '../support/certificates';
 import { createMariadbDatabase, startMariadb, type MariadbOptions, type MariadbServer } from '../support/mariadb';
 
 const change = (object_id: string) => ({ kind: 'port', object_id, network_id: null, created_at: 0 });
 const turn = (id: string) => ({ id, turn: 0 });
 
 let server: MariadbServer;
-let directory: string;
+let ca: TestCa;
 let options: MariadbOptions;
 let db: Database;
 const opened: Database[] = [];
@@ -26,23 +23,15 @@ async function open(more: Partial<MariadbOptions> = {}): Promise<Database> {
 const objects = async (): Promise<string[]> =>
   (await db.read((session) => session.find(changes, { order: { sequence: 'ASC' } }))).map((row) => row.object_id);
 
-/** A certificate for a name that signs itself. */
-function certificate(name: string, host = 'localhost'): { cert: string; key: string } {
-  const [cert, key] = [join(directory, `${name}.pem`), join(directory, `${name}.key`)];
-  const subject = ['-subj', `/CN=${host}`, '-addext', `subjectAltName=DNS:${host}`, '-days', '1'];
-  const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-out', cert];
-  execFileSync('openssl', [...made, '-keyout', key, ...subject], { stdio: 'ignore' });
-  return { cert, key };
-}
-
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'cumulet-certificates-'));
-  const { cert, key } = certificate('server');
+  ca = await makeTestCa();
+  await ca.add('controller', 'localhost');
+  const { cert, key } = ca.config('localhost');
   server = await startMariadb([`--ssl-cert=${cert}`, `--ssl-key=${key}`]);
 }, 60_000);
 afterAll(async () => {
   await server.stop();
-  rmSync(directory, { recursive: true, force: true });
+  ca.stop();
 });
 beforeEach(async () => {
   options = await createMariadbDatabase(server.url);
@@ -199,12 +188,15 @@ test('controllers that start together migrate once', async () => {
 test('the connection is encrypted for the server that the certificate names, and for no other', async () => {
   const { socket: _, ...rest } = options;
   const over = { ...rest, host: 'localhost', port: server.port };
-  const ca = readFileSync(join(directory, 'server.pem'), 'utf8');
-  const encrypted = await openDatabase({ ...over, tls: { ca } });
+  const encrypted = await openDatabase({ ...over, tls: { ca: ca.files('localhost').ca.toString() } });
   opened.push(encrypted);
   expect(await encrypted.read((session) => session.count(changes))).toBe(0);
-  const other = readFileSync(certificate('other').cert, 'utf8');
-  await expect(openDatabase({ ...over, tls: { ca: other } })).rejects.toThrow(/certificate/);
+  const stranger = await makeTestCa();
+  await stranger.add('controller', 'localhost');
+  await expect(openDatabase({ ...over, tls: { ca: stranger.files('localhost').ca.toString() } })).rejects.toThrow(
+    /certificate/,
+  );
+  stranger.stop();
 });
 
 test('a wrong password and a missing database are said in words', async () => {

@@ -1,6 +1,5 @@
 // Migrations make the tables that the entities describe, and take back all they made.
 import { text, type DatabaseOptions, type Table } from '@cumulet/controller';
-import type { DataSource } from 'typeorm';
 import { flag, id, integer, nullable } from '../../controller/src/db/columns';
 import { mariadbSource } from '../../controller/src/db/mariadb';
 import { migrations } from '../../controller/src/db/migrations';
@@ -10,9 +9,9 @@ import { allTables } from '../../controller/src/db/tables';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
 let made: TestDatabase;
-let source: DataSource;
+let source: ReturnType<typeof sqliteSource>;
 
-const sourceOf = (options: DatabaseOptions): DataSource =>
+const sourceOf = (options: DatabaseOptions): typeof source =>
   options.kind === 'sqlite' ? sqliteSource(options, false) : mariadbSource(options);
 
 beforeEach(async () => {
