@@ -7,7 +7,7 @@ import {
   attachInterface,
   awaitInterface,
   detachInterface,
-  takeInterfaceTurn,
+  inInterfaceTurn,
 } from '../../services/compute/serverInterfaces';
 import { portsOfServer, type ServerPort } from '../../services/network/serverPortViews';
 import type { ServerPortRequest } from '../../services/network/serverPorts';
@@ -108,8 +108,9 @@ async function changeInterfaces<T>(
   work: (session: WriteSession, server: Server) => Promise<T>,
 ): Promise<T> {
   const found = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
-  await takeInterfaceTurn(cloud, found.id);
-  return cloud.db.write(async (session) => work(session, await findServer(session, request.caller, found.id)));
+  return inInterfaceTurn(cloud, found.id, () =>
+    cloud.db.write(async (session) => work(session, await findServer(session, request.caller, found.id))),
+  );
 }
 
 const attach: Handler = async (request, cloud) => {

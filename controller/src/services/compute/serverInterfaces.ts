@@ -24,12 +24,27 @@ async function patiently(cloud: Cloud, holds: (session: ReadSession) => Promise<
   while (cloud.clock.now() < end && !(await cloud.db.read(holds))) await cloud.clock.sleep(LOOK_MS);
 }
 
-/** Clients change several interfaces at once: one change waits for another, but not for other work on the server. */
-export const takeInterfaceTurn = (cloud: Cloud, serverId: string): Promise<void> =>
-  patiently(cloud, async (session) => {
-    const running = await session.findOne(tasks, { resource_type: 'server', resource_id: serverId, active: 1 });
-    return running === undefined || !KINDS.has(running.kind);
-  });
+async function isChanging(session: ReadSession, serverId: string): Promise<boolean> {
+  const running = await session.findOne(tasks, { resource_type: 'server', resource_id: serverId, active: 1 });
+  return running !== undefined && KINDS.has(running.kind);
+}
+
+/**
+ * Clients change several interfaces at once: one change waits for another, but not for other work on the server. One that began at
+ * the same moment and was faster is waited for too. @throws what the change throws when it is not for another one
+ */
+export async function inInterfaceTurn<T>(cloud: Cloud, serverId: string, change: () => Promise<T>): Promise<T> {
+  const end = cloud.clock.now() + PATIENCE_MS;
+  for (;;) {
+    await patiently(cloud, async (session) => !(await isChanging(session, serverId)));
+    try {
+      return await change();
+    } catch (error) {
+      const late = cloud.clock.now() >= end;
+      if (late || !(await cloud.db.read((session) => isChanging(session, serverId)))) throw error;
+    }
+  }
+}
 
 /**
  * Waits until the request's interface is there: the API promises it. A host that takes longer goes on without the caller.

@@ -33,15 +33,15 @@ export interface ServerPort {
 
 async function groupsOf(session: ReadSession, portIds: string[]): Promise<Map<string, { id: string; name: string }[]>> {
   const links = await session.find(portGroups, { where: { port_id: In(portIds) } });
+  const members = groupBy(links, (link) => link.security_group_id);
   const groups = await session.find(securityGroups, {
-    where: { id: In([...new Set(links.map((link) => link.security_group_id))]) },
+    where: { id: In([...members.keys()]) },
+    order: { name: 'ASC', id: 'ASC' },
   });
-  const names = new Map(groups.map((group) => [group.id, group.name]));
   const byPort = new Map<string, { id: string; name: string }[]>();
-  for (const { port_id, security_group_id } of links) {
-    const list = byPort.get(port_id) ?? [];
-    list.push({ id: security_group_id, name: names.get(security_group_id) ?? '' });
-    byPort.set(port_id, list);
+  for (const { id, name } of groups) {
+    for (const { port_id } of members.get(id) ?? [])
+      byPort.set(port_id, [...(byPort.get(port_id) ?? []), { id, name }]);
   }
   return byPort;
 }
