@@ -23,6 +23,7 @@ import { createHostKernel, loadBridgeFilter } from './hostKernel';
 import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
 import { merged } from './serial';
+import { readUnderlay } from './underlay';
 
 export interface NetworkAgentParts {
   /** This host's name in the cloud. */
@@ -168,7 +169,12 @@ export function createNetworkAgent({ host, bus, api, exec, log, clock, config }:
     api,
     clock,
     log,
-    inventory: () => Promise.resolve({ physical_networks: Object.keys(config.physical_networks) }),
+    inventory: async () => {
+      const physical_networks = Object.keys(config.physical_networks);
+      if (config.underlay === null) return { physical_networks };
+      const { address, mtu } = await readUnderlay(exec, config.underlay);
+      return { physical_networks, underlay_address: address, underlay_mtu: mtu };
+    },
     reconcile: async () => {
       feed.restart();
       await compare();

@@ -1,20 +1,32 @@
 // What an administrator can set about a host's networking.
 import { Type, type Static } from '@sinclair/typebox';
+import { Ipv4Address } from '@cumulet/common';
+
+const INTERFACE = '^[A-Za-z0-9_.-]{1,15}$';
 
 export const NetworkAgentConfig = Type.Object(
   {
     /** Files of the DHCP servers, rebuilt from the controller's state whenever they are missing. */
     stateDir: Type.String({ default: '/var/lib/cumulet/network' }),
     /** Physical networks by name: the bridge that the administrator made for each. */
-    physical_networks: Type.Record(Type.String(), Type.String({ pattern: '^[A-Za-z0-9_.-]{1,15}$' }), { default: {} }),
+    physical_networks: Type.Record(Type.String(), Type.String({ pattern: INTERFACE }), { default: {} }),
     /** An external bridge that the agent makes itself, with an address and a masquerade rule; null for none. */
     external: Type.Union(
       [
         Type.Object({
-          bridge: Type.String({ pattern: '^[A-Za-z0-9_.-]{1,15}$' }),
+          bridge: Type.String({ pattern: INTERFACE }),
           /** The host's address on it with the prefix length. */
           address: Type.String(),
         }),
+        Type.Null(),
+      ],
+      { default: null },
+    ),
+    /** This host's address for tenant networks that span hosts, itself or by its interface; null: they end at this host. */
+    underlay: Type.Union(
+      [
+        Type.Object({ address: Ipv4Address }, { additionalProperties: false }),
+        Type.Object({ interface: Type.String({ pattern: INTERFACE }) }, { additionalProperties: false }),
         Type.Null(),
       ],
       { default: null },

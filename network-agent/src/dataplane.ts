@@ -81,13 +81,17 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
   ): Wiring => {
     const taps = links.taps.filter((tap) => !faults.has(tap.portId));
     const veths = links.veths.filter((veth) => !faults.has(veth.portId));
+    const tunnels = links.tunnels.filter((tunnel) => !faults.has(tunnel.networkId));
     return {
       zones: plan.zones,
       ports: taps.flatMap((tap) => desired.ports.get(tap.portId) ?? []),
       veths: veths.map((veth) => veth.name),
-      isolated: new Set([...taps, ...veths].filter((link) => plan.zones.has(link.bridge)).map((link) => link.name)),
+      isolated: new Set(
+        [...taps, ...veths, ...tunnels].filter((link) => plan.zones.has(link.bridge)).map((link) => link.name),
+      ),
       external: config.external,
       foreignBridges: foreignBridges(observed, config),
+      tunnels: links.tunnels,
     };
   };
 
@@ -130,6 +134,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const making = runSteps(exec, plan.create).then(async (failed) => {
       mergeFaults(faults, failed);
       made?.({ wired: new Set(), faults: new Map(faults), closed: new Map() });
+      const forward = plan.forward.filter((step) => !faults.has(step.owner));
+      mergeFaults(faults, await runSteps(exec, forward, 'bridge'));
       await namespaces.apply(desired, links, observed, faults, full);
     });
     // Rules name interfaces by their text, so they can be in the kernel before the interface is.

@@ -24,7 +24,7 @@ function chainsOf({ ours, chains }: SavedRules): HostResource[] {
 }
 
 function portsOfFrames(text: string): HostResource[] {
-  const found = text.matchAll(/chain ((?:in|out)-tap\S+) \{\s*comment "([^"]+)"/g);
+  const found = text.matchAll(/chain ((?:in|out)-(?:tap|vx)\S+) \{\s*comment "([^"]+)"/g);
   return [...found].map(([, name = '', id = '']) => ({ kind: 'nft-chain', id, name }));
 }
 
@@ -92,7 +92,7 @@ async function servers(stateDir: string): Promise<HostResource[]> {
   });
 }
 
-/** The host's list. Kinds: bridge, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files, nft-element, conntrack and the rules' kinds. */
+/** The host's list. Kinds: bridge, vxlan, tap, veth, external-bridge, namespace, dnsmasq, dhcp-files, nft-element, conntrack and the rules' kinds. */
 export async function inventoryOf(
   exec: Exec,
   prefix: string,

@@ -12,7 +12,9 @@ import {
   parseNamespace,
   routerLinkName,
   tapName,
+  vxlanName,
 } from './names';
+import { forwardingSteps, isTunnel, tunnelSteps, type ForwardingEntry, type ObservedTunnel } from './tunnels';
 
 export interface ObservedLink {
   readonly name: string;
@@ -21,11 +23,15 @@ export interface ObservedLink {
   readonly master: string | undefined;
   readonly mtu: number;
   readonly up: boolean;
+  /** Of a VXLAN link. */
+  readonly tunnel?: ObservedTunnel;
 }
 
 export interface ObservedLinks {
   readonly links: ReadonlyMap<string, ObservedLink>;
   readonly namespaces: ReadonlySet<string>;
+  /** Forwarding tables of our VXLAN links, by link. */
+  readonly forwarding: ReadonlyMap<string, readonly ForwardingEntry[]>;
 }
 
 /** Lines that belong together: one of them failing concerns only their owner. */
@@ -39,6 +45,8 @@ export interface LinkPlan {
   /** First of all: what no longer belongs here leaves its bridge while its rules still hold. */
   readonly remove: readonly LinkStep[];
   readonly create: readonly LinkStep[];
+  /** After that, for the `bridge` command: which peers the tunnels lead to. */
+  readonly forward: readonly LinkStep[];
   /** Last, when the rules are in place. */
   readonly wire: readonly LinkStep[];
   /** Namespaces to remove, once nothing runs in them. */
@@ -50,11 +58,12 @@ export interface LinkPlan {
 }
 
 /** The resource that one of our interfaces says it belongs to, or undefined when it is not ours: name and alias must agree. */
-export function ownerOfLink(link: ObservedLink): { kind: 'bridge' | 'tap' | 'veth'; id: string } | undefined {
+export function ownerOfLink(link: ObservedLink): { kind: 'bridge' | 'tap' | 'veth' | 'vxlan'; id: string } | undefined {
   const bridge = parseBridgeAlias(link.alias);
   if (bridge && bridgeName(bridge.networkId) === link.name) return { kind: 'bridge', id: bridge.networkId };
   if (link.alias === '') return undefined;
   if (tapName(link.alias) === link.name) return { kind: 'tap', id: link.alias };
+  if (vxlanName(link.alias) === link.name) return { kind: 'vxlan', id: link.alias };
   const veths = [dhcpLinkName, routerLinkName, gatewayLinkName].map((name) => name(link.alias));
   return veths.includes(link.name) ? { kind: 'veth', id: link.alias } : undefined;
 }
@@ -142,15 +151,19 @@ function zonesOf(
   return { zones, full };
 }
 
-function removals(desired: DesiredLinks, observed: ObservedLinks): LinkStep[] {
+/** Links of ours that don't belong here, or can't be changed into what does. */
+function superfluous(desired: DesiredLinks, observed: ObservedLinks): { id: string; name: string }[] {
   const wanted = new Set([...desired.taps, ...desired.veths, ...desired.bridges].map((link) => link.name));
+  for (const tunnel of desired.tunnels) {
+    const there = observed.links.get(tunnel.name);
+    if (there && isTunnel(tunnel, there)) wanted.add(tunnel.name);
+  }
   const gone = [...observed.links.values()].flatMap((link) => {
     const owner = ownerOfLink(link);
     return owner && !wanted.has(link.name) ? [{ ...owner, name: link.name }] : [];
   });
   // Ports first: a bridge that still has one would pass it to nobody, but for a moment without its zone.
-  const inOrder = [...gone.filter((link) => link.kind !== 'bridge'), ...gone.filter((link) => link.kind === 'bridge')];
-  return inOrder.map(({ id, name }) => ({ owner: id, lines: [`link del dev ${name}`] }));
+  return [...gone.filter((link) => link.kind !== 'bridge'), ...gone.filter((link) => link.kind === 'bridge')];
 }
 
 /** Compares the desired interfaces with those of the host. */
@@ -167,6 +180,8 @@ export function planLinks(
   const wire: LinkStep[] = [];
   const bridges = new Set<string>(external !== null && outside.fault === undefined ? [external.bridge] : []);
   const broken = new Map<string, string>();
+  const leaving = superfluous(desired, observed);
+  const left = new Set(leaving.map((link) => link.name));
   for (const bridge of desired.bridges) {
     const there = observed.links.get(bridge.name);
     const zone = zones.get(bridge.name) ?? 0;
@@ -181,8 +196,9 @@ export function planLinks(
   }
   for (const name of broken.keys()) zones.delete(name);
   const namespaces = new Set(observed.namespaces);
+  /** `portId`: what the link says it is for; a tunnel is for its network. */
   const attach = (portId: string, name: string, bridge: string, steps: (there?: ObservedLink) => LinkStep[]): void => {
-    const there = observed.links.get(name);
+    const there = left.has(name) ? undefined : observed.links.get(name);
     const managed = bridge === external?.bridge ? outside.fault : broken.get(bridge);
     if (there && there.alias !== portId) faults.set(portId, occupied(name, there.alias));
     else if (managed !== undefined) faults.set(portId, managed);
@@ -194,6 +210,14 @@ export function planLinks(
       wire.push(...wireStep(portId, name, bridge, there));
     }
   };
+  const forward: LinkStep[] = [];
+  for (const tunnel of desired.tunnels) {
+    const { name, networkId, bridge } = tunnel;
+    attach(networkId, name, bridge, (there) => {
+      forward.push(...forwardingSteps(tunnel, (there && observed.forwarding.get(name)) ?? []));
+      return tunnelSteps(tunnel, there);
+    });
+  }
   for (const tap of desired.taps) attach(tap.portId, tap.name, tap.bridge, (there) => tapSteps(tap, there));
   for (const veth of desired.veths) {
     if (!namespaces.has(veth.namespace)) {
@@ -204,7 +228,8 @@ export function planLinks(
   }
   const inUse = new Set(desired.veths.map((veth) => veth.namespace));
   const idle = [...observed.namespaces].filter((name) => parseNamespace(namespacePrefix, name) && !inUse.has(name));
-  return { remove: removals(desired, observed), create, wire, namespaces: idle, zones, faults, bridges };
+  const remove = leaving.map(({ id, name }) => ({ owner: id, lines: [`link del dev ${name}`] }));
+  return { remove, create, forward, wire, namespaces: idle, zones, faults, bridges };
 }
 
 /** Bridges that are neither ours nor mapped to a physical network, by the names that a rule can hold. */

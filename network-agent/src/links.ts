@@ -1,5 +1,5 @@
 // The interfaces that the desired state calls for: bridges, taps and veths, with what each hangs on.
-import type { NetworkState } from '@cumulet/common';
+import type { NetworkState, TunnelState } from '@cumulet/common';
 import type { NetworkAgentConfig } from './config';
 import type { Desired } from './desired';
 import {
@@ -11,12 +11,21 @@ import {
   routerNamespace,
   safeId,
   tapName,
+  vxlanName,
 } from './names';
 
 export interface DesiredBridge {
   readonly name: string;
   readonly networkId: string;
   readonly mtu: number;
+}
+
+/** A network's link to other hosts. */
+export interface DesiredTunnel extends TunnelState {
+  readonly name: string;
+  readonly networkId: string;
+  readonly mtu: number;
+  readonly bridge: string;
 }
 
 export interface DesiredTap {
@@ -41,6 +50,7 @@ export interface DesiredVeth {
 
 export interface DesiredLinks {
   readonly bridges: readonly DesiredBridge[];
+  readonly tunnels: readonly DesiredTunnel[];
   readonly taps: readonly DesiredTap[];
   readonly veths: readonly DesiredVeth[];
   /** Why a port (or a router's port) can't be wired, in words. */
@@ -86,6 +96,7 @@ function routerEnds(desired: Desired): { portId: string; networkId: string; owne
 /** Everything that should exist. The feed names the networks that a server's port or a router of this host is on. */
 export function desiredLinks(desired: Desired, config: NetworkAgentConfig): DesiredLinks {
   const bridges: DesiredBridge[] = [];
+  const tunnels: DesiredTunnel[] = [];
   const taps: DesiredTap[] = [];
   const veths: DesiredVeth[] = [];
   const faults = new Map<string, string>();
@@ -95,8 +106,11 @@ export function desiredLinks(desired: Desired, config: NetworkAgentConfig): Desi
     if ('fault' in place) faults.set(safeId(portId), place.fault);
     else add(place.bridge, place.network);
   };
-  for (const { id, attachment, mtu } of desired.networks.values()) {
-    if (attachment.type === 'tenant') bridges.push({ name: bridgeName(id), networkId: safeId(id), mtu });
+  for (const { id, attachment, mtu, tunnel } of desired.networks.values()) {
+    if (attachment.type !== 'tenant') continue;
+    const bridge = bridgeName(id);
+    bridges.push({ name: bridge, networkId: safeId(id), mtu });
+    if (tunnel && tunnel.peers.length > 0) tunnels.push({ ...tunnel, name: vxlanName(id), networkId: id, mtu, bridge });
   }
   for (const port of desired.ports.values()) {
     attach(port.id, port.network_id, (bridge, { mtu, id }) => {
@@ -116,5 +130,5 @@ export function desiredLinks(desired: Desired, config: NetworkAgentConfig): Desi
       veths.push({ ...end, namespace: routerNamespace(prefix, end.owner), mtu, bridge });
     });
   }
-  return { bridges, taps, veths, faults };
+  return { bridges, tunnels, taps, veths, faults };
 }

@@ -18,6 +18,7 @@ export function safeId(id: string): string {
 }
 
 export const bridgeName = (networkId: string): string => interfaceName('br', networkId);
+export const vxlanName = (networkId: string): string => interfaceName('vx', networkId);
 export const tapName = (portId: string): string => interfaceName('tap', portId);
 export const dhcpLinkName = (portId: string): string => interfaceName('dh', portId);
 export const routerLinkName = (portId: string): string => interfaceName('qr', portId);

@@ -2,9 +2,10 @@
 import { readdir } from 'node:fs/promises';
 import { CumuletError, messageOf, type Exec } from '@cumulet/common';
 import { METADATA_ADDRESS6 } from './dhcp';
-import type { ObservedLink, ObservedLinks } from './linkPlan';
+import { ownerOfLink, type ObservedLink, type ObservedLinks } from './linkPlan';
 import { parseNamespace } from './names';
 import { emptyNamespace, type ObservedNamespace, type Route } from './namespacePlan';
+import type { ForwardingEntry } from './tunnels';
 
 /** Where `ip netns` keeps its names. */
 export const NETNS_DIR = '/run/netns';
@@ -15,14 +16,22 @@ export const execIn =
   (argv, options) =>
     exec(['nsenter', `--net=${NETNS_DIR}/${namespace}`, ...argv], options);
 
-interface JsonLink {
+export interface JsonLink {
   readonly ifname?: string;
   readonly ifalias?: string;
   readonly flags?: readonly string[];
   readonly mtu?: number;
   readonly master?: string;
   readonly address?: string;
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: {
+      readonly id?: number;
+      readonly local?: string;
+      readonly port?: number;
+      readonly learning?: boolean;
+    };
+  };
   readonly addr_info?: readonly {
     readonly family?: string;
     readonly local?: string;
@@ -31,7 +40,7 @@ interface JsonLink {
   }[];
 }
 
-function parseJson<T>(text: string, command: string): readonly T[] {
+export function parseJson<T>(text: string, command: string): readonly T[] {
   if (text.trim() === '') return [];
   try {
     const value: unknown = JSON.parse(text);
@@ -39,6 +48,12 @@ function parseJson<T>(text: string, command: string): readonly T[] {
   } catch (error) {
     throw new CumuletError('bad_output', `${command} printed no JSON: ${messageOf(error)}`);
   }
+}
+
+function tunnelOf({ linkinfo }: JsonLink): Pick<ObservedLink, 'tunnel'> {
+  if (linkinfo?.info_kind !== 'vxlan') return {};
+  const { id = 0, local = '', port = 0, learning = true } = linkinfo.info_data ?? {};
+  return { tunnel: { vni: id, local, port, learning } };
 }
 
 /** Reads the output of `ip -json -details link show`. @throws CumuletError bad_output */
@@ -50,8 +65,25 @@ export function parseLinks(text: string): Map<string, ObservedLink> {
     master: link.master,
     mtu: link.mtu ?? 0,
     up: link.flags?.includes('UP') ?? false,
+    ...tunnelOf(link),
   }));
   return new Map(links.map((link) => [link.name, link]));
+}
+
+interface JsonForwarding {
+  readonly mac?: string;
+  readonly ifname?: string;
+  readonly dst?: string;
+}
+
+/** Reads `bridge -json fdb show`: the entries that lead to other hosts, by link. @throws CumuletError bad_output */
+export function parseForwarding(text: string): Map<string, ForwardingEntry[]> {
+  const found = new Map<string, ForwardingEntry[]>();
+  for (const { mac, ifname, dst } of parseJson<JsonForwarding>(text, 'bridge fdb')) {
+    if (mac === undefined || ifname === undefined || dst === undefined) continue;
+    found.set(ifname, [...(found.get(ifname) ?? []), { mac, peer: dst }]);
+  }
+  return found;
 }
 
 /** Names of our namespaces. Those of the whole machine are in one folder, whatever namespace a command runs in. */
@@ -68,7 +100,10 @@ export async function observeLinks(exec: Exec, prefix: string): Promise<Observed
     exec(['ip', '-json', '-details', 'link', 'show']),
     listNamespaces(prefix),
   ]);
-  return { links: parseLinks(links.stdout), namespaces };
+  const parsed = parseLinks(links.stdout);
+  const tunnels = [...parsed.values()].some((link) => ownerOfLink(link)?.kind === 'vxlan');
+  const table = tunnels ? (await exec(['bridge', '-json', 'fdb', 'show'])).stdout : '';
+  return { links: parsed, namespaces, forwarding: parseForwarding(table) };
 }
 
 /** Reads `ip -json address show` and the two routing tables' routes of protocol "static". @throws CumuletError bad_output */

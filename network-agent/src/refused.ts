@@ -1,6 +1,6 @@
 // Finds who is to blame when the kernel refuses a set of rules: each group and each port is tried by itself, nothing is applied.
 import { CommandError, messageOf, type Exec } from '@cumulet/common';
-import { renderBridgeTable } from './firewall/bridgeTable';
+import { emptyBridgeTable, renderBridgeTable } from './firewall/bridgeTable';
 import type { RulesPlan } from './rulesPlan';
 
 const COMMAND = { 4: 'iptables-restore', 6: 'ip6tables-restore' } as const;
@@ -30,7 +30,7 @@ export async function findRefused(exec: Exec, plan: RulesPlan): Promise<Map<stri
     }
   }
   for (const [id, rules] of plan.frames.ports) {
-    const table = renderBridgeTable({ ports: new Map([[id, rules]]), isolated: new Set() });
+    const table = renderBridgeTable({ ...emptyBridgeTable, ports: new Map([[id, rules]]) });
     const why = await refusal(exec, ['nft', '-c', '-f', '-'], `${table.join('\n')}\n`);
     if (why !== undefined) refused.set(id, why);
   }

@@ -3,11 +3,14 @@ import { messageOf, type PortState, type SecurityGroupState } from '@cumulet/com
 import { familyOf, type Family } from './addresses';
 import type { Desired } from './desired';
 import { closedFrames, frameRules, type FrameRules } from './firewall/antispoof';
-import type { BridgeTable } from './firewall/bridgeTable';
+import { emptyBridgeTable, type BridgeTable } from './firewall/bridgeTable';
 import { hostFilterChains, hostNatChains, jumps, type External, type Jump } from './firewall/host';
 import { noTables, type Tables } from './firewall/iptables';
+import { localServerRules } from './firewall/localServer';
 import { remoteSets, type AddressSets } from './firewall/ipset';
 import { filterChains, groupChains, type PortRules } from './firewall/securityGroups';
+import { tunnelChains, tunnelJumps } from './firewall/tunnels';
+import type { DesiredTunnel } from './links';
 
 export interface RulesPlan {
   readonly zones: ReadonlyMap<string, number>;
@@ -23,7 +26,7 @@ export interface RulesPlan {
 
 export const noRules: RulesPlan = {
   zones: new Map(),
-  frames: { ports: new Map(), isolated: new Set() },
+  frames: emptyBridgeTable,
   tables: { 4: noTables, 6: noTables },
   jumps: { 4: [], 6: [] },
   sets: new Map(),
@@ -43,6 +46,8 @@ export interface Wiring {
   readonly external: External | null;
   /** Bridges of this host that are not ours. */
   readonly foreignBridges: readonly string[];
+  /** Links of tenant networks to other hosts. */
+  readonly tunnels: readonly DesiredTunnel[];
 }
 
 interface Compiled {
@@ -80,6 +85,21 @@ function portFault(port: PortState, groups: ReadonlyMap<string, Compiled | strin
 function dhcpServers(port: PortState, desired: Desired): string[] {
   const addresses = desired.networks.get(port.network_id)?.dhcp?.addresses ?? [];
   return addresses.map((entry) => entry.address).filter((address) => familyOf(address) === 4);
+}
+
+/** A tunnel whose rules don't compile passes nothing. */
+function tunnelFrames(tunnels: readonly DesiredTunnel[], desired: Desired): Map<string, FrameRules> {
+  return new Map(
+    tunnels.map(({ networkId }) => {
+      const network = desired.networks.get(networkId);
+      try {
+        return [networkId, network ? localServerRules(network) : closedFrames];
+      } catch {
+        // The network's own server is refused for the same address, with words.
+        return [networkId, closedFrames];
+      }
+    }),
+  );
 }
 
 /**
@@ -120,14 +140,18 @@ export function planRules(
         wiring.veths,
       ),
       ...hostFilterChains(family, wiring.external, wiring.foreignBridges),
+      ...tunnelChains(family, wiring.tunnels),
     ]),
     nat: family === 4 ? hostNatChains(wiring.external) : new Map(),
   });
   return {
     zones: wiring.zones,
-    frames: { ports: frames, isolated: wiring.isolated },
+    frames: { ports: frames, tunnels: tunnelFrames(wiring.tunnels, desired), isolated: wiring.isolated },
     tables: { 4: chains(4), 6: chains(6) },
-    jumps: { 4: jumps(4, wiring.external), 6: jumps(6, wiring.external) },
+    jumps: {
+      4: [...jumps(4, wiring.external), ...tunnelJumps(wiring.tunnels)],
+      6: jumps(6, wiring.external),
+    },
     sets: remoteSets(
       good.map((entry) => entry.group),
       desired.groups,

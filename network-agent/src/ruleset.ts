@@ -145,5 +145,5 @@ function flat(plan: RulesPlan): unknown {
     plan.jumps[family],
   ]);
   const sets = [...plan.sets].map(([name, set]) => [name, [...set.members]]);
-  return [[...plan.zones], [...plan.frames.ports], [...plan.frames.isolated], tables, sets];
+  return [[...plan.zones], [...plan.frames.ports], [...plan.frames.tunnels], [...plan.frames.isolated], tables, sets];
 }

@@ -265,6 +265,7 @@ export function tenantNetwork(cidr = '10.0.0.0/24', over: Partial<NetworkState> 
     id: randomUUID(),
     mtu: 1350,
     attachment: { type: 'tenant' },
+    tunnel: null,
     dns_domain: 'lab.test.',
     subnets: [
       {

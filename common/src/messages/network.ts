@@ -32,6 +32,23 @@ export const DhcpHostState = Type.Object({
 });
 export type DhcpHostState = Static<typeof DhcpHostState>;
 
+/** An IPv4 address as it may stand in a command. */
+export const Ipv4Address = Type.String({
+  pattern: '^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(?!$)|$)){4}$',
+});
+
+/** How a network reaches other hosts: VXLAN between their underlay addresses. */
+export const TunnelState = Type.Object({
+  vni: Type.Integer({ minimum: 1, maximum: 16_777_215 }),
+  /** This host's own underlay address, as its agent registered it. */
+  local: Ipv4Address,
+  /** Underlay addresses of the other hosts that have a port or a router of the network. */
+  peers: Type.Array(Ipv4Address),
+  /** Behind which peer each MAC address of another host is. */
+  entries: Type.Array(Type.Object({ mac: Mac, peer: Ipv4Address })),
+});
+export type TunnelState = Static<typeof TunnelState>;
+
 export const NetworkState = Type.Object({
   kind: Type.Literal('network'),
   id: Id,
@@ -41,6 +58,8 @@ export const NetworkState = Type.Object({
     Type.Object({ type: Type.Literal('tenant') }),
     Type.Object({ type: Type.Literal('physical'), physical_network: Type.String() }),
   ]),
+  /** Null for a physical network, and on a host without an underlay address. */
+  tunnel: Type.Union([TunnelState, Type.Null()]),
   dns_domain: Type.String(),
   subnets: Type.Array(SubnetState),
   /** The network's DHCP and metadata port, local to each host; null when no subnet has DHCP. */

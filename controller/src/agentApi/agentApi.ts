@@ -7,9 +7,11 @@ import { agents, hosts, residues, type Host } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
+import { recordChanges } from '../services/network/changes';
 import { networkChanges } from '../services/network/networkChanges';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
+import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
 import { startAgain, wasRestarted } from './hostRestart';
 import { reportServers } from './serverReports';
 
@@ -71,6 +73,8 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     const seen = { session: number, started_at: now, heard_at: now, inventory, listener: listener ?? null };
     if (agent) await session.update(agents, { host, role }, seen);
     else await session.insert(agents, { id: newId(), host, role, ...seen });
+    if (role === 'network' && underlayOf(agent) !== underlayOf({ inventory }))
+      await recordChanges(session, cloud, await changedNetworksOfHost(session, host));
     if (role === 'compute' && agent && wasRestarted(agent.inventory, inventory)) await startAgain(session, cloud, host);
     const here = role === 'network' ? [] : await session.find(servers, { where: { host, deleted_at: IsNull() } });
     // What is not expected any more is removed by the agent before it takes commands: its residue is settled with that.

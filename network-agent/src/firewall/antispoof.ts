@@ -32,7 +32,7 @@ function among(field: string, prefixes: readonly Prefix[]): string {
 }
 
 /** The target address of a neighbour message (RFC 4861 section 4.3) as nft 1.0.6 can say it: 16 bytes after 8 of ICMPv6. */
-function targetAmong(prefixes: readonly Prefix[]): string {
+export function targetAmong(prefixes: readonly Prefix[]): string {
   const elements = prefixes.map((prefix) => {
     const { first, last } = ipv6Range(prefix);
     return first === last ? `0x${first.toString(16)}` : `0x${first.toString(16)}-0x${last.toString(16)}`;

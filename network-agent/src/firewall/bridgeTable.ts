@@ -1,34 +1,47 @@
-// The bridge-family table: one pair of chains per guarded port and the set of ports that must not reach the host itself.
-import { tapName } from '../names';
+// The bridge-family table: one pair of chains per guarded port and per tunnel, and the set of ports that must not reach the host itself.
+import { tapName, vxlanName } from '../names';
 import type { FrameRules } from './antispoof';
 
 export interface BridgeTable {
   /** Frame rules by port id. */
   readonly ports: ReadonlyMap<string, FrameRules>;
+  /** Frame rules of the links to other hosts, by network id. */
+  readonly tunnels: ReadonlyMap<string, FrameRules>;
   /** Interfaces on tenant bridges: their frames never go up into the host's own IP stack. */
   readonly isolated: ReadonlySet<string>;
 }
 
-export const emptyBridgeTable: BridgeTable = { ports: new Map(), isolated: new Set() };
+export const emptyBridgeTable: BridgeTable = { ports: new Map(), tunnels: new Map(), isolated: new Set() };
 
-const chainOf = (direction: 'in' | 'out', portId: string): string => `${direction}-${tapName(portId)}`;
 const TABLE = 'bridge cumulet';
+const DIRECTIONS = ['in', 'out'] as const;
 
-function chainLines(portId: string, rules: FrameRules): string[] {
-  return (['in', 'out'] as const).flatMap((direction) => {
-    const name = chainOf(direction, portId);
+/** A link whose frames are looked at. */
+interface Guarded {
+  /** The port or network it belongs to. */
+  readonly id: string;
+  readonly rules: FrameRules;
+}
+
+const guardedLinks = ({ ports, tunnels }: BridgeTable): Map<string, Guarded> =>
+  new Map([
+    ...[...ports].map(([id, rules]) => [tapName(id), { id, rules }] as const),
+    ...[...tunnels].map(([id, rules]) => [vxlanName(id), { id, rules }] as const),
+  ]);
+
+function chainLines(link: string, { id, rules }: Guarded): string[] {
+  return DIRECTIONS.flatMap((direction) => {
+    const name = `${direction}-${link}`;
     return [
-      `add chain ${TABLE} ${name} { comment "${portId}"; }`,
+      `add chain ${TABLE} ${name} { comment "${id}"; }`,
       `flush chain ${TABLE} ${name}`,
       ...rules[direction].map((rule) => `add rule ${TABLE} ${name} ${rule}`),
     ];
   });
 }
 
-const dispatch = (portId: string): string[] =>
-  (['in', 'out'] as const).map(
-    (direction) => `element ${TABLE} ${direction}ports { "${tapName(portId)}" : goto ${chainOf(direction, portId)} }`,
-  );
+const dispatch = (link: string): string[] =>
+  DIRECTIONS.map((direction) => `element ${TABLE} ${direction}ports { "${link}" : goto ${direction}-${link} }`);
 
 const isolatedElement = (link: string): string => `element ${TABLE} isolated { "${link}" }`;
 
@@ -50,23 +63,22 @@ export function renderBridgeTable(table: BridgeTable): string[] {
   ];
 }
 
-const same = (a: FrameRules | undefined, b: FrameRules): boolean => JSON.stringify(a) === JSON.stringify(b);
-
 /** Only what differs, for a table that is there. */
 export function renderBridgeChanges(before: BridgeTable, after: BridgeTable): string[] {
-  const changed = [...after.ports].filter(([id, rules]) => !same(before.ports.get(id), rules));
-  const gone = [...before.ports.keys()].filter((id) => !after.ports.has(id));
+  const [known, wanted] = [guardedLinks(before), guardedLinks(after)];
+  const changed = [...wanted].filter(([link, entry]) => JSON.stringify(known.get(link)) !== JSON.stringify(entry));
+  const gone = [...known.keys()].filter((link) => !wanted.has(link));
   const added = [...after.isolated].filter((link) => !before.isolated.has(link));
   const released = [...before.isolated].filter((link) => !after.isolated.has(link));
   return [
-    ...changed.flatMap(([id, rules]) => chainLines(id, rules)),
-    ...changed.filter(([id]) => !before.ports.has(id)).flatMap(([id]) => dispatch(id).map((line) => `add ${line}`)),
+    ...changed.flatMap(([link, entry]) => chainLines(link, entry)),
+    ...changed.filter(([link]) => !known.has(link)).flatMap(([link]) => dispatch(link).map((line) => `add ${line}`)),
     ...added.map((link) => `add ${isolatedElement(link)}`),
-    ...gone.flatMap((id) => dispatch(id).map((line) => `delete ${line}`)),
-    ...gone.flatMap((id) =>
-      (['in', 'out'] as const).flatMap((direction) => [
-        `flush chain ${TABLE} ${chainOf(direction, id)}`,
-        `delete chain ${TABLE} ${chainOf(direction, id)}`,
+    ...gone.flatMap((link) => dispatch(link).map((line) => `delete ${line}`)),
+    ...gone.flatMap((link) =>
+      DIRECTIONS.flatMap((direction) => [
+        `flush chain ${TABLE} ${direction}-${link}`,
+        `delete chain ${TABLE} ${direction}-${link}`,
       ]),
     ),
     ...released.map((link) => `delete ${isolatedElement(link)}`),

@@ -40,6 +40,7 @@ const network = (over: Partial<NetworkState> = {}): NetworkState => ({
   id: '33333333-3333-4333-8333-333333333333',
   mtu: 1400,
   attachment: { type: 'tenant' },
+  tunnel: null,
   dns_domain: 'lab.test.',
   subnets: [subnet()],
   dhcp: { port_id: 'd', mac: 'fa:16:3e:00:00:02', addresses: [{ subnet_id: subnet().id, address: '10.0.0.2' }] },

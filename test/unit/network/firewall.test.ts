@@ -240,6 +240,7 @@ describe('frames', () => {
 
   test('the whole table, and only what differs', () => {
     const one = {
+      ...emptyBridgeTable,
       ports: new Map([['11111111-2222-4333-8444-555555555555', { in: ['drop'], out: [] }]]),
       isolated: new Set(['tapa']),
     };
@@ -248,6 +249,7 @@ describe('frames', () => {
     expect(whole).toContain('add rule bridge cumulet in-tap11111111222 drop');
     expect(renderBridgeChanges(one, one)).toEqual([]);
     const opened = {
+      ...emptyBridgeTable,
       ports: new Map([['11111111-2222-4333-8444-555555555555', { in: [], out: [] }]]),
       isolated: new Set<string>(),
     };

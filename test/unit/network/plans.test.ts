@@ -63,6 +63,7 @@ const link = (name: string, over: Partial<ObservedLink> = {}): ObservedLink => (
 const observed = (links: readonly ObservedLink[] = [], namespaces: readonly string[] = []) => ({
   links: new Map(links.map((one) => [one.name, one])),
   namespaces: new Set(namespaces),
+  forwarding: new Map(),
 });
 
 const text = (steps: readonly LinkStep[]): string[] => steps.flatMap((step) => step.lines);
@@ -244,6 +245,7 @@ describe('rules', () => {
     isolated: new Set(),
     external: null,
     foreignBridges: [],
+    tunnels: [],
   });
 
   test('ports with good rules are open, their groups compiled once, remote groups become sets', () => {

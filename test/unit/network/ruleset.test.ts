@@ -19,7 +19,15 @@ function planOf(...ports: (typeof port)[]): RulesPlan {
     gone: [],
   });
   return planRules(
-    { zones: new Map([['brx', 20000]]), ports, veths: [], isolated: new Set(), external: null, foreignBridges: [] },
+    {
+      zones: new Map([['brx', 20000]]),
+      ports,
+      veths: [],
+      isolated: new Set(),
+      external: null,
+      foreignBridges: [],
+      tunnels: [],
+    },
     desired,
   );
 }

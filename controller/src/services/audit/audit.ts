@@ -50,8 +50,10 @@ async function networkResources(
     const physical = object.kind === 'network' && object.attachment.type === 'physical';
     const idle = object.kind === 'router' && (!object.admin_state_up || partsOf(object).length === 0);
     const required = kind !== null && !physical && !idle && !unsettled.has(object.id);
+    const tunnel = object.kind === 'network' && object.tunnel !== null && object.tunnel.peers.length > 0;
     const parts = partsOf(object).map((id) => ({ kind: 'part', id, required: false }));
-    return [{ kind: kind ?? object.kind, id: object.id, required }, ...parts];
+    const tunnels = tunnel ? [{ kind: 'vxlan', id: object.id, required }] : [];
+    return [{ kind: kind ?? object.kind, id: object.id, required }, ...tunnels, ...parts];
   });
 }
 

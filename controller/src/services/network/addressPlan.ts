@@ -27,7 +27,7 @@ export function isAutoAddressSubnet(subnet: Subnet): boolean {
   return subnet.ip_version === 6 && modes.some((mode) => mode === 'slaac' || mode === 'dhcpv6-stateless');
 }
 
-const isRouterOwner = (owner: string): boolean =>
+export const isRouterOwner = (owner: string): boolean =>
   owner === 'network:router_interface' || owner === 'network:router_gateway';
 
 /** Subnets whose service types name the port's owner; where none does, those that are for everybody. */

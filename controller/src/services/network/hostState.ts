@@ -6,6 +6,7 @@ import type {
   PortState,
   RouterState,
   SecurityGroupState,
+  TunnelState,
 } from '@cumulet/common';
 import { groupBy, In, type ReadSession } from '../../db';
 import {
@@ -28,6 +29,7 @@ import {
 import { hostnameOf } from './dnsNames';
 import { rulesForAgent } from './ruleStates';
 import { routerState } from './routerState';
+import { readPlaces, tunnelState } from './tunnels';
 
 /** Everything of the network service that belongs on one host. */
 export interface HostState {
@@ -62,6 +64,7 @@ interface NetworkParts {
   readonly subnets: readonly Subnet[];
   readonly ports: readonly Port[];
   readonly addresses: ReadonlyMap<string, readonly PortAddress[]>;
+  readonly tunnel: TunnelState | null;
 }
 
 function networkState(network: Network, parts: NetworkParts): NetworkState {
@@ -77,6 +80,7 @@ function networkState(network: Network, parts: NetworkParts): NetworkState {
       network.physical_network === null
         ? { type: 'tenant' }
         : { type: 'physical', physical_network: network.physical_network },
+    tunnel: parts.tunnel,
     dns_domain: network.dns_domain,
     subnets: parts.subnets.map((subnet) => ({
       id: subnet.id,
@@ -173,6 +177,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
     where: { network_id: In(networkIds) },
     order: { position: 'ASC' },
   });
+  const places = await readPlaces(session, portRows);
   const links = await session.find(portGroups, {
     where: { port_id: In(bound.map((port) => port.id)) },
     order: { security_group_id: 'ASC' },
@@ -190,6 +195,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
         subnets: subnetsOf.get(network.id) ?? [],
         ports: portsOf.get(network.id) ?? [],
         addresses,
+        tunnel: tunnelState(network, host, portsOf.get(network.id) ?? [], places),
       }),
     ),
     ports: bound.map((port) =>
