@@ -20,6 +20,7 @@ import { recoverImages } from './services/image/recover';
 import { imageRules } from './services/image/policyRules';
 import { createIdentity } from './services/identity/identity';
 import { identityRules } from './services/identity/policyRules';
+import { createRouterWatch } from './services/network/routerWatch';
 import { networkRules } from './services/network/policyRules';
 import { baseRules, createPolicy, loadPolicyFile } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
@@ -80,6 +81,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     wake: () => engine?.wake(),
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
+  const routerWatch = engine && createRouterWatch(cloud);
   const app = createApp(
     [
       identityService,
@@ -100,6 +102,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
     async start() {
       await recoverImages(cloud);
       await engine?.start();
+      routerWatch?.start();
       server = await listen(app, config.listen, config.port);
       identity.start();
       return server;
@@ -113,6 +116,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
         });
       }
       await engine?.stop();
+      await routerWatch?.stop();
       await identity.stop();
       await db.close();
     },

@@ -130,15 +130,23 @@ export function routerPlan(router: RouterState, networks: ReadonlyMap<string, Ne
   };
 }
 
-/** Addresses on a router's outer link that neighbours should learn anew, as seen between two states. */
-export function newOuterAddresses(before: RouterState | undefined, after: RouterState): string[] {
-  const outer = (router: RouterState | undefined): string[] => {
-    if (!router?.gateway) return [];
-    const own = router.gateway.addresses.map((text) => parseInterfaceAddress(text).address);
-    return [...own, ...router.floating_ips.map((entry) => canonical(entry.floating_address))];
-  };
-  const known = new Set(outer(before));
-  return outer(after).filter((address) => familyOf(address) === 4 && !known.has(address));
+/** An IPv4 address on one of a router's links. */
+export interface LinkAddress {
+  readonly link: string;
+  readonly address: string;
+}
+
+/** Addresses that neighbours should learn anew, as seen between two states. */
+export function newAddresses(before: RouterState | undefined, after: RouterState): LinkAddress[] {
+  const all = (router: RouterState | undefined): LinkAddress[] =>
+    router === undefined
+      ? []
+      : links(router, new Map()).flatMap(({ name, addresses }) =>
+          addresses.map((text) => ({ link: name, address: parseInterfaceAddress(text).address })),
+        );
+  const keyOf = ({ link, address }: LinkAddress): string => `${link} ${address}`;
+  const known = new Set(all(before).map(keyOf));
+  return all(after).filter((entry) => familyOf(entry.address) === 4 && !known.has(keyOf(entry)));
 }
 
 /** Filters for `conntrack -D` in the namespace: flows of floating addresses that are gone or lead elsewhere now. */

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec, Logger, NetworkState, RouterState } from '@cumulet/common';
 import { messageOf } from '@cumulet/common';
-import { gatewayLinkName, routerNamespace } from './names';
+import { routerNamespace } from './names';
 import { emptyNamespace, planNamespace, type NamespaceState } from './namespacePlan';
 import { execIn, observeNamespace } from './observe';
-import { newOuterAddresses, ROUTER_SYSCTLS, routerPlan, staleTranslations } from './router';
+import { newAddresses, ROUTER_SYSCTLS, routerPlan, staleTranslations, type LinkAddress } from './router';
 
 export const DHCP_SYSCTLS = ['net.ipv4.ip_forward=0', 'net.ipv6.conf.all.forwarding=0'];
 /** Addresses are chosen by the controller: none is made from an announcement, none waits for a check of uniqueness. */
@@ -59,12 +59,13 @@ export interface Routers {
 export function createRouters(exec: Exec, prefix: string, log: Logger): Routers {
   const applied = new Map<string, { readonly text: string; readonly router: RouterState }>();
 
-  const announce = (namespace: string, link: string, addresses: readonly string[]): void => {
-    for (const address of addresses) {
+  // Three times, a second apart: a new link is wired after this, and its carrier may come up to a second later still.
+  const announce = (namespace: string, addresses: readonly LinkAddress[]): void => {
+    for (const { link, address } of addresses) {
       execIn(
         exec,
         namespace,
-      )(['arping', '-q', '-A', '-c', '1', '-w', '1', '-I', link, address]).catch((error: unknown) => {
+      )(['arping', '-q', '-A', '-c', '3', '-w', '3', '-I', link, address]).catch((error: unknown) => {
         log.debug({ namespace, address, error: messageOf(error) }, 'an address was not announced');
       });
     }
@@ -86,9 +87,7 @@ export function createRouters(exec: Exec, prefix: string, log: Logger): Routers 
       ]);
       await deleteFlows(inside, staleTranslations(before?.router, router));
       applied.set(router.id, { text, router });
-      if (router.gateway !== null) {
-        announce(namespace, gatewayLinkName(router.gateway.port_id), newOuterAddresses(before?.router, router));
-      }
+      announce(namespace, newAddresses(before?.router, router));
       return true;
     },
   };

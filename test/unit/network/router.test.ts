@@ -1,6 +1,6 @@
 // A router's namespace: links, routes and the text of its rules.
 import type { RouterState } from '@cumulet/common';
-import { newOuterAddresses, routerPlan, staleTranslations } from '../../../network-agent/src/router';
+import { newAddresses, routerPlan, staleTranslations } from '../../../network-agent/src/router';
 import { tenantNetwork } from '../../support/networkLab';
 
 const inner = tenantNetwork();
@@ -83,11 +83,14 @@ test('an address that makes no rule is refused', () => {
   );
 });
 
-test('new outer addresses are announced, known ones not', () => {
-  expect(newOuterAddresses(undefined, router())).toEqual(['172.24.4.10', '172.24.4.20']);
-  expect(newOuterAddresses(router({ floating_ips: [] }), router())).toEqual(['172.24.4.20']);
-  expect(newOuterAddresses(router({ gateway: null }), router())).toEqual(['172.24.4.10', '172.24.4.20']);
-  expect(newOuterAddresses(router(), router({ gateway: null }))).toEqual([]);
+test('new addresses are announced on their links, known ones not', () => {
+  const announced = (before: RouterState | undefined, after: RouterState): string[] =>
+    newAddresses(before, after).map(({ link, address }) => `${link.slice(0, 2)} ${address}`);
+  const outer = ['qg 172.24.4.10', 'qg 172.24.4.20'];
+  expect(announced(undefined, router())).toEqual(['qr 10.0.0.1', ...outer]);
+  expect(announced(router({ floating_ips: [] }), router())).toEqual(['qg 172.24.4.20']);
+  expect(announced(router({ gateway: null }), router())).toEqual(outer);
+  expect(announced(router(), router({ gateway: null }))).toEqual([]);
 });
 
 test('translations that went away or lead elsewhere are ended', () => {

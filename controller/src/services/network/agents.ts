@@ -41,7 +41,7 @@ export async function networkAgent(session: ReadSession, cloud: Cloud, id: strin
   return found;
 }
 
-/** An agent that is set down gets no more routers. */
+/** An agent that is set down gets no more routers, and those it has move to other hosts. */
 export async function updateAgent(
   context: NetworkContext,
   id: string,

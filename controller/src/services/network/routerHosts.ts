@@ -1,31 +1,87 @@
-// Which host has a router: chosen when the router gets its first interface or gateway, among the hosts whose network agent is alive.
+// Which host has a router: chosen when the router gets its first interface or gateway, and again when that host fails.
 import type { Cloud } from '../../cloud';
 import { In, IsNull, type ReadSession, type WriteSession } from '../../db';
-import { agentSettings, routerInterfaces, routers, type Router } from '../../db/entities/network';
-import { agents } from '../../db/entities/tasks';
+import { agentSettings, networks, routerInterfaces, routers, type Router } from '../../db/entities/network';
+import { agents, hosts, type Agent } from '../../db/entities/tasks';
 import { AGENT_TIMEOUT_MS } from '../hosts';
-import { changedRouter, recordChanges } from './changes';
+import { changedNetwork, changedRouter, recordChanges } from './changes';
 
-/** The living network host with the fewest routers; null when there is none. */
-async function chooseHost(session: WriteSession, cloud: Cloud): Promise<string | null> {
+/** A host that can have routers now. */
+interface Candidate {
+  readonly host: string;
+  /** A host that is disabled gets a router only when there is no other, and gives its routers away. */
+  readonly enabled: boolean;
+  /** Physical networks that it maps to a bridge; undefined when its agent did not say. */
+  readonly physical: ReadonlySet<string> | undefined;
+}
+
+function physicalOf({ inventory }: Agent): ReadonlySet<string> | undefined {
+  const names = inventory['physical_networks'];
+  return Array.isArray(names) ? new Set(names.map(String)) : undefined;
+}
+
+/** Hosts whose network agent is alive and not set down. */
+async function candidates(session: ReadSession, cloud: Cloud): Promise<Candidate[]> {
   const rows = await session.find(agents, { where: { role: 'network' } });
   const down = await session.find(agentSettings, { where: { admin_state_up: false } });
+  const disabled = await session.find(hosts, { where: { enabled: false } });
   const alive = rows.filter(
     (row) =>
       row.heard_at >= cloud.clock.now() - AGENT_TIMEOUT_MS && !down.some((setting) => setting.agent_id === row.id),
   );
-  const loads = await Promise.all(
-    alive.map(async ({ host }) => ({ host, count: await session.count(routers, { host }) })),
+  return alive.map((agent) => ({
+    host: agent.host,
+    enabled: !disabled.some((host) => host.name === agent.host),
+    physical: physicalOf(agent),
+  }));
+}
+
+/** The networks that each router is on. */
+async function networksOfRouters(session: ReadSession, rows: readonly Router[]): Promise<Map<string, string[]>> {
+  const joined = await session.find(routerInterfaces, { where: { router_id: In(rows.map((router) => router.id)) } });
+  return new Map(
+    rows.map((router) => [
+      router.id,
+      [
+        ...joined.filter((one) => one.router_id === router.id).map((one) => one.network_id),
+        ...(router.gateway_network_id === null ? [] : [router.gateway_network_id]),
+      ],
+    ]),
   );
-  loads.sort((a, b) => a.count - b.count || (a.host < b.host ? -1 : 1));
-  return loads[0]?.host ?? null;
+}
+
+async function physicalNames(session: ReadSession, networkIds: readonly string[]): Promise<Map<string, string>> {
+  const rows = await session.find(networks, { where: { id: In([...new Set(networkIds)]) } });
+  return new Map(
+    rows.flatMap(({ id, physical_network: name }) => (name === null ? [] : ([[id, name]] as [string, string][]))),
+  );
+}
+
+const reaches = ({ physical }: Candidate, names: readonly string[]): boolean =>
+  physical === undefined || names.every((name) => physical.has(name));
+
+/** The best of the hosts: enabled before disabled, then the one with the fewest routers. */
+function best(choice: readonly Candidate[], loads: ReadonlyMap<string, number>): string | undefined {
+  const load = (host: string): number => loads.get(host) ?? 0;
+  const sorted = [...choice].sort(
+    (a, b) => Number(b.enabled) - Number(a.enabled) || load(a.host) - load(b.host) || (a.host < b.host ? -1 : 1),
+  );
+  return sorted[0]?.host;
+}
+
+async function loadsOf(session: ReadSession, choice: readonly Candidate[]): Promise<Map<string, number>> {
+  const counts = choice.map(async ({ host }) => [host, await session.count(routers, { host })] as const);
+  return new Map(await Promise.all(counts));
 }
 
 /** Gives a router a host if it has none. */
 export async function placeRouter(session: WriteSession, cloud: Cloud, router: Router): Promise<Router> {
   if (router.host !== null) return router;
-  const host = await chooseHost(session, cloud);
-  if (host === null) return router;
+  const own = (await networksOfRouters(session, [router])).get(router.id) ?? [];
+  const names = [...(await physicalNames(session, own)).values()];
+  const choice = (await candidates(session, cloud)).filter((one) => reaches(one, names));
+  const host = best(choice, await loadsOf(session, choice));
+  if (host === undefined) return router;
   const set = { host, generation: router.generation + 1 };
   const placed = await session.update(routers, { id: router.id, host: IsNull() as never }, set);
   return placed === 1 ? { ...router, ...set } : router;
@@ -38,21 +94,62 @@ export async function unplaceRouter(session: WriteSession, router: Router): Prom
   await session.update(routers, { id: router.id }, { host: null, generation: router.generation + 1 });
 }
 
-/** Routers that have something to do and no host for it. */
-async function waitingRouters(session: ReadSession): Promise<Router[]> {
-  const rows = await session.find(routers, { where: { host: IsNull() as never } });
-  const joined = await session.find(routerInterfaces, { where: { router_id: In(rows.map((router) => router.id)) } });
-  const busy = new Set(joined.map((one) => one.router_id));
-  return rows.filter((router) => router.gateway_port_id !== null || busy.has(router.id));
+interface Move {
+  readonly router: Router;
+  readonly host: string;
+  readonly networkIds: readonly string[];
 }
 
-/** Places the routers that waited for a network host. Reads only, when none did. */
-export async function placeWaitingRouters(cloud: Cloud): Promise<void> {
-  if ((await cloud.db.read(waitingRouters)).length === 0) return;
-  await cloud.db.write(async (session) => {
-    for (const router of await waitingRouters(session)) {
-      await placeRouter(session, cloud, router);
-      await recordChanges(session, cloud, [changedRouter(router.id)]);
-    }
+/**
+ * Which of these routers should be elsewhere, and where: those without a host, and those whose host is down, disabled or lacks a
+ * physical network of theirs, as far as another host can take them. A router that nobody can take stays: it may still work.
+ */
+async function plannedMoves(
+  session: ReadSession,
+  rows: readonly Router[],
+  choice: readonly Candidate[],
+): Promise<Move[]> {
+  if (choice.length === 0 || rows.length === 0) return [];
+  const own = await networksOfRouters(session, rows);
+  const physical = await physicalNames(session, [...own.values()].flat());
+  const loads = await loadsOf(session, choice);
+  return rows.flatMap((router): Move[] => {
+    const networkIds = own.get(router.id) ?? [];
+    if (networkIds.length === 0) return [];
+    const names = networkIds.flatMap((id) => physical.get(id) ?? []);
+    const good = choice.filter((one) => reaches(one, names) && (one.enabled || router.host === null));
+    const host = good.some((one) => one.host === router.host) ? undefined : best(good, loads);
+    if (host === undefined) return [];
+    loads.set(host, (loads.get(host) ?? 0) + 1);
+    return [{ router, host, networkIds }];
   });
 }
+
+/** Moves what must be moved; of several controllers that see the same, one does it. @returns whether any host is alive */
+async function place(cloud: Cloud, onlyWaiting: boolean): Promise<boolean> {
+  const where = onlyWaiting ? { host: IsNull() as never } : {};
+  const plan = async (session: ReadSession): Promise<{ moves: Move[]; alive: boolean }> => {
+    const choice = await candidates(session, cloud);
+    const rows = await session.find(routers, { where, order: { id: 'ASC' } });
+    return { moves: await plannedMoves(session, rows, choice), alive: choice.length > 0 };
+  };
+  const seen = await cloud.db.read(plan);
+  if (seen.moves.length === 0) return seen.alive;
+  await cloud.db.write(async (session) => {
+    for (const { router, host, networkIds } of (await plan(session)).moves) {
+      const asPlanned = { id: router.id, generation: router.generation };
+      const moved = await session.update(routers, asPlanned, { host, generation: router.generation + 1 });
+      if (moved !== 1) continue;
+      // Hosts that have the networks send to the new place from now on.
+      await recordChanges(session, cloud, [changedRouter(router.id), ...networkIds.map(changedNetwork)]);
+      cloud.log.info({ router: router.id, from: router.host, to: host }, 'router placed on another host');
+    }
+  });
+  return seen.alive;
+}
+
+/** Places the routers that found no living host. Reads only, when there are none. */
+export const placeWaitingRouters = (cloud: Cloud): Promise<boolean> => place(cloud, true);
+
+/** The same, and moves routers away from hosts that are down or disabled. @returns whether any host is alive */
+export const moveRouters = (cloud: Cloud): Promise<boolean> => place(cloud, false);
