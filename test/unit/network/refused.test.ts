@@ -8,7 +8,7 @@ const PORT = '7c2f1ad4-0000-4000-8000-000000000001';
 const chains = new Map([['cumulet-g1', ['-p tcp -j cumulet-ok']]]);
 const plan: RulesPlan = {
   ...noRules,
-  frames: { ports: new Map([[PORT, closedFrames]]), isolated: new Set() },
+  frames: { ...noRules.frames, ports: new Map([[PORT, closedFrames]]) },
   tables: { 4: { filter: chains, nat: new Map() }, 6: { filter: new Map(), nat: new Map() } },
   groupChains: new Map([['g1', ['cumulet-g1']]]),
 };
