@@ -133,7 +133,10 @@ test('a host that falls silent before it was told to start the server is left', 
   const release = hang(named('node-1'), 'disk.ensure');
   const id = await world.boot();
   await unheardUntil('nobody', async () => (await stepOf(id)) === 'prepare');
-  await unheardUntil('node-1', async () => !['prepare', 'leave', 'unbind', 'vacate'].includes((await stepOf(id)) ?? ''));
+  await unheardUntil(
+    'node-1',
+    async () => !['prepare', 'leave', 'unbind', 'vacate'].includes((await stepOf(id)) ?? ''),
+  );
   await world.settled();
   expect([(await show(id)).status, await placeOf(id)]).toEqual(['ACTIVE', 'node-2']);
   release();
