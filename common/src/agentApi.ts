@@ -68,13 +68,58 @@ export interface AgentApi {
     digest: string,
     start?: number,
   ): Promise<{ readonly size: number; readonly stream: Readable }>;
+  /**
+   * Gives an image the bytes of a snapshot that is being made on this host. An image that has them already takes none.
+   * @throws CumuletError image_refused when it will never take them; anything else is worth another try
+   */
+  storeImage(host: string, imageId: string, bytes: { readonly size: number; readonly stream: Readable }): Promise<void>;
   metadata(request: MetadataRequest): Promise<MetadataAnswer>;
+}
+
+/** What a running guest has used so far, as the hypervisor counts it. -1 is what it does not count. */
+export interface Diagnostics {
+  /** Processor time of each vCPU, in nanoseconds. */
+  readonly cpuTimes: readonly number[];
+  readonly disks: readonly {
+    /** As the guest sees it: "vda". */
+    readonly device: string;
+    readonly readRequests: number;
+    readonly readBytes: number;
+    readonly writeRequests: number;
+    readonly writeBytes: number;
+    readonly errors: number;
+  }[];
+  readonly interfaces: readonly {
+    /** On the host: the port's tap. */
+    readonly device: string;
+    readonly received: Traffic;
+    readonly sent: Traffic;
+  }[];
+  /** KiB. */
+  readonly maximumMemory: number;
+  /** Figures of the guest's memory by their libvirt names ("rss", "unused"), in KiB. */
+  readonly memory: Readonly<Record<string, number>>;
+  readonly hypervisor: 'kvm' | 'qemu';
+}
+
+export interface Traffic {
+  readonly bytes: number;
+  readonly packets: number;
+  readonly errors: number;
+  readonly drops: number;
 }
 
 /** What a controller asks of a host's agents outside tasks. */
 export interface HostApi {
   /** The tail of a server's serial console log, at most `maxBytes`. Empty when there is none yet. */
   consoleLog(serverId: string, maxBytes: number): Promise<Buffer>;
+  /** @throws HostError when the guest does not run */
+  diagnostics(serverId: string): Promise<Diagnostics>;
+  /**
+   * Has the guest's agent set a user's password, which is stored nowhere.
+   * @throws HostError when the guest does not run, has no agent, or its agent refuses
+   */
+  setPassword(serverId: string, user: string, password: string): Promise<void>;
   /** Everything on the host that carries our mark, for the audit. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }

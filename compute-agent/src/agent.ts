@@ -17,9 +17,12 @@ import {
 import { LibvirtClient, XmlFlag } from '@cumulet/libvirt';
 import type { ComputeConfig } from './config';
 import { readConsoleLog } from './consoleLog';
+import { copyDisk } from './copyDisk';
 import { parseMark } from './domainMark';
+import { readDiagnostics } from './diagnostics';
 import { ensureServer, type ServerContext } from './ensureServer';
 import type { Hypervisor } from './hypervisor';
+import { setPassword } from './guestPassword';
 import { computeInventory, detectVirtType } from './inventory';
 import { consoleLogPath, hasOurName, serverDirectory, serversDirectory } from './layout';
 import { createLiveness, type Liveness } from './liveness';
@@ -123,6 +126,10 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
         const { context, liveness } = await reach();
         return { ...(await liveness.during(body.server_id, () => ensureServer(context, body, generation, command))) };
       },
+      'disk.copy': async ({ body }, command) => {
+        const { context } = await reach();
+        return { copied: await copyDisk(context, body, command) };
+      },
       'server.remove': async ({ body }) => {
         const { context, liveness } = await reach();
         return liveness.during(body.server_id, async () => {
@@ -142,6 +149,14 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
       await reached?.context.hypervisor.close();
     },
     consoleLog: (serverId, maxBytes) => readConsoleLog(consoleLogPath(dir, serverId), maxBytes),
+    async diagnostics(serverId) {
+      const { context } = await reach();
+      return readDiagnostics(context, serverId);
+    },
+    async setPassword(serverId, user, password) {
+      const { context } = await reach();
+      await setPassword(context, serverId, user, password);
+    },
     async purge() {
       const { context } = await reach();
       await mkdir(serversDirectory(dir), { recursive: true });

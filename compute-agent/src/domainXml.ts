@@ -75,6 +75,10 @@ export function networkInterface({ port_id, mac, mtu }: ServerEnsure['interfaces
   );
 }
 
+/** How an agent in the guest talks to the host. */
+const agentChannel = ({ guest_agent: wanted = false }: ServerEnsure): string =>
+  wanted ? "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" : '';
+
 /** The domain's XML with its mark. */
 export function domainXml(spec: DomainSpec, mark: Mark): string {
   const { server, virtType } = spec;
@@ -94,6 +98,7 @@ export function domainXml(spec: DomainSpec, mark: Mark): string {
     ...server.interfaces.map(networkInterface),
     `<serial type='pty'><log file='${escapeXml(spec.consoleLog)}' append='off'/><target port='0'/></serial>`,
     "<console type='pty'><target type='serial' port='0'/></console>",
+    agentChannel(server),
     "<graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>",
     // No USB: its controller keeps an emulated guest busy and nothing needs it.
     "<controller type='usb' model='none'/><memballoon model='virtio'/>",

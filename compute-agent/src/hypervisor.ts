@@ -3,8 +3,10 @@ import type { LibvirtClient } from '@cumulet/libvirt';
 
 export type Hypervisor = Pick<
   LibvirtClient,
+  | 'abortJob'
   | 'allDomainStats'
   | 'attachDevice'
+  | 'beginBackup'
   | 'capabilities'
   | 'close'
   | 'defineDomain'
@@ -15,12 +17,15 @@ export type Hypervisor = Pick<
   | 'domainState'
   | 'domainXml'
   | 'hasManagedSave'
+  | 'jobStats'
   | 'lookupDomain'
   | 'managedSave'
   | 'managedSaveRemove'
+  | 'memoryStats'
   | 'nodeInfo'
   | 'on'
   | 'resumeDomain'
+  | 'setUserPassword'
   | 'shutdownDomain'
   | 'startDomain'
   | 'suspendDomain'

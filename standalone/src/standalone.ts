@@ -41,6 +41,8 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   const agents = [network, storage, compute];
   const api: HostApi = {
     consoleLog: (serverId, maxBytes) => compute.consoleLog(serverId, maxBytes),
+    diagnostics: (serverId) => compute.diagnostics(serverId),
+    setPassword: (serverId, user, password) => compute.setPassword(serverId, user, password),
     inventoryOfResources: async () => {
       const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
       return (await Promise.all(found)).flat();
@@ -73,6 +75,7 @@ export async function purgeHost(parts: Parts): Promise<void> {
     reportPorts: unasked,
     reportServers: unasked,
     openImage: unasked,
+    storeImage: unasked,
     metadata: unasked,
   };
   const { compute, storage, network } = createAgents(parts, { bus: createMemoryBus(), api });

@@ -15,6 +15,7 @@ import {
 import type { StorageConfig } from './config';
 import { createFileBackend, type ServerDisk } from './fileBackend';
 import { createImageCache } from './imageCache';
+import { createSnapshots } from './snapshots';
 import { disksDirectory, imagesDirectory, serverDirectory } from './layout';
 
 export interface StorageAgentOptions {
@@ -42,6 +43,7 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   const { dir } = config;
   const backend = createFileBackend({ dir, exec });
   const limits = { keepMs: config.image_keep_seconds * 1000, minFreeBytes: config.min_free_mib * MIB };
+  const snapshots = createSnapshots({ dir, host, api, exec });
   const cache = createImageCache({ dir, host, api, clock, log, limits });
 
   /** QEMU runs as another user: it must get through to its files but has no reason to list others'. */
@@ -85,6 +87,19 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
         );
         const disk: ServerDisk = await backend.ensure(body, file);
         return { ...disk };
+      },
+      'snapshot.prepare': async ({ body }) => ({ ...(await snapshots.prepare(body)) }),
+      'snapshot.flatten': async ({ body }, { signal }) => {
+        await snapshots.flatten(body, signal);
+        return {};
+      },
+      'snapshot.upload': async ({ body }, { signal }) => {
+        await snapshots.upload(body, signal);
+        return {};
+      },
+      'snapshot.remove': async ({ body }) => {
+        await snapshots.remove(body);
+        return {};
       },
       'disk.remove': async ({ body }) => {
         await backend.remove(body.server_id);

@@ -26,6 +26,12 @@ export const diskName = (revision: number): string => `disk-r${revision}.qcow2`;
 /** A hard link to the cached image that a disk stands on: while it exists, the image is in use. */
 export const baseName = (revision: number): string => `base-r${revision}`;
 
+/** The flat copy of a server's disk on its way into an image; it has this name only when it is whole. */
+export function snapshotPath(dir: string, serverId: string, imageId: string): string {
+  if (isUuid(imageId)) return join(serverDirectory(dir, serverId), `snapshot-${imageId}.qcow2`);
+  throw new HostError('bad_image_id', "the image's id is not a UUID", { retryable: false, facts: { imageId } });
+}
+
 /** The revision that a file of a server's directory belongs to, and what it is; undefined for a leftover. */
 export function parseName(name: string): { readonly kind: 'disk' | 'base'; readonly revision: number } | undefined {
   const found = /^(?:disk-r(\d+)\.qcow2|base-r(\d+))$/.exec(name);

@@ -1,5 +1,5 @@
 // Actions on servers: what each starts, when it is refused and in which words.
-import type { HostApi } from '@cumulet/common';
+import { HostError, type HostApi } from '@cumulet/common';
 import { servers, type Server } from '../../controller/src/db/entities/compute';
 import { portGroups, ports } from '../../controller/src/db/entities/network';
 import { taskEvents, tasks } from '../../controller/src/db/entities/tasks';
@@ -11,8 +11,11 @@ let cloud: TestCloud;
 let image: string;
 let id: string;
 const log = Buffer.from('one\r\ntwo\u001b[0m\nthree\n');
+const passwords: string[][] = [];
 const hostApi: HostApi = {
   consoleLog: async () => log,
+  diagnostics: async () => Promise.reject(new Error('not asked here')),
+  setPassword: async (...words) => void passwords.push(words),
   inventoryOfResources: async () => [],
 };
 const brokenApi: HostApi = { ...hostApi, consoleLog: () => Promise.reject(new Error('/secret/path')) };
@@ -121,6 +124,7 @@ const everyAction: object[] = [
   { removeSecurityGroup: { name: 'default' } },
   { changePassword: { adminPass: 'x' } },
   { createImage: { name: 'x' } },
+  { createBackup: { name: 'x', backup_type: 'daily', rotation: 1 } },
 ];
 
 test.each(everyAction)('%j finds no foreign server and is forbidden to readers', async (body) => {
@@ -146,6 +150,15 @@ test.each([
   [{ addSecurityGroup: {} }, '2.1'],
   [{ changePassword: {} }, '2.1'],
   [{ createImage: {} }, '2.1'],
+  [{ createImage: { name: '' } }, '2.1'],
+  [{ createImage: { name: 'x', metadata: { a: 1 } } }, '2.1'],
+  [{ createImage: { name: 'x', metadata: { owner: 'me' } } }, '2.1'],
+  [{ createImage: { name: 'x', colour: 'red' } }, '2.1'],
+  [{ createBackup: { name: 'x', backup_type: 'daily' } }, '2.1'],
+  [{ createBackup: { name: 'x', backup_type: 'daily', rotation: -1 } }, '2.1'],
+  [{ createBackup: { name: 'x', backup_type: 'daily', rotation: 'two' } }, '2.1'],
+  [{ createBackup: { name: 'x', backup_type: 1, rotation: 1 } }, '2.1'],
+  [{ createBackup: { backup_type: 'daily', rotation: 1 } }, '2.1'],
   [{ rebuild: {} }, '2.1'],
   [{ rebuild: { imageRef: 'tiny' } }, '2.1'],
   [{ rebuild: { imageRef: '00000000-0000-0000-0000-000000000000', personality: [] } }, '2.57'],
@@ -157,20 +170,61 @@ test.each([
   expect([answer.status, answer.body.badRequest?.code]).toEqual([400, 400]);
 });
 
-test.each([
-  { resize: { flavorRef: 'small' } },
-  { shelve: null },
-  { trigger_crash_dump: null },
-  { createImage: { name: 'x' } },
-  { changePassword: { adminPass: 'secret' } },
-])('%j is said not to be implemented', async (body) => {
-  const answer = await act(body, '2.17');
-  expect([answer.status, answer.body.notImplemented?.code]).toEqual([501, 501]);
-});
+test.each([{ resize: { flavorRef: 'small' } }, { shelve: null }, { trigger_crash_dump: null }])(
+  '%j is said not to be implemented',
+  async (body) => {
+    const answer = await act(body, '2.17');
+    expect([answer.status, answer.body.notImplemented?.code]).toEqual([501, 501]);
+  },
+);
 
-test('a password can be asked for only while the server is active', async () => {
-  await set({ vm_state: 'stopped' });
-  expect((await act({ changePassword: { adminPass: 'x' } })).status).toBe(409);
+describe('the password of the guest', () => {
+  const ask = { changePassword: { adminPass: 'secret' } };
+  const promise = async (more: object = {}) => {
+    const { image: old } = await row();
+    if (old) await set({ image: { ...old, properties: { hw_qemu_guest_agent: 'yes', ...more } } });
+  };
+
+  test('can be set only in a guest whose image promises an agent, and while it is active and unlocked', async () => {
+    expect((await act(ask)).body.conflictingRequest.message).toBe('QEMU guest agent is not enabled');
+    await promise();
+    await set({ vm_state: 'stopped' });
+    expect((await act(ask)).status).toBe(409);
+    await set({ vm_state: 'active', locked: true, locked_by: 'owner' });
+    expect((await act(ask)).status).toBe(409);
+    expect(passwords).toEqual([]);
+  });
+
+  test('is set for root or the image’s administrator, and kept nowhere', async () => {
+    await promise();
+    const answer = await act(ask);
+    expect([answer.status, answer.body]).toEqual([202, '']);
+    await promise({ os_admin_user: 'boss' });
+    await act(ask);
+    expect(passwords.splice(0)).toEqual([
+      [id, 'root', 'secret'],
+      [id, 'boss', 'secret'],
+    ]);
+    const kept = await cloud.cloud.db.read(async (session) =>
+      JSON.stringify([await session.find(tasks), await session.find(taskEvents), await session.find(servers)]),
+    );
+    expect(kept).not.toContain('secret');
+    expect(kept).toContain('server.changePassword');
+  });
+
+  test('that the agent refuses is a conflict with the reason, without words of the host', async () => {
+    await promise();
+    const setPassword = hostApi.setPassword.bind(hostApi);
+    hostApi.setPassword = () =>
+      Promise.reject(new HostError('agent_missing', 'the agent in the guest does not answer', { retryable: false }));
+    const refused = (await act(ask)).body.conflictingRequest.message;
+    expect(refused).toBe(`Failed to set admin password on ${id}: the agent in the guest does not answer`);
+    hostApi.setPassword = () => Promise.reject(new Error('/secret/path'));
+    expect((await act(ask)).body.conflictingRequest.message).not.toContain('/secret');
+    hostApi.setPassword = setPassword;
+    await set({ host: 'nowhere' });
+    expect((await act(ask)).status).toBe(409);
+  });
 });
 
 describe('lock', () => {

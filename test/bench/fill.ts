@@ -30,6 +30,7 @@ function server(id: string, at: number): InsertRow<typeof servers> {
     id,
     project_id: PROJECT,
     user_id: 'u',
+    creator: { user_name: 'bench', project_name: 'bench', roles: [] },
     name: `server-${at}`,
     description: null,
     hostname: `server-${at}`,

@@ -43,6 +43,10 @@ const scenarios: Readonly<Record<string, { readonly before: readonly string[]; r
   'server.rebuild': { before: ['create'], action: 'rebuild' },
   'server.attachInterface': { before: ['create'], action: 'attach' },
   'server.detachInterface': { before: ['create', 'attach'], action: 'detach' },
+  'server.createImage': { before: ['create'], action: 'createImage' },
+  'server.createBackup': { before: ['create', 'os-stop', 'createBackup'], action: 'createBackup' },
+  'server.dropImage': { before: ['create'], action: 'createImage and fail' },
+  'server.dropImageAndDelete': { before: ['create'], action: 'createImage and delete' },
   'server.takeInterfaceBack': { before: ['create'], action: 'attach and fail' },
 };
 /** Steps of server.create that come only where the first host can't build the server and another one can. */
@@ -81,6 +85,28 @@ async function changeInterface(world: CloudWithHost, action: string, id: string)
   return id;
 }
 
+/** Makes an image of a server; the host may fail at it, or the server's owner not wait for it. */
+async function makeImage(world: CloudWithHost, action: string, id: string): Promise<string> {
+  const path = `/compute/v2.1/servers/${id}`;
+  world.host.before = async (kind) => {
+    if (action.endsWith('fail') && kind === 'snapshot.upload')
+      throw new HostError('image_refused', 'nobody wants this image', { retryable: false });
+    if (action.endsWith('delete') && kind === 'disk.copy') await new Promise((resolve) => setTimeout(resolve, 200));
+  };
+  const body = action.startsWith('createBackup')
+    ? { createBackup: { name: 'image', backup_type: 'daily', rotation: 1 } }
+    : { createImage: { name: 'image' } };
+  expect((await world.test.call('POST', `${path}/action`, { body })).status).toBe(202);
+  if (action.endsWith('delete')) expect((await world.test.call('DELETE', path)).status).toBe(204);
+  return id;
+}
+
+/** The statuses of the images of a server. */
+async function imagesOf(world: CloudWithHost, id: string): Promise<string[]> {
+  const { images } = (await world.test.call('GET', `/image/v2/images?instance_uuid=${id}`)).body;
+  return images.map((image: { status: string }) => image.status);
+}
+
 async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
   if (action === 'create') return world.boot();
   if (action === 'create and fail') {
@@ -90,6 +116,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
     };
     return world.boot();
   }
+  if (/^create(Image|Backup)/.test(action)) return makeImage(world, action, id);
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   if (action === 'create elsewhere') {
     refuseOnce(world);
@@ -192,7 +219,7 @@ async function play(
   const server = await world.test.cloud.db.read((session) => session.findOne(servers, { id }));
   const state = server?.deleted_at === null ? server.vm_state : 'gone';
   expect(state).toBe(
-    kind === 'server.delete' ? 'gone' : kind === 'server.cleanup' ? 'error' : (finalStates[kind] ?? 'active'),
+    /(\.d|AndD)elete$/.test(kind) ? 'gone' : kind === 'server.cleanup' ? 'error' : (finalStates[kind] ?? 'active'),
   );
   if (kind === 'server.cleanup') expect(server?.fault?.message).toContain('this guest can not start');
   if (state !== 'gone' && state !== 'error') {
@@ -201,6 +228,8 @@ async function play(
     const host = world.hosts.find(({ name }) => name === server?.host);
     expect([...(host?.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
   }
+  expect(await imagesOf(world, id)).toEqual(/create(Image|Backup)$/.test(kind) ? ['active'] : []);
+  expect(server?.task_state ?? null).toBeNull();
   // And everything that was made goes again.
   forgive(world);
   if (state !== 'gone') {
@@ -208,19 +237,22 @@ async function play(
     await world.settled();
   }
   await world.expectClean();
-  for (const { domains, disks, taps } of world.hosts) expect([domains.size, disks.size, taps.size]).toEqual([0, 0, 0]);
+  for (const { domains, disks, taps, snapshots } of world.hosts)
+    expect([domains.size, disks.size, taps.size, snapshots.size]).toEqual([0, 0, 0, 0]);
 }
 
 /** The steps that send commands; the others have no messages to lose. */
 const ASKING = new Set([
   ...['prepare', 'spawn', 'leave', 'vacate', 'domain', 'remains'],
   ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
+  ...['copy', 'flatten', 'upload', 'tidy'],
 ]);
 const faultsOf = (step: string): readonly FaultName[] =>
   FAULTS.filter((name) => ASKING.has(step) || !/^(command|reply)/.test(name));
 
 const finalStates: Readonly<Record<string, string>> = {
   'server.stop': 'stopped',
+  'server.createBackup': 'stopped',
   'server.pause': 'paused',
   'server.suspend': 'suspended',
 };

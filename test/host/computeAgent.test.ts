@@ -193,6 +193,59 @@ test('a guest gets and gives back interfaces while it runs, is paused, or is off
   expect(await macs(2)).toEqual([one.mac]);
 });
 
+test('the disk of a running guest is copied as it is at one moment, once, while the guest runs on', async () => {
+  const server = tinyServer();
+  const id = server.server_id;
+  const copy = (path: string | null) =>
+    driver.run('disk.copy', id, { server_id: id, path }, { session, generation: 2 });
+  const path = join(dir, 'copy.qcow2');
+  await ensure({ ...server, power: 'shutdown' });
+  expect(await copy(path)).toMatchObject({ outcome: 'done', observed: { copied: false } });
+  await ensure(server, 2);
+  await until('the boot', async () => (await consoleText(id)).includes('TINY-BOOT'));
+  const domain = await domainId(id);
+  for (let i = 0; i < 2; i++) expect(await copy(path)).toMatchObject({ outcome: 'done', observed: { copied: true } });
+  expect(existsSync(`${path}.part`)).toBe(false);
+  const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path], { encoding: 'utf8' })) as object;
+  expect(info).toMatchObject({ format: 'qcow2', 'virtual-size': 2 ** 30 });
+  expect(info).not.toHaveProperty('backing-filename');
+  execFileSync('qemu-img', ['check', '-q', '-f', 'qcow2', path]);
+  expect(await domainId(id)).toBe(domain);
+  expect((await libvirt.domainState(id))?.state).toBe('running');
+  // A paused guest's disk stands still, so its copy is the disk, byte by byte. What an agent before left is no matter.
+  await ensure({ ...server, power: 'paused' }, 2);
+  rmSync(path);
+  writeFileSync(`${path}.part`, 'half');
+  expect(await copy(path)).toMatchObject({ observed: { copied: true } });
+  await libvirt.destroyDomain(id);
+  execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'qcow2', server.disk.path, path]);
+  expect(await copy(null)).toMatchObject({ observed: { copied: false } });
+});
+
+test('diagnostics of a running guest, and a password that no agent takes', async () => {
+  const card = wiredPort('fa:16:3e:00:01:09');
+  const server = emptyServer({ interfaces: [card], config_drive: { a: '' }, guest_agent: true });
+  const id = server.server_id;
+  await ensure(server);
+  const found = await agent.diagnostics(id);
+  expect(found).toMatchObject({ maximumMemory: 64 * 1024, hypervisor: 'qemu', cpuTimes: [expect.any(Number)] });
+  expect(found.cpuTimes[0]).toBeGreaterThan(0);
+  expect(found.disks.map(({ device }) => device)).toEqual(['vda', 'vdz']);
+  expect(found.disks[0]?.readRequests).toBeGreaterThan(0);
+  expect(found.interfaces).toMatchObject([{ device: interfaceName('tap', card.port_id), received: { bytes: 0 } }]);
+  expect(found.memory['rss']).toBeGreaterThan(0);
+  const set = (): Promise<void> => agent.setPassword(id, 'root', 'secret');
+  await expect(set()).rejects.toMatchObject({ code: 'agent_missing' });
+  const bare = emptyServer();
+  await ensure(bare);
+  await expect(agent.setPassword(bare.server_id, 'root', 'x')).rejects.toMatchObject({ code: 'not_running' });
+  await libvirt.destroyDomain(id);
+  await expect(set()).rejects.toMatchObject({ code: 'not_running' });
+  await expect(agent.diagnostics(id)).rejects.toMatchObject({ code: 'not_running' });
+  await expect(agent.diagnostics(newId())).rejects.toMatchObject({ code: 'not_running' });
+  await expect(agent.setPassword(newId(), 'root', 'x')).rejects.toMatchObject({ code: 'not_running' });
+});
+
 test('the definition is ours in every detail that others rely on', async () => {
   const port = newId();
   const tap = interfaceName('tap', port);

@@ -255,6 +255,35 @@ test('networks, ports and addresses come and go while the server runs, and stay 
   await soon(10, async () => expect(await findings()).toEqual([]));
 });
 
+test('an image of the running server boots with its files; backups of the stopped one rotate', async () => {
+  await ssh(address, 'echo snapped > /root/mark; sync');
+  const shown = await openstack('server', 'image', 'create', '--name', 'snap', '--wait', 'hello', '-f', 'json');
+  expect(JSON.parse(shown)).toMatchObject({ name: 'snap', status: 'active', disk_format: 'qcow2' });
+  expect(await status('hello')).toBe('ACTIVE');
+  await ssh(address, 'echo later > /root/mark; sync');
+  const boot = ['--flavor', 'm1.nano', '--network', 'demo', '--security-group', 'open', '--key-name', 'default'];
+  await openstack('server', 'create', '--image', 'snap', ...boot, '--wait', 'child');
+  const second = await value('floating_ip_address', 'floating', 'ip', 'create', 'public');
+  await openstack('server', 'add', 'floating', 'ip', 'child', second);
+  expect(await soon(120, () => ssh(second, 'cat /root/mark'))).toBe('snapped');
+  expect(await ssh(second, 'hostname')).toBe('child');
+  await openstack('server', 'delete', '--wait', 'child');
+  await openstack('floating', 'ip', 'delete', second);
+  await openstack('server', 'stop', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('SHUTOFF'));
+  for (const name of ['first', 'second']) {
+    const type = ['--type', 'daily', '--rotate', '1'];
+    await openstack('server', 'backup', 'create', '--name', name, ...type, '--wait', 'hello');
+    await soon(60, async () => expect(await value('OS-EXT-STS:task_state', 'server', 'show', 'hello')).toBe('None'));
+  }
+  const left = await openstack('image', 'list', '--property', 'image_type=backup', '-f', 'value', '-c', 'Name');
+  expect(left).toBe('second');
+  await openstack('image', 'delete', 'snap', 'second');
+  await openstack('server', 'start', 'hello');
+  await soon(120, () => ssh(address, 'true'));
+  await soon(10, async () => expect(await findings()).toEqual([]));
+});
+
 test('pause and unpause, suspend and resume', async () => {
   await ssh(address, 'echo kept > /tmp/mark');
   await openstack('server', 'pause', 'hello');

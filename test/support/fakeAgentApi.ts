@@ -10,6 +10,8 @@ export interface FakeAgentApi extends AgentApi {
   expected: readonly Expected[];
   /** Image bytes by digest. */
   readonly images: Map<string, Buffer>;
+  /** Bytes that were stored, by image id. */
+  readonly stored: Map<string, Buffer>;
   /** How often each image was opened. */
   readonly opened: string[];
 }
@@ -26,6 +28,7 @@ export function fakeAgentApi(): FakeAgentApi {
     reports: [],
     expected: [],
     images: new Map(),
+    stored: new Map(),
     opened: [],
     register: (registration) => {
       fake.registrations.push(registration);
@@ -41,6 +44,11 @@ export function fakeAgentApi(): FakeAgentApi {
         bytes.subarray(i * 65_536, (i + 1) * 65_536),
       );
       return Promise.resolve({ size: bytes.length, stream: Readable.from(chunks) });
+    },
+    storeImage: async (_host, imageId, { stream }) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      fake.stored.set(imageId, Buffer.concat(chunks));
     },
     networkChanges: nothing,
     reportPorts: nothing,

@@ -1,5 +1,6 @@
 // A stand-in for libvirt at the client's interface; `hypervisorContract` holds it to what the real one does.
 import { EventEmitter } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { Hypervisor } from '@cumulet/compute-agent';
 import { ErrorCode, LibvirtError, XmlFlag, type DomainReference, type DomainStateName } from '@cumulet/libvirt';
 
@@ -12,6 +13,7 @@ interface FakeDomain {
   saved: string | undefined;
   config: string;
   live: string | undefined;
+  job?: 'running' | 'completed' | 'failed' | 'cancelled';
 }
 
 export interface FakeHypervisor {
@@ -23,6 +25,8 @@ export interface FakeHypervisor {
   onPowerButton: (domain: FakeDomain) => void;
   /** What the guest does when it shall let a device go; it obeys at once unless told. */
   onUnplug: (domain: FakeDomain, alias: string) => void;
+  /** What becomes of a job on a domain each time somebody looks; it is complete at once unless told. */
+  onJob: (domain: FakeDomain) => 'running' | 'completed' | 'failed';
   /** Makes the next call of this name fail. */
   failNext(call: string, error: Error): void;
   /** Switches a domain off as if by itself. */
@@ -181,6 +185,26 @@ export function fakeHypervisor(): FakeHypervisor {
       doCall('detachDeviceByAlias');
       fake.onUnplug(active(uuid), alias);
     },
+    beginBackup: async (uuid: string, xml: string) => {
+      doCall('beginBackup');
+      const domain = active(uuid);
+      if (domain.job === 'running') throw libvirtError(ErrorCode.OPERATION_INVALID, 'another job is active');
+      domain.job = 'running';
+      writeFileSync(/<target file='([^']+)'/.exec(xml)?.[1] ?? '', 'the disk');
+    },
+    jobStats: async (uuid: string, { completed = false } = {}) => {
+      const domain = known(uuid);
+      if (completed) return { type: domain.job ?? 'none', statistics: {} };
+      if (domain.job === 'running') domain.job = fake.onJob(domain);
+      const statistics = { disk_processed: 1n, disk_total: 2n };
+      return { type: domain.job === 'running' ? 'unbounded' : 'none', statistics };
+    },
+    abortJob: async (uuid: string) => {
+      doCall('abortJob');
+      const domain = active(uuid);
+      if (domain.job !== 'running') throw libvirtError(ErrorCode.OPERATION_INVALID, 'no job is active');
+      domain.job = 'cancelled';
+    },
     managedSave: async (uuid: string) => {
       doCall('managedSave');
       const domain = active(uuid);
@@ -218,6 +242,7 @@ export function fakeHypervisor(): FakeHypervisor {
     calls,
     domains,
     onPowerButton: (domain) => off(domain, 1),
+    onJob: () => 'completed',
     onUnplug: (domain, alias) => void (domain.live = withoutAlias(domain.live ?? '', alias)),
     failNext: (call, error) => void failures.set(call, error),
     stopped: (uuid, reason) => off(known(uuid), reason),

@@ -1,6 +1,9 @@
 // A host without a kernel: agents that carry out the same commands on sets in memory. Faults can be ordered.
+import { Readable } from 'node:stream';
 import {
   createAgent,
+  CumuletError,
+  HostError,
   silentLogger,
   systemClock,
   type Agent,
@@ -11,12 +14,15 @@ import {
   type HostApi,
   type HostResource,
 } from '@cumulet/common';
+import { qcow2Header } from './qcow2';
 
 export interface SimulatedHost {
   readonly name: string;
   readonly domains: Map<string, string>;
   readonly disks: Map<string, number>;
   readonly taps: Set<string>;
+  /** Copies of disks on their way into images: servers by image. */
+  readonly snapshots: Map<string, string>;
   /** The ports that each domain was last told to have. */
   readonly interfaces: Map<string, readonly string[]>;
   readonly api: HostApi;
@@ -33,6 +39,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
   const disks = new Map<string, number>();
   const taps = new Set<string>();
   const interfaces = new Map<string, readonly string[]>();
+  const snapshots = new Map<string, string>();
   const done = new Map<string, number>();
   let agents: Agent[] = [];
 
@@ -53,6 +60,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
       // As in life: a disk in use must not go.
       if (domains.has(body.server_id)) throw new Error('the disk is in use');
       disks.delete(body.server_id);
+      for (const [image, server] of snapshots) if (server === body.server_id) snapshots.delete(image);
       return {};
     },
     'ports.ensure': async ({ body }) => {
@@ -82,6 +90,39 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
         body.interfaces.map((one) => one.port_id),
       );
       return { power };
+    },
+    'disk.copy': async ({ body }) => {
+      await host.before('disk.copy');
+      const runs = (domains.get(body.server_id) ?? 'shutdown') !== 'shutdown';
+      if (runs && body.path !== null) snapshots.set(body.path, body.server_id);
+      return { copied: runs && body.path !== null };
+    },
+    'snapshot.prepare': async ({ body }) => {
+      await host.before('snapshot.prepare');
+      if (!disks.has(body.server_id)) throw new Error('the disk is missing');
+      return { path: body.image_id };
+    },
+    'snapshot.flatten': async ({ body }) => {
+      await host.before('snapshot.flatten');
+      snapshots.set(body.image_id, body.server_id);
+      return {};
+    },
+    'snapshot.upload': async ({ body }) => {
+      await host.before('snapshot.upload');
+      if (!snapshots.has(body.image_id)) throw new Error('the snapshot is missing');
+      const bytes = qcow2Header();
+      try {
+        await api.storeImage(name, body.image_id, { size: bytes.length, stream: Readable.from([bytes]) });
+      } catch (error) {
+        if (!(error instanceof CumuletError) || error.code !== 'image_refused') throw error;
+        throw new HostError(error.code, error.message, { retryable: false });
+      }
+      return {};
+    },
+    'snapshot.remove': async ({ body }) => {
+      await host.before('snapshot.remove');
+      snapshots.delete(body.image_id);
+      return {};
     },
     'server.remove': async ({ body }) => {
       await host.before('server.remove');
@@ -124,10 +165,23 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
     disks,
     taps,
     interfaces,
+    snapshots,
     done,
     before: () => undefined,
     api: {
       consoleLog: () => Promise.resolve(Buffer.from('simulated')),
+      diagnostics: (id) =>
+        domains.get(id) === 'running'
+          ? Promise.resolve({
+              cpuTimes: [1],
+              disks: [],
+              interfaces: [],
+              maximumMemory: 131072,
+              memory: {},
+              hypervisor: 'qemu',
+            })
+          : Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false })),
+      setPassword: () => Promise.resolve(),
       inventoryOfResources: async () => {
         const of = (kind: string, ids: Iterable<string>): HostResource[] =>
           [...ids].map((id) => ({ kind, id, name: `${kind}-${id}` }));

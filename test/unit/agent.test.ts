@@ -81,6 +81,7 @@ async function scene(
     reportPorts: unused,
     reportServers: unused,
     openImage: unused,
+    storeImage: unused,
     metadata: unused,
     ...api,
   };

@@ -393,3 +393,80 @@ describe('interfaces of a server that exists', () => {
     expect(fake.domains.size).toBe(0);
   });
 });
+
+describe('copies of the disk', () => {
+  const copy = (id: string, path: string | null) => driver.run('disk.copy', id, { server_id: id, path });
+  let id: string;
+  let path: string;
+  beforeEach(async () => {
+    const server = aServer();
+    id = server.server_id;
+    path = join(dir, 'copy.qcow2');
+    await ensure(server);
+  });
+
+  test('are made once, with progress, and have their name only when they are whole', async () => {
+    let looks = 0;
+    fake.onJob = () => {
+      expect(existsSync(path)).toBe(false);
+      return ++looks < 30 ? 'running' : 'completed';
+    };
+    expect(await copy(id, path)).toMatchObject({ outcome: 'done', observed: { copied: true } });
+    expect([existsSync(path), existsSync(`${path}.part`)]).toEqual([true, false]);
+    const progress = driver.replies.find((reply) => reply.outcome === 'progress');
+    expect(Object.keys(progress?.observed ?? {})).toEqual(['copied_bytes', 'disk_bytes']);
+    await copy(id, path);
+    expect(fake.calls.filter((call) => call === 'beginBackup')).toHaveLength(1);
+  });
+
+  test('that fail are faults worth another try, which makes a new one', async () => {
+    fake.onJob = () => 'failed';
+    expect((await copy(id, path)).fault).toMatchObject({ code: 'copy_failed', retryable: true });
+    expect(existsSync(path)).toBe(false);
+    fake.onJob = () => 'completed';
+    expect(await copy(id, path)).toMatchObject({ observed: { copied: true } });
+  });
+
+  test('of an agent before this one are ended; also when they end this moment', async () => {
+    await fake.hypervisor.beginBackup(id, "<target file='" + join(dir, 'old') + "'/>");
+    fake.onJob = () => 'running';
+    const done = copy(id, path);
+    fake.onJob = ({ job }) => (fake.calls.includes('abortJob') ? 'completed' : (job as 'running'));
+    expect(await done).toMatchObject({ observed: { copied: true } });
+    await fake.hypervisor.beginBackup(id, "<target file='" + join(dir, 'old') + "'/>");
+    const { abortJob } = fake.hypervisor;
+    fake.hypervisor.abortJob = (uuid) => {
+      const domain = fake.domains.get(uuid);
+      if (domain) domain.job = 'completed';
+      return abortJob(uuid);
+    };
+    fake.onJob = () => 'running';
+    expect(await copy(id, null)).toMatchObject({ outcome: 'done', observed: { copied: false } });
+    const refused = libvirtError(ErrorCode.ACCESS_DENIED);
+    const domain = fake.domains.get(id);
+    if (domain) domain.job = 'running';
+    fake.hypervisor.abortJob = () => Promise.reject(refused);
+    expect((await copy(id, null)).fault).toMatchObject({ code: 'hypervisor_refused' });
+  });
+
+  test('end when a newer command comes', async () => {
+    let removal: Promise<Reply> | undefined;
+    fake.onJob = () => {
+      removal ??= remove(id);
+      return 'running';
+    };
+    await driver.send('disk.copy', id, { server_id: id, path });
+    await until('the removal', () => removal !== undefined);
+    expect(await removal).toMatchObject({ outcome: 'done' });
+    expect(fake.calls).toContain('abortJob');
+  });
+
+  test('are not made of a server that is off or gone', async () => {
+    fake.stopped(id, 1);
+    expect(await copy(id, path)).toMatchObject({ observed: { copied: false } });
+    await remove(id);
+    const other = newId();
+    expect(await copy(other, path)).toMatchObject({ observed: { copied: false } });
+    expect(fake.calls).not.toContain('beginBackup');
+  });
+});

@@ -2,8 +2,9 @@
 import { diskPlan, type DiskAction, type ObservedFile } from '../../storage-agent/src/diskPlan';
 import { evictionPlan, type CachedImage } from '../../storage-agent/src/evictionPlan';
 import { fileFault, isFull } from '../../storage-agent/src/faults';
-import { imagePath, parseName, serverDirectory } from '../../storage-agent/src/layout';
+import { imagePath, parseName, serverDirectory, snapshotPath } from '../../storage-agent/src/layout';
 import { parseQcow2Header } from '../../storage-agent/src/qcow2Header';
+import { diskSource } from '../../storage-agent/src/snapshots';
 import { CommandError, HostError } from '@cumulet/common';
 import { qcow2Header } from '../support/qcow2';
 
@@ -121,4 +122,20 @@ test('a full disk is told from other failures, without paths of the host', () =>
   expect(fileFault('f', 'the image', 'it failed', other)).toMatchObject({ code: 'f', message: 'it failed' });
   const known = new HostError('k', 'known', { retryable: false });
   expect(fileFault('f', 'the image', 'it failed', known)).toBe(known);
+});
+
+test('a disk is named with every file and format, so that no header has to be believed', () => {
+  const source = (format: 'qcow2' | 'raw'): unknown =>
+    JSON.parse(diskSource('/d/disk', '/d/base', format).slice('json:'.length));
+  const disk = { driver: 'qcow2', file: { driver: 'file', filename: '/d/disk' } };
+  const file = { driver: 'file', filename: '/d/base' };
+  expect(source('raw')).toEqual({ ...disk, backing: { driver: 'raw', file } });
+  expect(source('qcow2')).toEqual({ ...disk, backing: { driver: 'qcow2', file, backing: null } });
+});
+
+test('a snapshot has a name of its own, which no disk has, and no id becomes another path', () => {
+  const id = '11111111-1111-4111-8111-111111111111';
+  expect(snapshotPath('/d', id, id)).toBe(`/d/disks/${id}/snapshot-${id}.qcow2`);
+  expect(parseName(`snapshot-${id}.qcow2`)).toBeUndefined();
+  expect(() => snapshotPath('/d', id, '../x')).toThrow('not a UUID');
 });

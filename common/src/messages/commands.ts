@@ -65,6 +65,8 @@ export const ServerEnsure = Type.Object({
   interfaces: Type.Array(Type.Object({ port_id: Id, mac: Type.String(), mtu: Type.Integer() })),
   /** Files of the config drive by path, base64; null for none. */
   config_drive: Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()]),
+  /** Whether the guest gets a channel for an agent in it. Absent: it does not. */
+  guest_agent: Type.Optional(Type.Boolean()),
   power: PowerTarget,
   /** A new value makes a running guest restart once: `soft` asks the guest, `hard` cuts the power. */
   reboot: Type.Union([
@@ -79,14 +81,37 @@ export type ServerEnsure = Static<typeof ServerEnsure>;
 export const ServerRemove = Type.Object({ server_id: Id });
 export type ServerRemove = Static<typeof ServerRemove>;
 
+/**
+ * Copies the root disk of a running guest, as it is at one moment, into a flat qcow2 file; the guest runs on. Null: no copy may be
+ * under way. A server that is off needs no copy, its disk does not change.
+ */
+export const DiskCopy = Type.Object({ server_id: Id, path: Type.Union([Type.String(), Type.Null()]) });
+export type DiskCopy = Static<typeof DiskCopy>;
+
+/** A server's root disk on its way into the image of the same id. */
+export const Snapshot = Type.Object({
+  server_id: Id,
+  image_id: Id,
+  /** Of the disk. */
+  revision: Type.Integer(),
+  /** Of the image that the disk stands on. */
+  base_format: Type.Union([Type.Literal('qcow2'), Type.Literal('raw')]),
+});
+export type Snapshot = Static<typeof Snapshot>;
+
 /** Which body each kind of command carries. */
 export const commandBodies = {
+  'disk.copy': DiskCopy,
   'disk.ensure': DiskEnsure,
   'disk.remove': DiskRemove,
   'ports.ensure': PortsEnsure,
   'ports.remove': PortsRemove,
   'server.ensure': ServerEnsure,
   'server.remove': ServerRemove,
+  'snapshot.prepare': Snapshot,
+  'snapshot.flatten': Snapshot,
+  'snapshot.upload': Snapshot,
+  'snapshot.remove': Snapshot,
 } as const;
 export type CommandKind = keyof typeof commandBodies;
 export type CommandBody<K extends CommandKind> = Static<(typeof commandBodies)[K]>;
@@ -95,12 +120,17 @@ export type AgentRole = 'compute' | 'network' | 'storage';
 
 /** Which agent carries out which kind. */
 export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
+  'disk.copy': 'compute',
   'disk.ensure': 'storage',
   'disk.remove': 'storage',
   'ports.ensure': 'network',
   'ports.remove': 'network',
   'server.ensure': 'compute',
   'server.remove': 'compute',
+  'snapshot.prepare': 'storage',
+  'snapshot.flatten': 'storage',
+  'snapshot.upload': 'storage',
+  'snapshot.remove': 'storage',
 };
 
 export interface Command<K extends CommandKind = CommandKind> {

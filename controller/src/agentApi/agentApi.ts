@@ -14,6 +14,7 @@ import { markPorts } from '../services/network/serverPorts';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
 import { startAgain, wasRestarted } from './hostRestart';
 import { reportServers } from './serverReports';
+import { storeSnapshot } from './snapshots';
 
 /** How long a host may keep what it could not remove before it is told to register, and so to clean up, again. */
 const RESIDUE_PATIENCE_MS = 30_000;
@@ -117,6 +118,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: (host, digest, start = 0) => openImage(cloud, host, digest, start),
+    storeImage: (host, imageId, bytes) => storeSnapshot(cloud, host, imageId, bytes),
     metadata: (request) => answerMetadata(cloud, request),
   };
 }

@@ -1,6 +1,7 @@
 // All task kinds that this version knows.
 import type { TaskKind } from './task';
 import { serverCreate } from './tasks/serverCreate';
+import { serverImageKinds } from './tasks/serverImages';
 import { serverInterfaceKinds } from './tasks/serverInterfaces';
 import { serverPowerKinds } from './tasks/serverPower';
 import { serverCleanup, serverDelete } from './tasks/serverTeardown';
@@ -11,4 +12,5 @@ export const taskKinds: readonly TaskKind[] = [
   serverCleanup,
   ...serverPowerKinds,
   ...serverInterfaceKinds,
+  ...serverImageKinds,
 ];

@@ -2,6 +2,7 @@
 import type { ApiService, Route } from '../route';
 import { aggregateRoutes } from './aggregates';
 import { renderComputeError } from './errors';
+import { diagnosticsRoutes } from './diagnostics';
 import { flavorExtraRoutes } from './flavorExtras';
 import { flavorRoutes } from './flavors';
 import { hypervisorRoutes } from './hypervisors';
@@ -30,6 +31,7 @@ const resources: readonly Route[] = [
   ...serverTagRoutes,
   ...serverAddressRoutes,
   ...instanceActionRoutes,
+  ...diagnosticsRoutes,
   ...flavorRoutes,
   ...flavorExtraRoutes,
   ...keypairRoutes,

@@ -1,5 +1,5 @@
 // Bodies of POST /servers/{id}/action: one key, named after the action.
-import { address, byVersion, name, object } from './schemaTypes';
+import { address, byVersion, metadata, name, object } from './schemaTypes';
 
 const bare = (key: string): object => object({ [key]: {} }, [key]);
 
@@ -51,11 +51,20 @@ export const changePasswordSchema = object(
   { changePassword: object({ adminPass: { type: 'string' } }, ['adminPass']) },
   ['changePassword'],
 );
-export const createImageSchema = object(
+export const createImageSchema = object({ createImage: object({ name, metadata }, ['name']) }, ['createImage']);
+export const createBackupSchema = object(
   {
-    createImage: object({ name, metadata: { type: 'object', additionalProperties: { type: 'string' } } }, ['name']),
+    createBackup: object(
+      {
+        name,
+        backup_type: { type: 'string' },
+        rotation: { type: ['integer', 'string'], pattern: '^[0-9]+$', minimum: 0 },
+        metadata,
+      },
+      ['name', 'backup_type', 'rotation'],
+    ),
   },
-  ['createImage'],
+  ['createBackup'],
 );
 export const addFixedIpSchema = object(
   { addFixedIp: object({ networkId: { type: ['string', 'number'], minLength: 1, maxLength: 255 } }, ['networkId']) },

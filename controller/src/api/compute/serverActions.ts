@@ -1,22 +1,26 @@
 // POST /servers/{id}/action: a table of actions, each with its schema, policy and microversions.
-import { messageOf, type HostApi } from '@cumulet/common';
-import { ApiError, ConflictError, InvalidError } from '../../errors';
+import { ApiError, ConflictError, InvalidError, OverQuotaError } from '../../errors';
 import type { Cloud } from '../../cloud';
 import type { Server } from '../../db/entities/compute';
 import type { WriteSession } from '../../db';
 import { findServer } from '../../services/compute/findServer';
 import {
   lockServer,
+  record,
   resetState,
   startAction,
   unlockServer,
   type Actor,
   type HostAction,
 } from '../../services/compute/serverActions';
+import { hasGuestAgent } from '../../services/compute/guestAgent';
+import { askHost } from '../../services/compute/hostQuestions';
+import { limitOf } from '../../services/compute/quotas';
 import { deleteServer } from '../../services/compute/serverDelete';
+import { createServerImage } from '../../services/compute/serverImages';
 import { addFixedIp, removeFixedIp } from '../../services/compute/serverInterfaces';
 import { addServerGroup, removeServerGroup } from '../../services/compute/serverSecurityGroups';
-import { requireHost, requireState, requireUnlocked } from '../../services/compute/serverStates';
+import { requireState, requireUnlocked } from '../../services/compute/serverStates';
 import { checkBody } from '../body';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { rebuild } from './rebuild';
@@ -25,6 +29,7 @@ import {
   addFixedIpSchema,
   changePasswordSchema,
   consoleSchema,
+  createBackupSchema,
   createImageSchema,
   forceDeleteSchema,
   groupSchema,
@@ -90,19 +95,6 @@ export function lastLines(text: string, count: number | undefined): string {
   return lines.slice(-count).join('\n') + (ended ? '\n' : '');
 }
 
-/** The end of the log. @throws ConflictError without the host's details, which are in our log */
-async function readConsole(cloud: Cloud, host: HostApi, id: string): Promise<Buffer> {
-  try {
-    return await host.consoleLog(id, CONSOLE_BYTES);
-  } catch (error) {
-    cloud.log.warn({ server: id, error: messageOf(error) }, 'the console log could not be read');
-    throw new ConflictError(
-      `The console log of instance ${id} can't be read now: its host gave an error.`,
-      'ConsoleNotAvailable',
-    );
-  }
-}
-
 async function consoleOutput(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
   const server = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
   if (server.vm_state === 'building')
@@ -110,21 +102,60 @@ async function consoleOutput(request: ApiRequest, cloud: Cloud): Promise<ApiResp
       `Cannot 'get_console_output' instance ${server.id} while it is in vm_state building`,
       'InstanceInvalidState',
     );
-  const host = cloud.host(requireHost(server));
-  if (!host)
-    throw new ConflictError(`Instance ${server.id} is not ready: its host can't be reached.`, 'InstanceNotReady');
-  const bytes = await readConsole(cloud, host, server.id);
+  const words = `The console log of instance ${server.id} can't be read now`;
+  const bytes = await askHost(cloud, server, words, (host) => host.consoleLog(server.id, CONSOLE_BYTES));
   const { length } = valueOf<{ length?: number | string | null }>(request, 'os-getConsoleOutput');
   const count = length === undefined || length === null ? undefined : Number(length);
   return { status: 200, body: { output: lastLines(bytes.toString('utf8').replaceAll(CONTROL, ''), count) } };
 }
 
-const refusing = (operation: 'changePassword' | 'createImage', words: string) =>
-  changing((_session, _cloud, request, server) => {
-    requireUnlocked(server, request.caller);
-    requireState(server, operation);
-    throw new ApiError(501, 'NotImplemented', words);
-  });
+/** The agent in the guest sets it, if the image promises that there is one; it is stored nowhere. */
+async function changePassword(request: ApiRequest, cloud: Cloud): Promise<ApiResponse> {
+  const server = await cloud.db.read((session) => findServer(session, request.caller, serverIdOf(request)));
+  requireUnlocked(server, request.caller);
+  requireState(server, 'changePassword');
+  if (!hasGuestAgent(server)) throw new ConflictError('QEMU guest agent is not enabled', 'QemuGuestAgentNotEnabled');
+  const { adminPass } = valueOf<{ adminPass: string }>(request, 'changePassword');
+  const user = server.image?.properties['os_admin_user'] ?? 'root';
+  const words = `Failed to set admin password on ${server.id}`;
+  await askHost(cloud, server, words, (host) => host.setPassword(server.id, user, adminPass));
+  await cloud.db.write((session) =>
+    record(session, cloud, actorOf(request), server, 'server.changePassword', `the password of ${user} is set`),
+  );
+  return { status: 202 };
+}
+
+interface ImageBody {
+  readonly name: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly backup_type?: string;
+  readonly rotation?: number | string;
+}
+
+/** Until 2.38 the image's metadata count against the quota of servers' metadata. @throws OverQuotaError */
+async function requireMetadataQuota(session: WriteSession, request: ApiRequest, metadata: object): Promise<void> {
+  if (request.microversion.minor > 38) return;
+  const limit = await limitOf(session, request.caller.projectId ?? '', 'metadata_items');
+  if (limit >= 0 && Object.keys(metadata).length > limit) throw new OverQuotaError('Image metadata limit exceeded');
+}
+
+/** Both ways to make an image: 202 with its address, or from 2.45 on with its id. */
+const imaging =
+  (action: 'createImage' | 'createBackup') =>
+  async (request: ApiRequest, cloud: Cloud): Promise<ApiResponse> => {
+    const { name, metadata = {}, backup_type, rotation = 1 } = valueOf<ImageBody>(request, action);
+    const backup = backup_type === undefined ? {} : { backup: { type: backup_type, rotation: Number(rotation) } };
+    const id = await cloud.db.write(async (session) => {
+      const server = await findServer(session, request.caller, serverIdOf(request));
+      await requireMetadataQuota(session, request, metadata);
+      const wanted = { name, metadata, ...backup };
+      return createServerImage(session, cloud, actorOf(request), server, wanted);
+    });
+    if (request.microversion.minor >= 45) return { status: 202, body: { image_id: id } };
+    // A backup of which none stays has no address to tell.
+    if (Number(rotation) === 0) return { status: 202 };
+    return { status: 202, headers: { location: `${request.origin}/image/v2/images/${id}` } };
+  };
 
 const group = (work: typeof addServerGroup, action: string) =>
   changing((session, cloud, request, server) =>
@@ -198,12 +229,17 @@ const actions: Readonly<Record<string, ServerAction>> = {
   changePassword: {
     schema: changePasswordSchema,
     policy: 'os-admin-password',
-    run: refusing('changePassword', 'Unable to set password on instance'),
+    run: changePassword,
   },
   createImage: {
     schema: createImageSchema,
     policy: 'servers:create_image',
-    run: refusing('createImage', 'Making an image of a server is not implemented here.'),
+    run: imaging('createImage'),
+  },
+  createBackup: {
+    schema: createBackupSchema,
+    policy: 'os-create-backup',
+    run: imaging('createBackup'),
   },
 };
 
@@ -212,7 +248,7 @@ const absent: Readonly<Record<string, { readonly since?: number; readonly until?
   ...Object.fromEntries(
     [
       ...['resize', 'confirmResize', 'revertResize', 'migrate', 'os-migrateLive', 'evacuate', 'shelve', 'unshelve'],
-      ...['shelveOffload', 'rescue', 'unrescue', 'createBackup', 'restore', 'injectNetworkInfo', 'resetNetwork'],
+      ...['shelveOffload', 'rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
     ].map((name) => [name, {}]),
   ),
   trigger_crash_dump: { since: 17 },

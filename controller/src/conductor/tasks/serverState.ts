@@ -5,6 +5,7 @@ import { In, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Task } from '../../db/entities/tasks';
+import { hasGuestAgent } from '../../services/compute/guestAgent';
 import { configDriveOf } from '../../services/compute/metadata';
 import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
@@ -80,6 +81,7 @@ export async function domainOf(
     disk,
     interfaces: interfaces.filter(({ port_id }) => port_id !== without),
     config_drive,
+    guest_agent: hasGuestAgent(server),
     power,
     reboot: null,
     redefine: false,

@@ -124,6 +124,13 @@ export interface ServerKey {
   readonly fingerprint: string;
 }
 
+/** Who made a server, as its snapshots name it. */
+export interface ServerCreator {
+  readonly user_name: string;
+  readonly project_name: string;
+  readonly roles: readonly string[];
+}
+
 /** Why a server is in ERROR, for its owner: without details of hosts that a tenant must not see. */
 export interface ServerFault {
   readonly code: number;
@@ -148,6 +155,10 @@ export type TaskState =
   | 'suspending'
   | 'resuming'
   | 'rebuilding'
+  | 'image_snapshot'
+  | 'image_backup'
+  | 'image_pending_upload'
+  | 'image_uploading'
   | 'deleting';
 
 /** The API's numbers of what a domain does. */
@@ -165,6 +176,7 @@ export const servers = table(
     id: id(),
     project_id: id(),
     user_id: id(),
+    creator: json<ServerCreator>(),
     name: text(255),
     description: nullable(text(255)),
     hostname: text(255),

@@ -67,6 +67,7 @@ const possible: Readonly<Record<Operation, readonly VmState[]>> = {
   rebuild: ['active', 'stopped', 'error'],
   changePassword: ['active'],
   createImage: ['active', 'stopped', 'paused', 'suspended'],
+  createBackup: ['active', 'stopped', 'paused', 'suspended'],
   attach_interface: ['active', 'paused', 'stopped'],
   detach_interface: ['active', 'paused', 'stopped'],
 };
@@ -82,6 +83,7 @@ export type Operation =
   | 'rebuild'
   | 'changePassword'
   | 'createImage'
+  | 'createBackup'
   | 'attach_interface'
   | 'detach_interface';
 

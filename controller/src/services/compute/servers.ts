@@ -144,6 +144,7 @@ function rowOf(caller: Caller, projectId: string, request: CreateRequest, parts:
     id,
     project_id: projectId,
     user_id: caller.userId,
+    creator: { user_name: caller.userName, project_name: caller.projectName ?? '', roles: caller.roles },
     name,
     description: request.description,
     hostname: request.hostname ?? hostnameFrom(name, `server-${id}`),

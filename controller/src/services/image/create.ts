@@ -100,10 +100,15 @@ function fresh(wanted: NewImage, owner: string | null, now: number): ImageRecord
 }
 
 /**
- * Creates an image in status queued.
+ * Adds an image in status queued in the caller's transaction.
  * @throws ForbiddenError (owner or visibility not allowed), ConflictError (the id was used before), TooLargeError (quota)
  */
-export async function createImage(cloud: Cloud, caller: Caller, wanted: NewImage): Promise<ImageRecord> {
+export async function addImage(
+  session: WriteSession,
+  cloud: Cloud,
+  caller: Caller,
+  wanted: NewImage,
+): Promise<ImageRecord> {
   const owner = wanted.owner === undefined ? caller.projectId : wanted.owner;
   if (!cloud.policy.allows(caller, 'image:add_image', { project_id: owner, owner })) {
     if (owner !== caller.projectId)
@@ -113,19 +118,21 @@ export async function createImage(cloud: Cloud, caller: Caller, wanted: NewImage
   const image = fresh(wanted, owner, cloud.clock.now());
   requireVisibility(cloud, caller, wanted.visibility ?? 'shared', owner);
   requireDetailQuota(cloud, Object.keys(image.properties).length, new Set(image.tags).size);
+  if (owner !== null) await requireImageQuota(session, cloud.config.image, owner);
+  if (await session.findOne(deletedImages, { id: image.id })) throw usedBefore(image.id);
   try {
-    return await cloud.db.write(async (session) => {
-      if (owner !== null) await requireImageQuota(session, cloud.config.image, owner);
-      if (await session.findOne(deletedImages, { id: image.id })) throw usedBefore(image.id);
-      await insertImage(session, image);
-      const made = await visibleImage(session, caller, image.id);
-      if (!made) throw imageNotFound(image.id);
-      return made;
-    });
+    await insertImage(session, image);
   } catch (error) {
     throw isDuplicate(error) ? usedBefore(image.id) : error;
   }
+  const made = await visibleImage(session, caller, image.id);
+  if (!made) throw imageNotFound(image.id);
+  return made;
 }
+
+/** The same in a transaction of its own. */
+export const createImage = (cloud: Cloud, caller: Caller, wanted: NewImage): Promise<ImageRecord> =>
+  cloud.db.write((session) => addImage(session, cloud, caller, wanted));
 
 function usedBefore(id: string): ConflictError {
   return new ConflictError(`Image ID ${id} already exists!`, 'Duplicate');

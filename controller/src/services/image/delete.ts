@@ -15,6 +15,20 @@ async function deleteRows(session: WriteSession, id: string, now: number): Promi
   await session.insert(deletedImages, { id, deleted_at: now });
 }
 
+/**
+ * Deletes an image on nobody's behalf if it is in one of these statuses: what a failed snapshot left, a backup that is one too many.
+ * Twice is once.
+ */
+export async function removeImage(cloud: Cloud, id: string, statuses: readonly string[]): Promise<void> {
+  const removed = await cloud.db.write(async (session) => {
+    const image = await session.findOne(images, { id });
+    if (!image || !statuses.includes(image.status)) return !image;
+    await deleteRows(session, id, cloud.clock.now());
+    return true;
+  });
+  if (removed) await removeImageFiles(cloud, id);
+}
+
 /** @throws NotFoundError, ForbiddenError (not the caller's, or protected) */
 export async function deleteImage(cloud: Cloud, caller: Caller, id: string): Promise<void> {
   await cloud.db.write(async (session) => {

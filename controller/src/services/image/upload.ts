@@ -2,12 +2,13 @@
 import { rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Cloud } from '../../cloud';
+import type { WriteSession } from '../../db';
+import type { Image } from '../../db/entities/image';
 import { ApiError, TooLargeError } from '../../errors';
 import type { Caller } from '../caller';
 import { authorizedImage } from './access';
 import { imageUsage, MIB, requireBytes, requireWithin, takeQuotaTurn, toBytes } from './quota';
 import { receiveBytes, type ReceivedBytes } from './receive';
-import type { ImageRecord } from './record';
 import { imagePath, placeFile } from './store';
 import { moveStatus, requireFormats, requireTransition } from './transition';
 import { verifyFormat } from './verifyFormat';
@@ -29,9 +30,11 @@ export function sizeCheck(cloud: Cloud, limit: number, used: number, what: strin
   };
 }
 
-async function begin(cloud: Cloud, caller: Caller, id: string): Promise<{ image: ImageRecord; used: number }> {
+type Find = (session: WriteSession) => Promise<Image>;
+
+async function begin(cloud: Cloud, find: Find): Promise<{ image: Image; used: number }> {
   return cloud.db.write(async (session) => {
-    const image = await authorizedImage(session, cloud, caller, id, 'image:upload_image');
+    const image = await find(session);
     requireTransition(image.status, 'saving');
     requireFormats(image);
     let used = 0;
@@ -41,7 +44,7 @@ async function begin(cloud: Cloud, caller: Caller, id: string): Promise<{ image:
       requireWithin(cloud.config.image.max_uploads, usage.uploads, 1, 'image_count_uploading');
       used = usage.bytes;
     }
-    await moveStatus(session, id, 'queued', { status: 'saving' }, cloud.clock.now());
+    await moveStatus(session, image.id, 'queued', { status: 'saving' }, cloud.clock.now());
     return { image, used };
   });
 }
@@ -54,12 +57,7 @@ function gone(id: string): ApiError {
   );
 }
 
-async function finish(
-  cloud: Cloud,
-  image: ImageRecord,
-  received: ReceivedBytes,
-  virtualSize: number | null,
-): Promise<void> {
+async function finish(cloud: Cloud, image: Image, received: ReceivedBytes, virtualSize: number | null): Promise<void> {
   await placeFile(cloud, received.path, imagePath(cloud, image.id));
   await cloud.db.write(async (session) => {
     if (image.owner !== null) {
@@ -83,8 +81,13 @@ async function finish(
  * @throws NotFoundError, ForbiddenError, ConflictError 409 (not queued), TooLargeError 413 (quota, size, disk full),
  * InvalidError 400 (formats not set, cut off), ApiError 415 (bytes are not what the image says), 410 (deleted meanwhile)
  */
-export async function uploadImage(cloud: Cloud, caller: Caller, id: string, upload: Upload): Promise<void> {
-  const { image, used } = await begin(cloud, caller, id);
+export const uploadImage = (cloud: Cloud, caller: Caller, id: string, upload: Upload): Promise<void> =>
+  takeUpload(cloud, upload, (session) => authorizedImage(session, cloud, caller, id, 'image:upload_image'));
+
+/** The same for an image that `find` answers for: who may upload is decided there. */
+export async function takeUpload(cloud: Cloud, upload: Upload, find: Find): Promise<void> {
+  const { image, used } = await begin(cloud, find);
+  const { id } = image;
   let received: ReceivedBytes | undefined;
   try {
     const limit = image.owner === null ? -1 : toBytes(cloud.config.image.max_total_mib);
