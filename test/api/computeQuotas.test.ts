@@ -2,7 +2,7 @@
 import { servers } from '../../controller/src/db/entities/compute';
 import { forgetServer } from '../../controller/src/services/compute/serverEnd';
 import { makeFlavor, makeImage } from '../support/computeFixtures';
-import { startTestCloud, type TestCloud } from '../support/testCloud';
+import { startTestCloud, testCaller, testCallers, type TestCloud } from '../support/testCloud';
 
 let cloud: TestCloud;
 beforeEach(async () => void (cloud = await startTestCloud()));
@@ -90,10 +90,73 @@ test('foreign quotas are forbidden, and so is changing one’s own', async () =>
   expect((await get('/limits?tenant_id=other-project')).status).toBe(403);
 });
 
-test('quotas of single users are said not to exist instead of changing the project’s', async () => {
-  const answer = await put('/os-quota-sets/demo-project?user_id=u', { quota_set: { cores: 1 } });
-  expect(answer.body.notImplemented.code).toBe(501);
-  expect((await get('/os-quota-sets/demo-project')).body.quota_set.cores).toBe(20);
+describe('limits of one user', () => {
+  const of = '/os-quota-sets/demo-project?user_id=demo-user';
+  const boot = (more: object = {}) =>
+    cloud.call('POST', '/compute/v2.1/servers', {
+      body: { server: { name: 'x', flavorRef: 'small', imageRef: image, ...more } },
+    });
+  let image: string;
+  beforeEach(async () => {
+    image = await makeImage(cloud);
+    await makeFlavor(cloud, 'small');
+  });
+
+  test('are the project’s until they are set, are shown, and are the project’s again when they are deleted', async () => {
+    expect((await get(of)).body.quota_set.cores).toBe(20);
+    const set = await put(of, { quota_set: { cores: 3, metadata_items: '0', key_pairs: 0 } });
+    expect([set.status, set.body.quota_set.cores, set.body.quota_set.metadata_items]).toEqual([200, 3, 0]);
+    expect((await get(of)).body.quota_set.cores).toBe(3);
+    expect((await get('/os-quota-sets/demo-project')).body.quota_set.cores).toBe(20);
+    expect((await get('/os-quota-sets/demo-project?user_id=another')).body.quota_set.cores).toBe(20);
+    const key = await cloud.call('POST', '/compute/v2.1/os-keypairs', { body: { keypair: { name: 'k' } } });
+    expect(key.body.forbidden.code).toBe(403);
+    expect((await boot({ metadata: { a: 'b' } })).body.forbidden.code).toBe(403);
+    await put('/os-quota-sets/demo-project', { quota_set: { cores: 10 } });
+    const gone = await cloud.call('DELETE', `/compute/v2.1${of}`, { token: 'admin' });
+    expect(gone.status).toBe(202);
+    expect((await get(of)).body.quota_set.cores).toBe(10);
+    await put(of, { quota_set: { cores: 4 } });
+    await cloud.call('DELETE', '/compute/v2.1/os-quota-sets/demo-project', { token: 'admin' });
+    expect((await get(of)).body.quota_set.cores).toBe(20);
+  });
+
+  test('hold for that user’s servers alone, and a request for several gets what there is room for', async () => {
+    await put(of, { quota_set: { instances: 2 } });
+    expect((await boot({ min_count: 1, max_count: 5, return_reservation_id: true })).status).toBe(202);
+    expect((await get(`${of.replace('?', '/detail?')}`)).body.quota_set.instances).toEqual({
+      limit: 2,
+      in_use: 2,
+      reserved: 0,
+    });
+    const over = await boot();
+    expect([over.status, over.body.forbidden.message]).toEqual([
+      403,
+      'Quota exceeded for instances: Requested 1, but already used 2 of 2 instances',
+    ]);
+    const colleague = { ...testCaller('demo', ['member']), userId: 'colleague' };
+    Object.assign(testCallers, { colleague });
+    const body = { server: { name: 'x', flavorRef: 'small', imageRef: image } };
+    expect((await cloud.call('POST', '/compute/v2.1/servers', { body, token: 'colleague' })).status).toBe(202);
+    expect((await get('/os-quota-sets/demo-project/detail')).body.quota_set.instances.in_use).toBe(3);
+    const less = await put(of, { quota_set: { instances: 1 } });
+    expect(less.body.badRequest.message).toContain('greater than or equal to already used and reserved 2');
+    expect((await put(of, { quota_set: { instances: 1, force: true } })).status).toBe(200);
+  });
+
+  test('are at most the project’s, unless forced; what belongs to no user stays the project’s', async () => {
+    for (const cores of [21, -1])
+      expect((await put(of, { quota_set: { cores } })).body.badRequest.message).toContain('less than or equal to 20');
+    expect((await put(of, { quota_set: { cores: 21, force: true } })).body.quota_set.cores).toBe(21);
+    await put(of, { quota_set: { floating_ips: 7 } });
+    expect((await get('/os-quota-sets/demo-project')).body.quota_set.floating_ips).toBe(7);
+  });
+
+  test('are set and deleted by administrators, and not shown to other projects', async () => {
+    expect((await put(of, { quota_set: { cores: 1 } }, '2.1', 'demo')).status).toBe(403);
+    expect((await cloud.call('DELETE', `/compute/v2.1${of}`)).status).toBe(403);
+    expect((await get(of, '2.1', 'other')).status).toBe(403);
+  });
 });
 
 test('unknown query keys are refused from 2.75 on', async () => {

@@ -9,6 +9,8 @@ import {
   projectQuota,
   projectUsage,
   setLimits,
+  userQuota,
+  userUsage,
   type Limits,
   type QuotaResource,
 } from '../../services/compute/quotas';
@@ -49,11 +51,11 @@ const classSchema = byVersion((minor) => limitsSchema('quota_class_set', classRe
 const only = (limits: Limits, resources: readonly QuotaResource[]): Record<string, number> =>
   Object.fromEntries(resources.map((resource) => [resource, limits[resource]]));
 
-/** Limits of single users within a project do not exist here: say so instead of setting the project's. */
-function refuseUsers(request: ApiRequest): void {
-  if (queryValue(request.query, 'user_id') !== undefined)
-    throw new ApiError(501, 'NotImplemented', 'Quotas of a single user are not implemented: set those of the project.');
-}
+/** The user whose limits in the project are meant; undefined: the project's. */
+const userOf = (request: ApiRequest): string | undefined => queryValue(request.query, 'user_id') || undefined;
+
+const quotaOf = (session: ReadSession, projectId: string, userId: string | undefined): Promise<Limits> =>
+  userId === undefined ? projectQuota(session, projectId) : userQuota(session, projectId, userId);
 
 const rule = (operation: string): string => `os_compute_api:os-quota-sets:${operation}`;
 const projectOf = (request: ApiRequest): string => request.params['project'] ?? '';
@@ -63,6 +65,9 @@ async function usageOf(
   request: ApiRequest,
   projectId: string,
 ): Promise<Partial<Record<string, number>>> {
+  const user = userOf(request);
+  if (user !== undefined)
+    return { ...(await userUsage(session, projectId, user)), key_pairs: await keypairUsage(session, user) };
   const own = projectId === request.caller.projectId;
   const keys = own ? await keypairUsage(session, request.caller.userId) : 0;
   return { ...(await projectUsage(session, projectId)), key_pairs: keys };
@@ -72,10 +77,10 @@ const show: Handler = (request, cloud) => {
   const id = projectOf(request);
   cloud.policy.require(request.caller, rule('show'), { project_id: id });
   refuseUnknownQuery(request, ['user_id']);
-  return cloud.db.read(async (session) => ({
-    status: 200,
-    body: { quota_set: { id, ...only(await projectQuota(session, id), resourcesAt(request.microversion.minor)) } },
-  }));
+  return cloud.db.read(async (session) => {
+    const limits = await quotaOf(session, id, userOf(request));
+    return { status: 200, body: { quota_set: { id, ...only(limits, resourcesAt(request.microversion.minor)) } } };
+  });
 };
 
 const detail: Handler = (request, cloud) => {
@@ -83,7 +88,7 @@ const detail: Handler = (request, cloud) => {
   cloud.policy.require(request.caller, rule('detail'), { project_id: id });
   refuseUnknownQuery(request, ['user_id']);
   return cloud.db.read(async (session) => {
-    const limits = await projectQuota(session, id);
+    const limits = await quotaOf(session, id, userOf(request));
     const used = await usageOf(session, request, id);
     const entries = resourcesAt(request.microversion.minor).map((resource) => [
       resource,
@@ -112,11 +117,10 @@ const update: Handler = async (request, cloud) => {
   const id = projectOf(request);
   cloud.policy.require(request.caller, rule('update'), { project_id: id });
   refuseUnknownQuery(request, ['user_id']);
-  refuseUsers(request);
   const { force, ...limits } = (request.body as { quota_set: LimitsBody & { force?: unknown } }).quota_set;
   const set = await cloud.db.write(async (session) => {
-    await setLimits(session, id, numbers(limits), isTrue(force ?? false));
-    return projectQuota(session, id);
+    await setLimits(session, id, numbers(limits), isTrue(force ?? false), userOf(request));
+    return quotaOf(session, id, userOf(request));
   });
   return { status: 200, body: { quota_set: only(set, resourcesAt(request.microversion.minor)) } };
 };
@@ -125,8 +129,7 @@ const remove: Handler = async (request, cloud) => {
   const id = projectOf(request);
   cloud.policy.require(request.caller, rule('delete'), { project_id: id });
   refuseUnknownQuery(request, ['user_id']);
-  refuseUsers(request);
-  await cloud.db.write((session) => clearLimits(session, id));
+  await cloud.db.write((session) => clearLimits(session, id, userOf(request)));
   return { status: 202 };
 };
 

@@ -135,7 +135,7 @@ interface ImageBody {
 /** Until 2.38 the image's metadata count against the quota of servers' metadata. @throws OverQuotaError */
 async function requireMetadataQuota(session: WriteSession, request: ApiRequest, metadata: object): Promise<void> {
   if (request.microversion.minor > 38) return;
-  const limit = await limitOf(session, request.caller.projectId ?? '', 'metadata_items');
+  const limit = await limitOf(session, request.caller.projectId ?? '', request.caller.userId, 'metadata_items');
   if (limit >= 0 && Object.keys(metadata).length > limit) throw new OverQuotaError('Image metadata limit exceeded');
 }
 

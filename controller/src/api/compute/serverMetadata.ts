@@ -27,7 +27,8 @@ async function change(
     const server = await findServer(session, request.caller, serverIdOf(request));
     requireUnlocked(server, request.caller);
     const changed = make(server.metadata);
-    await requireWithinItemQuota(session, server.project_id, { metadata: changed, personality: [] });
+    const { userId } = request.caller;
+    await requireWithinItemQuota(session, server.project_id, userId, { metadata: changed, personality: [] });
     const set: Partial<Server> = { metadata: changed, updated_at: cloud.clock.now() };
     await session.update(servers, { id: server.id }, set);
     return changed;

@@ -67,11 +67,14 @@ export const keypairs = table(
 );
 export type Keypair = Row<typeof keypairs>;
 
-/** A project's own limit (or the class "default"'s, as project "class:default"); -1 is unlimited. */
+/**
+ * A project's own limit (or the class "default"'s, as project "class:default"), or that of one user in it; '' is no user in
+ * particular. -1 is unlimited.
+ */
 export const computeQuotas = table(
   'compute_quota',
-  { project_id: id(), resource: text(64), hard_limit: integer() },
-  { primary: ['project_id', 'resource'] },
+  { project_id: id(), user_id: id(), resource: text(64), hard_limit: integer() },
+  { primary: ['project_id', 'user_id', 'resource'] },
 );
 
 /** What a project uses now of a counted resource: instances, cores, ram (MiB). Changed by conditional statements only. */

@@ -22,7 +22,7 @@ export async function addKeypair(
 ): Promise<Keypair> {
   // One after the other, so that the count is right.
   await session.findOne(users, { id: request.userId }, 'exclusive');
-  const limit = await limitOf(session, projectId ?? '', 'key_pairs');
+  const limit = await limitOf(session, projectId ?? '', request.userId, 'key_pairs');
   if (limit >= 0 && (await session.count(keypairs, { user_id: request.userId })) >= limit)
     throw new OverQuotaError(`Quota exceeded, too many key pairs: at most ${limit} are allowed.`);
   const row = {

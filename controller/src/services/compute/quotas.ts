@@ -1,6 +1,6 @@
-// Quotas: limits per project over defaults, and use that is counted by conditional statements.
-import { addToCounter, isDuplicate, type ReadSession, type WriteSession } from '../../db';
-import { computeQuotas, computeUsages, keypairs } from '../../db/entities/compute';
+// Quotas: limits per project over defaults, and per user within a project, and use that is counted by conditional statements.
+import { addToCounter, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { computeQuotas, computeUsages, keypairs, servers, type Server } from '../../db/entities/compute';
 import { InvalidError, OverQuotaError } from '../../errors';
 
 /** Limits of a project that nobody set; -1 is unlimited. RAM in MiB. */
@@ -32,9 +32,11 @@ export const DEFAULT_CLASS = 'class:default';
 
 const isResource = (key: string): key is QuotaResource => key in defaultLimits;
 
-async function storedLimits(session: ReadSession, projectId: string): Promise<Partial<Record<QuotaResource, number>>> {
-  const stored: Partial<Record<QuotaResource, number>> = {};
-  for (const row of await session.find(computeQuotas, { where: { project_id: projectId } }))
+type SomeLimits = Partial<Record<QuotaResource, number>>;
+
+async function storedLimits(session: ReadSession, projectId: string, userId = ''): Promise<SomeLimits> {
+  const stored: SomeLimits = {};
+  for (const row of await session.find(computeQuotas, { where: { project_id: projectId, user_id: userId } }))
     if (isResource(row.resource)) stored[row.resource] = row.hard_limit;
   return stored;
 }
@@ -49,8 +51,18 @@ export async function projectQuota(session: ReadSession, projectId: string): Pro
   return { ...(await defaultQuota(session)), ...(await storedLimits(session, projectId)) };
 }
 
-export async function limitOf(session: ReadSession, projectId: string, resource: QuotaResource): Promise<number> {
-  return (await projectQuota(session, projectId))[resource];
+/** What a user may have of a project's: the project's limits where nobody set the user's. */
+export async function userQuota(session: ReadSession, projectId: string, userId: string): Promise<Limits> {
+  return { ...(await projectQuota(session, projectId)), ...(await storedLimits(session, projectId, userId)) };
+}
+
+export async function limitOf(
+  session: ReadSession,
+  projectId: string,
+  userId: string,
+  resource: QuotaResource,
+): Promise<number> {
+  return (await userQuota(session, projectId, userId))[resource];
 }
 
 /** What a project's servers use now. */
@@ -59,6 +71,13 @@ export async function projectUsage(session: ReadSession, projectId: string): Pro
   for (const row of await session.find(computeUsages, { where: { project_id: projectId } }))
     if (row.resource in used) used[row.resource as CountedResource] = row.used;
   return used;
+}
+
+/** What the servers that a user made in a project use now; counted, because few users have limits of their own. */
+export async function userUsage(session: ReadSession, projectId: string, userId: string): Promise<Usage> {
+  const own = await session.find(servers, { where: { project_id: projectId, user_id: userId, deleted_at: IsNull() } });
+  const sum = (of: (server: Server) => number): number => own.reduce((total, server) => total + of(server), 0);
+  return { instances: own.length, cores: sum(({ flavor }) => flavor.vcpus), ram: sum(({ flavor }) => flavor.ram) };
 }
 
 /** How many keypairs a user has; this quota counts per user. */
@@ -84,20 +103,51 @@ async function addUsage(
   return addToCounter(session, computeUsages, where, 'used', amount, maximum);
 }
 
-/**
- * Takes quota for new servers in the caller's transaction.
- * @throws OverQuotaError that says what was asked, used and allowed
- */
+/** Says what was asked, used and allowed. */
+const overQuota = (resource: CountedResource, requested: number, used: number, limit: number): OverQuotaError =>
+  new OverQuotaError(
+    `Quota exceeded for ${resource}: Requested ${requested}, but already used ${used} of ${limit} ${resource}`,
+    { resource, requested, used, limit },
+  );
+
+/** Takes quota for new servers in the caller's transaction. @throws OverQuotaError */
 export async function takeQuota(session: WriteSession, projectId: string, amount: Usage): Promise<void> {
   const limits = await projectQuota(session, projectId);
   for (const resource of countedResources) {
     if (amount[resource] === 0) continue;
     if (await addUsage(session, projectId, resource, amount[resource], limits[resource])) continue;
     const used = await projectUsage(session, projectId);
-    throw new OverQuotaError(
-      `Quota exceeded for ${resource}: Requested ${amount[resource]}, but already used ${used[resource]} of ${limits[resource]} ${resource}`,
-      { resource, requested: amount[resource], used: used[resource], limit: limits[resource] },
-    );
+    throw overQuota(resource, amount[resource], used[resource], limits[resource]);
+  }
+}
+
+/** Limits and use of servers: the project's, and the user's in it where somebody limited that user. */
+export async function serverAccounts(
+  session: ReadSession,
+  projectId: string,
+  userId: string,
+): Promise<readonly { readonly limits: Usage; readonly used: Usage }[]> {
+  const project = { limits: await projectQuota(session, projectId), used: await projectUsage(session, projectId) };
+  const own = await storedLimits(session, projectId, userId);
+  if (!countedResources.some((resource) => resource in own)) return [project];
+  return [project, { limits: { ...project.limits, ...own }, used: await userUsage(session, projectId, userId) }];
+}
+
+/**
+ * Checks the accounts after quota was taken: it made requests of one project come one after the other, so that two of one user
+ * don't both find room. @throws OverQuotaError
+ */
+export async function requireUserQuota(
+  session: ReadSession,
+  projectId: string,
+  userId: string,
+  amount: Usage,
+): Promise<void> {
+  const [, user] = await serverAccounts(session, projectId, userId);
+  if (!user) return;
+  for (const resource of countedResources) {
+    const [limit, used] = [user.limits[resource], user.used[resource]];
+    if (limit >= 0 && used + amount[resource] > limit) throw overQuota(resource, amount[resource], used, limit);
   }
 }
 
@@ -107,31 +157,44 @@ export async function giveBackQuota(session: WriteSession, projectId: string, am
     await addToCounter(session, computeUsages, { project_id: projectId, resource }, 'used', -amount[resource]);
 }
 
+/** Resources that belong to no user: their limits are always the project's. */
+const PROJECT_WIDE = new Set<string>(['fixed_ips', 'floating_ips', 'security_groups', 'security_group_rules']);
+
 /**
- * Sets limits of a project or of the defaults.
- * @throws InvalidError when a limit is below what is used, unless forced
+ * Sets limits of a project or of the defaults, or of a user in a project.
+ * @throws InvalidError when a limit is below what is used, or a user's above the project's, unless forced
  */
 export async function setLimits(
   session: WriteSession,
   projectId: string,
-  limits: Partial<Record<QuotaResource, number>>,
+  limits: SomeLimits,
   force: boolean,
+  userId = '',
 ): Promise<void> {
-  const used: Partial<Record<string, number>> = await projectUsage(session, projectId);
+  const used: Partial<Record<string, number>> =
+    userId === '' ? await projectUsage(session, projectId) : await userUsage(session, projectId, userId);
+  const most = userId === '' ? undefined : await projectQuota(session, projectId);
   for (const [resource, limit] of Object.entries(limits)) {
     const minimum = used[resource] ?? 0;
+    const maximum = most && isResource(resource) && !PROJECT_WIDE.has(resource) ? most[resource] : -1;
+    if (!force && maximum >= 0 && (limit < 0 || limit > maximum)) {
+      throw new InvalidError(`Quota limit ${limit} for ${resource} must be less than or equal to ${maximum}.`);
+    }
     if (!force && limit >= 0 && limit < minimum) {
       throw new InvalidError(
         `Quota limit ${limit} for ${resource} must be greater than or equal to already used and reserved ${minimum}.`,
       );
     }
-    const where = { project_id: projectId, resource };
+    const where = { project_id: projectId, user_id: PROJECT_WIDE.has(resource) ? '' : userId, resource };
     if ((await session.update(computeQuotas, where, { hard_limit: limit })) === 0)
       await session.insert(computeQuotas, { ...where, hard_limit: limit });
   }
 }
 
-/** Back to the defaults. */
-export async function clearLimits(session: WriteSession, projectId: string): Promise<void> {
-  await session.delete(computeQuotas, { project_id: projectId });
+/** Back to the defaults, its users' limits too; or one user back to the project's. */
+export async function clearLimits(session: WriteSession, projectId: string, userId?: string): Promise<void> {
+  await session.delete(computeQuotas, {
+    project_id: projectId,
+    ...(userId === undefined ? {} : { user_id: userId }),
+  });
 }

@@ -52,7 +52,7 @@ export async function rebuildServer(
   requireUnlocked(server, actor.caller);
   requireState(server, 'rebuild');
   requireHost(server);
-  await requireWithinItemQuota(session, server.project_id, {
+  await requireWithinItemQuota(session, server.project_id, actor.caller.userId, {
     metadata: request.metadata ?? {},
     personality: request.personality ?? [],
   });

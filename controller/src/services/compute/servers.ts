@@ -22,7 +22,7 @@ import { hostnameFrom } from './hostname';
 import { findKeypair } from './keypairs';
 import { DEFAULT_ZONE, requirePlacement, type Placement } from './placement';
 import { labelOf } from './portNames';
-import { countedResources, projectQuota, projectUsage, takeQuota, type Limits } from './quotas';
+import { countedResources, requireUserQuota, serverAccounts, takeQuota, userQuota, type Limits } from './quotas';
 import { groupForServers } from './serverGroups';
 import { makePorts, resolveNetworks, type NetworkRequest } from './serverNetworks';
 
@@ -79,25 +79,30 @@ function requireSmall(request: Pick<CreateRequest, 'metadata' | 'personality'>, 
 export async function requireWithinItemQuota(
   session: WriteSession,
   projectId: string,
+  userId: string,
   request: Pick<CreateRequest, 'metadata' | 'personality'>,
 ): Promise<void> {
-  requireSmall(request, await projectQuota(session, projectId));
+  requireSmall(request, await userQuota(session, projectId, userId));
 }
 
 /** How many servers the quota allows, at least the minimum that was asked for. Takes the quota. @throws OverQuotaError */
 async function takeServers(
   session: WriteSession,
   projectId: string,
+  userId: string,
   flavor: Flavor,
   request: CreateRequest,
 ): Promise<number> {
-  const [limits, used] = [await projectQuota(session, projectId), await projectUsage(session, projectId)];
   const each = { instances: 1, cores: flavor.vcpus, ram: flavor.ram };
-  const room = countedResources.map((resource) =>
-    limits[resource] < 0 ? Infinity : Math.floor((limits[resource] - used[resource]) / each[resource]),
+  const room = (await serverAccounts(session, projectId, userId)).flatMap(({ limits, used }) =>
+    countedResources.map((resource) =>
+      limits[resource] < 0 ? Infinity : Math.floor((limits[resource] - used[resource]) / each[resource]),
+    ),
   );
   const count = Math.max(request.minCount, Math.min(request.maxCount, ...room));
-  await takeQuota(session, projectId, { instances: count, cores: count * flavor.vcpus, ram: count * flavor.ram });
+  const amount = { instances: count, cores: count * flavor.vcpus, ram: count * flavor.ram };
+  await takeQuota(session, projectId, amount);
+  await requireUserQuota(session, projectId, userId, amount);
   return count;
 }
 
@@ -261,9 +266,9 @@ export async function createServers(
   }
   await requirePlacement(session, request.placement);
   const key = await keyOf(session, caller.userId, request.keyName);
-  await requireWithinItemQuota(session, projectId, request);
+  await requireWithinItemQuota(session, projectId, caller.userId, request);
   const networks = await resolveNetworks(session, caller, projectId, request.networks, request.maxCount);
-  const count = await takeServers(session, projectId, flavor, request);
+  const count = await takeServers(session, projectId, caller.userId, flavor, request);
   const parts: Parts = {
     flavor,
     extraSpecs: (await extraSpecsOf(session, [flavor.flavorid])).get(flavor.flavorid) ?? {},
