@@ -28,6 +28,8 @@ const HEARTBEAT_TIMEOUT_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 /** A guest waits 5 s for its metadata, in which another controller must be found. */
 const METADATA_TIMEOUT_MS = 2_000;
+/** The controller looks at the whole image before it answers. */
+const STORE_TIMEOUT_MS = 600_000;
 /** Broken reads of an image in a row before the fetch fails. */
 const IMAGE_TRIES = 8;
 const IMAGE_PAUSE_MS = 500;
@@ -113,6 +115,17 @@ export function createAgentApiClient(options: AgentApiClientOptions): AgentApiCl
       const first = await openImage(digest, 0);
       const size = Number(first.headers['content-length']);
       return { size, stream: Readable.from(imageBytes(digest, size, first), { objectMode: false }) };
+    },
+    async storeImage(_host, imageId, { size, stream }) {
+      // To one controller: the bytes can't be told twice. When it breaks off, the task asks for another try.
+      await client.bytes({
+        method: 'POST',
+        base: controllers[preferred] ?? '',
+        path: `/agent/v1/images/${encodeURIComponent(imageId)}`,
+        headers: { 'content-length': String(size) },
+        stream,
+        timeout: STORE_TIMEOUT_MS,
+      });
     },
     metadata: ({ host: _host, ...request }) => post<MetadataAnswer>('metadata', request, METADATA_TIMEOUT_MS),
     close: () => client.close(),

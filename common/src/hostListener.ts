@@ -1,5 +1,6 @@
 // What a controller asks of an agent in a process of its own: a listener for controllers alone.
 import type { Server } from 'node:https';
+import { Type, type Static } from '@sinclair/typebox';
 import type { HostApi } from './agentApi';
 import { CumuletError } from './errors';
 import { isUuid } from './ids';
@@ -9,23 +10,44 @@ import type { TlsFiles } from './tls';
 
 const LONGEST_LOG = 16 * 1024 * 1024;
 
+const Password = Type.Object({ user: Type.String(), password: Type.String() }, { additionalProperties: false });
+
+/** @throws CumuletError for what is no id */
+function serverId(text: string): string {
+  if (isUuid(text)) return text;
+  throw new CumuletError('bad_request', 'a server is named by its id');
+}
+
 /** Not yet listening. An agent offers what it has: only compute has console logs. */
 export function createHostListener(api: Partial<HostApi>, tls: TlsFiles, log: Logger): Server {
-  const { consoleLog, inventoryOfResources } = api;
+  const { consoleLog, diagnostics, inventoryOfResources, setPassword } = api;
   const routes: Record<string, MtlsRoute> = {};
   if (inventoryOfResources)
     routes['GET /host/v1/resources'] = { handle: async () => ({ json: await inventoryOfResources() }) };
   if (consoleLog)
     routes['GET /host/v1/console-logs/*'] = {
-      async handle({ rest: serverId, query }) {
+      async handle({ rest, query }) {
         const bytes = Number(query.get('bytes'));
         // The id becomes a path on the host.
-        if (!isUuid(serverId) || !Number.isSafeInteger(bytes) || bytes < 0)
+        if (!isUuid(rest) || !Number.isSafeInteger(bytes) || bytes < 0)
           throw new CumuletError(
             'bad_request',
             'a console log is asked for by the id of a server and a number of bytes',
           );
-        return { bytes: await consoleLog(serverId, Math.min(bytes, LONGEST_LOG)) };
+        return { bytes: await consoleLog(rest, Math.min(bytes, LONGEST_LOG)) };
+      },
+    };
+  if (diagnostics)
+    routes['GET /host/v1/diagnostics/*'] = {
+      handle: async ({ rest }) => ({ json: await diagnostics(serverId(rest)) }),
+    };
+  if (setPassword)
+    routes['POST /host/v1/passwords/*'] = {
+      schema: Password,
+      async handle({ rest, body }) {
+        const { user, password } = body as Static<typeof Password>;
+        await setPassword(serverId(rest), user, password);
+        return {};
       },
     };
   return createMtlsServer({ tls, log, routes, accepts: ({ role }) => role === 'controller' });

@@ -1,6 +1,8 @@
 // Requests to the cloud's own processes over mutual TLS.
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { CumuletError, messageOf } from './errors';
 import { mustBe, type Peer, type TlsFiles } from './tls';
 
@@ -11,6 +13,8 @@ export interface MtlsCall {
   /** With the query. */
   readonly path: string;
   readonly json?: unknown;
+  /** Bytes instead of JSON. */
+  readonly stream?: Readable;
   readonly headers?: Readonly<Record<string, string>>;
   /** Milliseconds without a byte after which it is given up. */
   readonly timeout: number;
@@ -59,11 +63,14 @@ export function createMtlsClient(tls: TlsFiles, wanted: (peer: Peer) => boolean,
   const open = async (call: MtlsCall): Promise<IncomingMessage> => {
     const body = call.json === undefined ? undefined : JSON.stringify(call.json);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...call.headers };
+      const type = call.stream ? 'application/octet-stream' : body === undefined ? undefined : 'application/json';
+      const headers = { ...(type === undefined ? {} : { 'content-type': type }), ...call.headers };
       const asked = request(call.base + call.path, { method: call.method, agent, headers }, resolve);
       asked.setTimeout(call.timeout, () => asked.destroy(new Error(`nothing heard for ${call.timeout} ms`)));
       asked.once('error', reject);
-      asked.end(body);
+      // An answer that comes before the end of the stream tells more than the broken stream.
+      if (call.stream) pipeline(call.stream, asked).catch(reject);
+      else asked.end(body);
     }).catch((error: unknown) => {
       throw new CumuletError('unreachable', `${call.base} is not reached: ${messageOf(error)}`, {}, error);
     });

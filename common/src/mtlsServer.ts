@@ -16,6 +16,8 @@ export interface MtlsRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
   readonly body: unknown;
+  /** The bytes of a `raw` route, still to be read. */
+  readonly bytes: Readable;
 }
 
 export interface MtlsAnswer {
@@ -30,6 +32,8 @@ export interface MtlsAnswer {
 export interface MtlsRoute {
   /** What the body must be; a route without one takes none. */
   readonly schema?: object;
+  /** True: the handler reads the body itself. */
+  readonly raw?: boolean;
   handle(request: MtlsRequest): Promise<MtlsAnswer>;
 }
 
@@ -50,6 +54,10 @@ const STATUSES: Readonly<Record<string, number>> = {
   not_found: 404,
   image_not_found: 404,
   stale_session: 409,
+  not_running: 409,
+  agent_missing: 409,
+  password_refused: 409,
+  image_refused: 422,
   too_large: 413,
   range_not_satisfiable: 416,
 };
@@ -86,11 +94,12 @@ async function answerTo(options: MtlsServerOptions, request: IncomingMessage): P
   const url = new URL(request.url ?? '/', 'https://any');
   const found = findRoute(options.routes, request.method ?? 'GET', url.pathname);
   if (!found) throw new CumuletError('not_found', `there is no ${request.method} ${url.pathname}`);
-  const body = await readBody(request);
+  const body = found.route.raw ? undefined : await readBody(request);
   const { schema } = found.route;
   const problem = schema && schemaProblem(schema, body);
   if (problem) throw new CumuletError('bad_request', `${problem.path || 'the body'}: ${problem.message}`);
-  return found.route.handle({ peer, rest: found.rest, query: url.searchParams, headers: request.headers, body });
+  const { rest } = found;
+  return found.route.handle({ peer, rest, query: url.searchParams, headers: request.headers, body, bytes: request });
 }
 
 async function send(response: ServerResponse, answer: MtlsAnswer): Promise<void> {

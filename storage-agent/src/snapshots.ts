@@ -100,10 +100,8 @@ export function createSnapshots({ dir, host, api, exec }: SnapshotOptions): Snap
       try {
         await assertFlat(path);
         const { size } = await stat(path);
-        await api.storeImage(host, snapshot.image_id, {
-          size,
-          stream: createReadStream(path, { highWaterMark: READ_CHUNK, signal }),
-        });
+        const stream = createReadStream(path, { highWaterMark: READ_CHUNK, signal });
+        await api.storeImage(host, snapshot.image_id, { size, stream }).finally(() => stream.destroy());
       } catch (error) {
         const refused = error instanceof CumuletError && error.code === 'image_refused';
         if (refused) throw new HostError('image_refused', error.message, { retryable: false, cause: error });

@@ -10,12 +10,13 @@ import {
 } from 'node:net';
 import type { Server } from 'node:https';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import {
   createAgentApiClient,
   createHostListener,
   createMtlsClient,
   exec,
+  HostError,
   silentLogger,
   systemClock,
   type AgentApiClient,
@@ -25,6 +26,7 @@ import { addPeer, createAgentListener, createHostClients, initCa, type HostClien
 import { agents } from '../../controller/src/db/entities/tasks';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 import { makeTestCa, type TestCa } from '../support/certificates';
+import { qcow2Header } from '../support/qcow2';
 
 jest.setTimeout(60_000);
 
@@ -97,6 +99,31 @@ describe('a host', () => {
     const second = await host.register({ host: 'x', role: 'network', inventory });
     expect(second.session).toBe(2);
     await expect(host.heartbeat('x', 'network', 1)).rejects.toMatchObject({ code: 'stale_session' });
+  });
+
+  test('fills the image that it is making, and hears why when it may not', async () => {
+    const host = clientOf('node-1');
+    const bytes = qcow2Header();
+    const store = (client: AgentApiClient, image: string, sent = bytes) =>
+      client.storeImage('x', image, { size: sent.length, stream: Readable.from([sent]) });
+    let asked = 0;
+    world.host.before = async (kind) => {
+      if (kind !== 'snapshot.upload' || asked++ > 0) return;
+      const { images } = (await world.test.call('GET', '/image/v2/images?name=snap')).body;
+      const { id } = images[0];
+      await expect(store(clientOf('node-2'), id)).rejects.toMatchObject({ code: 'image_refused' });
+      // More than the connection holds: the refusal comes through all the same.
+      await expect(store(host, id, Buffer.alloc(8 << 20))).rejects.toMatchObject({ code: 'image_refused' });
+      await store(host, id);
+    };
+    const body = { createImage: { name: 'snap' } };
+    await world.test.call('POST', `/compute/v2.1/servers/${serverId}/action`, { body });
+    await world.settled();
+    world.host.before = () => undefined;
+    expect(asked).toBe(1);
+    const { images } = (await world.test.call('GET', '/image/v2/images?name=snap')).body;
+    expect(images).toMatchObject([{ status: 'active', size: bytes.length }]);
+    await expect(store(host, images[0].id)).rejects.toMatchObject({ code: 'image_refused' });
   });
 
   test('gets its networking, its image, its metadata, and reports', async () => {
@@ -268,11 +295,18 @@ describe('the listener of an agent', () => {
         clientOf(host).register({ host, role, inventory: {}, listener: new URL(where).host }),
       ),
     );
+  const passwords: string[] = [];
   beforeAll(async () => {
     agent = createHostListener(
       {
         consoleLog: async (id, bytes) => Buffer.from(`${asked.push(id)} ${bytes}`),
         inventoryOfResources: async () => [{ kind: 'domain', id: serverId, name: 'a domain' }],
+        diagnostics: (id) => world.host.api.diagnostics(id),
+        setPassword: (_id, user, password) => {
+          passwords.push(`${user} ${password}`);
+          if (user === 'root') return Promise.resolve();
+          return Promise.reject(new HostError('password_refused', 'the agent refused it', { retryable: false }));
+        },
       },
       ca.files('node-2'),
       silentLogger,
@@ -291,10 +325,25 @@ describe('the listener of an agent', () => {
     expect(await hosts.host('node-2').inventoryOfResources()).toHaveLength(3);
   });
 
+  test('gives diagnostics and sets passwords, and says in its words what it can’t', async () => {
+    const host = hosts.host('node-2');
+    expect(await host.diagnostics(serverId)).toMatchObject({ maximumMemory: 131072 });
+    const words = { name: 'HostError', code: 'not_running', message: 'the server is not running' };
+    await expect(host.diagnostics('99999999-9999-4999-8999-999999999999')).rejects.toMatchObject(words);
+    await expect(host.diagnostics('nobody')).rejects.toMatchObject({ code: 'bad_request' });
+    await host.setPassword(serverId, 'root', 'secret');
+    expect(passwords).toEqual(['root secret']);
+    await expect(host.setPassword(serverId, 'boss', 'x')).rejects.toMatchObject({ code: 'password_refused' });
+  });
+
   test('gives nothing to another host', async () => {
     const base = `https://127.0.0.1:${(agent.address() as AddressInfo).port}`;
     const thief = createMtlsClient(ca.files('node-1'), () => true, 'anybody');
-    for (const path of ['/host/v1/resources', `/host/v1/console-logs/${serverId}?bytes=9`])
+    for (const path of [
+      `/host/v1/diagnostics/${serverId}`,
+      '/host/v1/resources',
+      `/host/v1/console-logs/${serverId}?bytes=9`,
+    ])
       await expect(thief.bytes({ method: 'GET', base, path, timeout: 5_000 })).rejects.toMatchObject({
         code: 'forbidden',
       });

@@ -2,7 +2,9 @@
 import {
   createMtlsClient,
   CumuletError,
+  HostError,
   type AgentRole,
+  type Diagnostics,
   type HostApi,
   type HostResource,
   type MtlsClient,
@@ -13,6 +15,13 @@ import { agents } from '../db/entities/tasks';
 
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
 const TIMEOUT_MS = 20_000;
+
+/** What the host said no to, in its words; 409 is how it travels. */
+function asHostError(error: unknown): never {
+  if (error instanceof CumuletError && error.facts['status'] === 409)
+    throw new HostError(error.code, error.message, { retryable: false, cause: error });
+  throw error;
+}
 
 export interface HostClients {
   host(name: string): HostApi;
@@ -29,16 +38,24 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
     }
     return client;
   };
-  const ask = async (host: string, role: AgentRole, path: string): Promise<Buffer> => {
+  const ask = async (host: string, role: AgentRole, path: string, json?: unknown): Promise<Buffer> => {
     const agent = await db.read((session) => session.findOne(agents, { host, role }));
     if (!agent?.listener)
       throw new CumuletError('unreachable', `the ${role} agent of ${host} has not said where it can be reached`);
     const base = `https://${agent.listener}`;
-    return clientOf(host).bytes({ method: 'GET', base, path: `/host/v1/${path}`, timeout: TIMEOUT_MS });
+    const question = json === undefined ? { method: 'GET' as const } : { method: 'POST' as const, json };
+    return clientOf(host).bytes({ ...question, base, path: `/host/v1/${path}`, timeout: TIMEOUT_MS });
   };
   return {
     host: (name) => ({
       consoleLog: (serverId, maxBytes) => ask(name, 'compute', `console-logs/${serverId}?bytes=${maxBytes}`),
+      async diagnostics(serverId) {
+        const bytes = await ask(name, 'compute', `diagnostics/${serverId}`).catch(asHostError);
+        return JSON.parse(bytes.toString()) as Diagnostics;
+      },
+      async setPassword(serverId, user, password) {
+        await ask(name, 'compute', `passwords/${serverId}`, { user, password }).catch(asHostError);
+      },
       async inventoryOfResources() {
         const found = await Promise.all(ROLES.map((role) => ask(name, role, 'resources')));
         return found.flatMap((bytes) => JSON.parse(bytes.toString()) as HostResource[]);

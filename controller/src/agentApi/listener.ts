@@ -82,6 +82,18 @@ function routesOf(api: AgentApi): Record<string, MtlsRoute> {
         return { json: await api.networkChanges(peer.name, since) };
       },
     },
+    'POST /agent/v1/images/*': {
+      raw: true,
+      async handle({ peer, rest: imageId, headers, bytes }) {
+        try {
+          await api.storeImage(peer.name, imageId, { size: Number(headers['content-length']), stream: bytes });
+        } finally {
+          // A host that still sends hears why it was refused only at the end.
+          for await (const rest of bytes) void rest;
+        }
+        return {};
+      },
+    },
     'GET /agent/v1/images/*': {
       async handle({ peer, rest: digest, headers }) {
         const start = startOf(headers.range);

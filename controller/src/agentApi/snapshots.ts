@@ -42,7 +42,5 @@ export async function storeSnapshot(
     await takeUpload(cloud, { stream, declared: size }, (session) => imageOfHost(session, host, imageId));
   } catch (error) {
     throw isFinal(error) ? new CumuletError('image_refused', error.message, error.facts, error) : error;
-  } finally {
-    stream.destroy();
   }
 }

@@ -6,7 +6,7 @@ import { servers } from '../../db/entities/compute';
 import { serverGroups, type GroupPolicy, type ServerGroup } from '../../db/entities/placement';
 import { ForbiddenError, InvalidError, NotFoundError, OverQuotaError } from '../../errors';
 import type { Caller } from '../caller';
-import { limitOf } from './quotas';
+import { projectQuota } from './quotas';
 
 const noGroup = (id: string): NotFoundError =>
   new NotFoundError(`Instance group ${id} could not be found.`, 'InstanceGroupNotFound');
@@ -60,7 +60,7 @@ export async function createServerGroup(
   const { projectId } = caller;
   if (projectId === null)
     throw new ForbiddenError('A server group needs a project: use a token that is scoped to one.');
-  const limit = await limitOf(session, projectId, 'server_groups');
+  const { server_groups: limit } = await projectQuota(session, projectId);
   if (limit >= 0 && (await session.count(serverGroups, { project_id: projectId })) >= limit)
     throw new OverQuotaError('Quota exceeded, too many server groups.');
   const row: ServerGroup = {
@@ -95,7 +95,7 @@ export async function groupForServers(
     if (error instanceof NotFoundError) throw new InvalidError(error.message, 'InstanceGroupNotFound');
     throw error;
   });
-  const limit = await limitOf(session, group.project_id, 'server_group_members');
+  const { server_group_members: limit } = await projectQuota(session, group.project_id);
   const members = await session.count(servers, {
     server_group_id: id,
     user_id: caller.userId,

@@ -47,8 +47,8 @@ export const compute: readonly MigrationStep[] = [
   ),
   createTable(
     'compute_quota',
-    { project_id: id(), resource: id(), hard_limit: integer() },
-    { primary: ['project_id', 'resource'] },
+    { project_id: id(), user_id: id(), resource: id(), hard_limit: integer() },
+    { primary: ['project_id', 'user_id', 'resource'] },
   ),
   createTable(
     'compute_usage',
@@ -61,6 +61,7 @@ export const compute: readonly MigrationStep[] = [
       id: id(),
       project_id: id(),
       user_id: id(),
+      creator: longText(),
       name: text(255),
       description: nullable(text(255)),
       hostname: text(255),
