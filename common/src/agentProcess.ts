@@ -101,6 +101,7 @@ function nobody(): AgentApi {
     reportPorts: unasked,
     reportServers: unasked,
     openImage: unasked,
+    storeImage: unasked,
     metadata: unasked,
   };
 }
