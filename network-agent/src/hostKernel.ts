@@ -17,7 +17,7 @@ export interface HostKernel {
 }
 
 /** Reads the output of `sysctl`. */
-export const parseSettings = (text: string): Settings =>
+const parseSettings = (text: string): Settings =>
   Object.fromEntries(
     text.split('\n').flatMap((line) => {
       const [key = '', value] = line.split('=');

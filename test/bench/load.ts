@@ -21,7 +21,7 @@ export interface LoadResult {
 }
 
 /** Runs in the child. @throws Error for an answer that is not 200 */
-export async function applyLoad({ url, method, headers, connections, seconds }: LoadRequest): Promise<LoadResult> {
+async function applyLoad({ url, method, headers, connections, seconds }: LoadRequest): Promise<LoadResult> {
   const { hostname, port, pathname, search } = new URL(url);
   const lines = Object.entries({ host: `${hostname}:${port}`, ...headers }).map(([name, value]) => `${name}: ${value}`);
   const request = `${method} ${pathname}${search} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
