@@ -223,9 +223,9 @@ test('an audit with findings ends with 1 and lists them', async () => {
 });
 
 test('every command was seen to succeed', () => {
-  // The API cannot make images of servers yet.
-  const apart = ['server image create'];
-  expect(all.untried('server', 'console', 'audit').filter((name) => !apart.includes(name))).toEqual([]);
+  // Images of servers are tried on a real host, groups and placement in a test of their own.
+  const apart = /^server (image create|group .*|explain)$/;
+  expect(all.untried('server', 'console', 'audit').filter((name) => !apart.test(name))).toEqual([]);
 });
 
 describe('bad input', () => {

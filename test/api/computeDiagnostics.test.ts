@@ -114,7 +114,7 @@ test('from 2.48 on they have the same keys whatever the hypervisor', async () =>
 
 test('are for administrators, of a server that exists', async () => {
   expect((await show('2.1', 'demo')).status).toBe(403);
-  expect((await show('2.1', 'other')).status).toBe(403);
+  expect((await show('2.1', 'other')).status).toBe(404);
   expect((await show('2.1', 'admin', 'nobody')).body.itemNotFound.code).toBe(404);
 });
 

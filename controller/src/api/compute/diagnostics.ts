@@ -97,6 +97,7 @@ function requireRunning(server: Server): void {
 const show: Handler = async (request, cloud) => {
   const [server, ports] = await cloud.db.read(async (session) => {
     const found = await findServer(session, request.caller, serverIdOf(request));
+    cloud.policy.require(request.caller, 'os_compute_api:os-server-diagnostics', { project_id: found.project_id });
     return [found, await portsOfServer(session, found.id)] as const;
   });
   requireRunning(server);
@@ -112,6 +113,5 @@ export const diagnosticsRoutes: readonly Route[] = [
     method: 'GET',
     path: '/servers/:id/diagnostics',
     handler: show,
-    policy: 'os_compute_api:os-server-diagnostics',
   },
 ];
