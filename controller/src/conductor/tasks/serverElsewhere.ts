@@ -10,7 +10,7 @@ import { agentAlive, hostViews } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
 import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
 import { serverOf, setServer } from './serverState';
-import { givesUp, removeRemains, stopDomain } from './serverTeardown';
+import { removeRemains, stopDomain } from './serverTeardown';
 
 /** Hosts that a server is tried on before it fails. */
 const MOST_HOSTS = 3;
@@ -73,16 +73,12 @@ export const orElsewhere =
   };
 
 /** A server that may run on a host that can't be asked is not started on another one. */
-const leave: Step = async (context) => {
-  const { cloud, task } = context;
-  const { host } = await serverOf(cloud, task);
+function refuseToDouble(task: Task): StepResult | undefined {
   const mayRun = task.state['disk'] !== undefined && task.state['disk'] !== null;
-  if (host !== null && mayRun && (await givesUp(cloud, task, host, 'compute'))) {
-    const message = "The host can't be asked to take the server back, so no other host was tried.";
-    return fail({ code: 'host_unreachable', message: [lastFault(task)?.message, message].join(' ').trim() });
-  }
-  return stopDomain('unbind')(context);
-};
+  if (!mayRun) return undefined;
+  const message = "The host can't be asked to take the server back, so no other host was tried.";
+  return fail({ code: 'host_unreachable', message: [lastFault(task)?.message, message].join(' ').trim() });
+}
 
 const unbind: Step = ({ cloud, task }) =>
   Promise.resolve(
@@ -107,7 +103,7 @@ const release: Step = async ({ cloud, task }) => {
 
 /** From a host that failed back to `schedule`: the steps of a teardown, but the ports stay the server's. */
 export const leavingSteps: Readonly<Record<string, Step>> = {
-  leave,
+  leave: stopDomain('unbind', refuseToDouble),
   unbind,
   vacate: removeRemains('release'),
   release,

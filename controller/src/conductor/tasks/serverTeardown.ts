@@ -8,7 +8,7 @@ import { releaseClaims } from '../../db/repositories/claims';
 import { forgetServer } from '../../services/compute/serverEnd';
 import { agentAlive } from '../../services/hosts';
 import { releaseServerPorts, type PortChange } from '../../services/network/serverPorts';
-import { done, next, wait, type Fault, type Step, type TaskKind } from '../task';
+import { done, next, wait, type Fault, type Step, type StepResult, type TaskKind } from '../task';
 import { faultRow, serverOf, setServer, targetOf } from './serverState';
 
 /** Tries of one removal on a host before what is left there is written down as its residue. */
@@ -47,18 +47,22 @@ export async function leaveResidue(
   });
 }
 
-/** The domain first: nothing else of a server may go while it runs. */
+/**
+ * The domain first: nothing else of a server may go while it runs. `refuse`: what to do instead of going on without a host that can't
+ * be reached.
+ */
 export const stopDomain =
-  (then: string): Step =>
+  (then: string, refuse: (task: Task) => StepResult | undefined = () => undefined): Step =>
   async ({ cloud, task, ask }) => {
     const server = await serverOf(cloud, task);
     const { host } = server;
     if (host === null) return next(then, { message: 'no host was involved' });
     if (await givesUp(cloud, task, host, 'compute')) {
-      return next(then, {
+      const residue = next(then, {
         message: 'the host can not be reached; it removes the domain when it comes back',
         write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
       });
+      return refuse(task) ?? residue;
     }
     const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
     return gone ? next(then, { message: 'the domain is gone' }) : wait(ASK_AGAIN);
