@@ -9,6 +9,7 @@ import { images, imageTasks, type Image } from '../../controller/src/db/entities
 import { runImport } from '../../controller/src/services/image/importImage';
 import { activeImage, createImage, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
+import { databaseIn } from '../support/testDatabase';
 
 // Each test starts several controllers.
 jest.setTimeout(60_000);
@@ -141,7 +142,8 @@ test('an import of an image that was deleted meanwhile does nothing', async () =
 
 test('kill -9 in the middle of an upload and of a download costs only these', async () => {
   await cloud.stop();
-  const killed = spawn(process.execPath, [join(__dirname, '../support/imageController.js'), directory]);
+  const database = JSON.stringify((await databaseIn(directory)).config);
+  const killed = spawn(process.execPath, [join(__dirname, '../support/imageController.js'), directory, database]);
   child = killed;
   const port = await new Promise<string>((resolve) =>
     killed.stdout.once('data', (data) => resolve(String(data).trim())),

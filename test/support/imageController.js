@@ -1,4 +1,4 @@
-// A controller in a process of its own that tests can kill: node imageController.js DIRECTORY. Prints its port. Everybody is "demo".
+// A controller in a process of its own that tests can kill: node imageController.js DIRECTORY DATABASE, the database's keys as JSON. Prints its port. Everybody is "demo".
 const { createMemoryBus, parseConfig, silentLogger, systemClock } = require('@cumulet/common');
 const { ControllerConfig, createController } = require('@cumulet/controller');
 
@@ -21,7 +21,7 @@ const demo = {
 async function main() {
   const config = { ...parseConfig(ControllerConfig, '', 'defaults'), data_dir: process.argv[2], port: 0 };
   const controller = await createController({
-    config: { ...config, image: { ...config.image, keep_free_mib: 0 } },
+    config: { ...config, database: { ...config.database, ...JSON.parse(process.argv[3]) }, image: { ...config.image, keep_free_mib: 0 } },
     bus: createMemoryBus(),
     clock: systemClock,
     log: silentLogger,
