@@ -21,7 +21,11 @@ const demo = {
 async function main() {
   const config = { ...parseConfig(ControllerConfig, '', 'defaults'), data_dir: process.argv[2], port: 0 };
   const controller = await createController({
-    config: { ...config, database: { ...config.database, ...JSON.parse(process.argv[3]) }, image: { ...config.image, keep_free_mib: 0 } },
+    config: {
+      ...config,
+      database: { ...config.database, ...JSON.parse(process.argv[3]) },
+      image: { ...config.image, keep_free_mib: 0 },
+    },
     bus: createMemoryBus(),
     clock: systemClock,
     log: silentLogger,
