@@ -301,7 +301,10 @@ test('pause and unpause, suspend and resume', async () => {
 test('the events of the server are told in order', async () => {
   const actions = (await openstack('server', 'event', 'list', 'hello', '-f', 'value', '-c', 'Action')).split('\n');
   expect(actions.reverse()).toEqual([
-    ...['create', 'stop', 'start', 'reboot', 'rebuild', 'pause', 'unpause', 'suspend', 'resume'],
+    ...['create', 'stop', 'start', 'reboot', 'rebuild'],
+    ...['attach_interface', 'attach_interface', 'reboot', 'detach_interface', 'detach_interface'],
+    ...['addFixedIp', 'removeFixedIp', 'createImage', 'stop', 'createBackup', 'createBackup', 'start'],
+    ...['pause', 'unpause', 'suspend', 'resume'],
   ]);
 });
 
