@@ -115,6 +115,8 @@ export async function startRabbitMq({ hosts = [], tls }: RabbitMqOptions = {}): 
       const ended = new Promise((done) => running.once('exit', done));
       running.kill('SIGKILL');
       await ended;
+      // What was killed is the broker's parent; the broker itself dies a moment later.
+      while (await answers(port)) await pause(10);
     },
     async start() {
       const server = spawn('setpriv', [...namespace, '/usr/lib/rabbitmq/bin/rabbitmq-server'], {
