@@ -14,6 +14,7 @@ import {
 } from '@cumulet/controller';
 import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete, type TaskRequest } from '../../controller/src/services/tasks';
+import { kindOf, until } from '../support/engineTasks';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 let test_: TestCloud;
@@ -29,15 +30,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(engines.splice(0).map((engine) => engine.kill()));
   await test_.stop();
-});
-
-/** A kind whose steps are given; failures and deletions end as asked. */
-const kindOf = (steps: Record<string, Step>, rest: Partial<TaskKind> = {}): TaskKind => ({
-  kind: 'test.work',
-  first: Object.keys(steps)[0] ?? '',
-  steps,
-  onFail: { write: () => Promise.resolve() },
-  ...rest,
 });
 
 async function run(kinds: readonly TaskKind[], options: Partial<EngineOptions> = {}): Promise<Engine> {
@@ -63,15 +55,6 @@ const find = async (id: string): Promise<Task> => {
   if (!task) throw new Error('no such task');
   return task;
 };
-async function until<T>(what: string, look: () => Promise<T | undefined | false>, seconds = 10): Promise<T> {
-  const end = Date.now() + seconds * 1000;
-  for (;;) {
-    const value = await look();
-    if (value !== undefined && value !== false) return value;
-    if (Date.now() > end) throw new Error(`${what} did not come within ${seconds} s`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 const ended = (id: string) => until('the end of the task', async () => ((t) => t.active === null && t)(await find(id)));
 const timeline = async (id: string) =>
   (

@@ -15,6 +15,7 @@ import {
 import type { Database } from '../../controller/src/db';
 import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
+import { kindOf, until } from '../support/engineTasks';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 let test_: TestCloud;
@@ -30,14 +31,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(engines.splice(0).map((engine) => engine.kill()));
   await test_.stop();
-});
-
-const kindOf = (steps: Record<string, Step>, rest: Partial<TaskKind> = {}): TaskKind => ({
-  kind: 'test.work',
-  first: Object.keys(steps)[0] ?? '',
-  steps,
-  onFail: { write: () => Promise.resolve() },
-  ...rest,
 });
 
 /** A dispatcher over the cloud; `db` changes its way to the database. */
@@ -61,15 +54,6 @@ const find = async (id: string): Promise<Task> => {
   if (!task) throw new Error('no such task');
   return task;
 };
-async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
-  const end = Date.now() + 10_000;
-  for (;;) {
-    const value = await look();
-    if (value !== undefined && value !== false) return value;
-    if (Date.now() > end) throw new Error(`${what} did not come within 10 s`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 const ended = (id: string): Promise<Task> =>
   until('the end of the task', async () => ((task) => task.active === null && task)(await find(id)));
 const timeline = async (id: string): Promise<string[]> =>

@@ -25,8 +25,10 @@ interface Action {
   readonly evenLocked?: boolean;
 }
 
-/** The actions that change what a domain does. */
-const actions: Partial<Record<Operation, Action>> = {
+/** What a task on the host does; a password is changed while the request waits. */
+export type HostAction = Exclude<Operation, 'changePassword'>;
+
+const actions: Readonly<Record<HostAction, Action>> = {
   start: { kind: 'server.start', name: 'start', taskState: 'powering-on' },
   stop: { kind: 'server.stop', name: 'stop', taskState: 'powering-off' },
   reboot: { kind: 'server.reboot', name: 'reboot', taskState: 'rebooting', params: { type: 'SOFT' } },
@@ -42,6 +44,7 @@ const actions: Partial<Record<Operation, Action>> = {
     deadlineSeconds: REBUILD_DEADLINE_SECONDS,
   },
   attach_interface: { kind: 'server.attachInterface', name: 'attach_interface', taskState: null },
+  detach_interface: { kind: 'server.detachInterface', name: 'detach_interface', taskState: null },
   createImage: {
     kind: 'server.createImage',
     name: 'createImage',
@@ -56,22 +59,7 @@ const actions: Partial<Record<Operation, Action>> = {
     evenLocked: true,
     deadlineSeconds: IMAGE_DEADLINE_SECONDS,
   },
-  detach_interface: { kind: 'server.detachInterface', name: 'detach_interface', taskState: null },
 };
-export type HostAction =
-  | 'start'
-  | 'stop'
-  | 'reboot'
-  | 'reboot_hard'
-  | 'pause'
-  | 'unpause'
-  | 'suspend'
-  | 'resume'
-  | 'rebuild'
-  | 'createImage'
-  | 'createBackup'
-  | 'attach_interface'
-  | 'detach_interface';
 
 /** Who acts, and in which request: the record of an action names both. */
 export interface Actor {
@@ -93,7 +81,6 @@ export async function startAction(
   params: Readonly<Record<string, unknown>> = {},
 ): Promise<Server> {
   const action = actions[operation];
-  if (!action) throw new Error(`${operation} is no action of a host`);
   if (!action.evenLocked) requireUnlocked(server, actor.caller);
   requireState(server, operation, action.name);
   requireHost(server);
