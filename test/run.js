@@ -1,15 +1,17 @@
 // Runs every test: the unit project on SQLite, what the database matters to once more on MariaDB, then the host project one file
-// at a time; ends with the sums of all. Without arguments it also measures coverage, into coverage/, and names the files
-// below their gate; they don't count as failures yet.
+// at a time; ends with every failed test and the sums of all. Without arguments it also measures coverage, into coverage/, and
+// names the files below their gate; they don't count as failures yet.
 const { spawnSync } = require('node:child_process');
 const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 const { checkCoverage, directory: coverage } = require('./coverageGate');
+const { failuresOf } = require('./failures');
 
 const root = path.resolve(__dirname, '..');
 const directory = mkdtempSync(path.join(tmpdir(), 'cumulet-tests-'));
 const sums = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 const passedOn = process.argv.slice(2);
 // A part of the tests says nothing about coverage.
 const covers = passedOn.length === 0;
@@ -44,16 +46,17 @@ for (const project of [
     sums.passed += result.numPassedTests;
     sums.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
     sums.skipped += result.numPendingTests + result.numTodoTests;
+    failures.push(...failuresOf(project[0], root, result));
     broken ||= !result.success;
   } catch (error) {
-    console.error(
+    failures.push(
       `the ${project[0]} tests ended with status ${ran.status} (signal ${ran.signal}) and no result: ${error.message}`,
     );
     sums.failed += 1;
   }
 }
 if (covers) {
-  // What ran in processes of their own: the command and the standalone cloud.
+  // What ran in processes of their own.
   const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
   spawnSync(
     process.execPath,
@@ -62,6 +65,9 @@ if (covers) {
       ...report,
       '--include',
       '*/src/**',
+      // As in collectCoverageFrom of jest.config.js.
+      '--exclude',
+      '**/index.ts',
       '--reports-dir',
       path.join(coverage, 'children'),
     ],
@@ -70,5 +76,6 @@ if (covers) {
   checkCoverage();
 }
 rmSync(directory, { recursive: true, force: true });
+if (failures.length > 0) console.log(`\nFailed:\n${failures.join('\n')}`);
 console.log(`${sums.passed} passed, ${sums.failed} failed, ${sums.skipped} skipped`);
 process.exit(broken || sums.failed > 0 ? 1 : 0);
