@@ -89,6 +89,19 @@ test('a range inside another that did not run is missing, although its own name 
   });
 });
 
+test('a function that jest ran is not missing because a process of its own, built by the other compiler, did not run it', () => {
+  const one = (start: number, end: number, count: number): Report => {
+    const loc = { start: { line: 2, column: start }, end: { line: 9, column: end } };
+    return {
+      'a.ts': { fnMap: { 0: { name: 'f', loc } }, f: { 0: count }, branchMap: {}, b: {}, statementMap: {}, s: {} },
+    };
+  };
+  const [byJest, byProcess] = [one(7, 20, 3), one(0, 20, 0)];
+  expect(mergeReports([byJest, byProcess]).get('a.ts')).toMatchObject({ branches: 100 });
+  expect(mergeReports([one(12, 20, 0), one(12, 19, 1)]).get('a.ts')).toMatchObject({ branches: 100 });
+  expect(mergeReports([one(7, 20, 0), byProcess]).get('a.ts')).toMatchObject({ branches: 0 });
+});
+
 test('a file that no test loads has nothing, and one that another project does not load loses nothing', () => {
   const unloaded = report('a.ts', [[1, 10, 0]]);
   Object.assign(unloaded['a.ts'] as object, { fnMap: { 0: { name: '(empty-report)', loc: {} } } });
