@@ -26,7 +26,7 @@ module.exports = {
         '<rootDir>/test/unit/{database,identityFeed,migrations}.test.ts',
       ],
       // Clients and what is refused before the database is asked: the same on both.
-      testPathIgnorePatterns: ['/test/api/(cli|client|terraform|upContent|badInput|secondTenant)'],
+      testPathIgnorePatterns: ['/test/api/(cli|client|terraform|up|badInput|secondTenant)'],
       globalSetup: '<rootDir>/test/support/mariadbSetup.ts',
       globalTeardown: '<rootDir>/test/support/mariadbTeardown.ts',
       setupFiles: ['<rootDir>/test/support/onMariadb.ts'],

@@ -41,6 +41,22 @@ test('the demo content is made once', async () => {
   expect(ids[1]).toEqual(ids[0]);
 });
 
+test('the rest of an upload that was interrupted is replaced', async () => {
+  const file = join(directory, 'again.qcow2');
+  writeFileSync(file, qcow2Header());
+  const admin = await signIn(cloud.test.url, 'admin', ADMIN_PASSWORD, 'admin');
+  const tiny = async (): Promise<{ id: string; status: string }[]> =>
+    (await admin.request<{ images: { id: string; status: string }[] }>('image', 'GET', '/images?name=tiny')).images;
+  for (const { id } of await tiny()) await admin.request('image', 'DELETE', `/images/${id}`);
+  await admin.request('image', 'POST', '/images', { name: 'tiny', visibility: 'public' });
+  const [rest] = await tiny();
+  expect(rest).toMatchObject({ status: 'queued' });
+  await ensureImage(admin, file);
+  const after = await tiny();
+  expect(after).toMatchObject([{ status: 'active' }]);
+  expect(after[0]?.id).not.toBe(rest?.id);
+});
+
 test('a wrong password is an answer with status 401', async () => {
   const refused = signIn(cloud.test.url, 'admin', 'wrong', 'admin');
   await expect(refused).rejects.toBeInstanceOf(ApiError);

@@ -43,7 +43,13 @@ export interface CommandCloud {
   stop(): Promise<void>;
 }
 
-const start = (file: string, args: readonly string[], cwd: string, env: Record<string, string>): Promise<Run> =>
+/** Runs a program in a directory, which is its home as well, until it ends. */
+export const runProgram = (
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  env: Record<string, string>,
+): Promise<Run> =>
   new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...childCoverage(), ...env } });
     let [out, err] = ['', ''];
@@ -117,9 +123,9 @@ export async function startCommandCloud(): Promise<CommandCloud> {
       if (exit === 0 && command && !argv.includes('--help')) succeeded.add(command.name);
       return { exit, out: (out ?? []).join('\n'), err: (err ?? []).join('\n') };
     },
-    spawn: (args, env = { OS_CLOUD: 'test' }) => start(process.execPath, [MAIN, ...args], directory, env),
+    spawn: (args, env = { OS_CLOUD: 'test' }) => runProgram(process.execPath, [MAIN, ...args], directory, env),
     type: (args, answers = [], env = { OS_CLOUD: 'test' }) =>
-      start('python3', [TERMINAL, JSON.stringify(answers), process.execPath, MAIN, ...args], directory, env),
+      runProgram('python3', [TERMINAL, JSON.stringify(answers), process.execPath, MAIN, ...args], directory, env),
     async ok(line) {
       const { exit, out, err } = await commandCloud.run(line);
       if (exit !== 0) throw new Error(`cumulet ${line} ended with ${exit}: ${err}`);

@@ -1,5 +1,5 @@
 // The user who called sudo: their files are read and written with their rights, not with root's.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 
 export interface CallingUser {
   readonly name: string;
@@ -8,12 +8,20 @@ export interface CallingUser {
   readonly home: string;
 }
 
-/** Looks a user up in the system's database. @throws Error when there is none of that name */
-export function callingUser(name: string): CallingUser {
-  const fields = execFileSync('getent', ['passwd', name], { encoding: 'utf8' }).trim().split(':');
-  const [, , uid, gid, , home] = fields;
-  if (uid === undefined || gid === undefined || home === undefined) throw new Error(`there is no user ${name}`);
+/** Looks a user up in the system's database; undefined when there is none of that name. */
+export function findUser(name: string): CallingUser | undefined {
+  const { stdout, error } = spawnSync('getent', ['passwd', name], { encoding: 'utf8' });
+  if (error) throw error;
+  const [, , uid, gid, , home] = stdout.trim().split(':');
+  if (uid === undefined || gid === undefined || home === undefined) return undefined;
   return { name, uid: Number(uid), gid: Number(gid), home };
+}
+
+/** The same. @throws Error when there is none of that name */
+export function callingUser(name: string): CallingUser {
+  const user = findUser(name);
+  if (!user) throw new Error(`there is no user ${name}`);
+  return user;
 }
 
 /** Runs synchronous file work with the rights of the user, so that a link in their home can't lead root elsewhere. */

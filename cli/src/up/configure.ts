@@ -84,7 +84,13 @@ export function configure(directory: string, data: string): string[] {
 /** The administrator's first password. @throws Error naming the file */
 export function adminPassword(directory: string): string {
   const file = path.join(directory, 'bootstrap.json');
-  const { admin_password: password } = JSON.parse(readFileSync(file, 'utf8')) as { admin_password?: unknown };
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  const password = (content as { admin_password?: unknown } | null)?.admin_password;
   if (typeof password !== 'string') throw new Error(`${file} holds no admin_password`);
   return password;
 }

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
-import { callingUser } from './callingUser';
+import { callingUser, findUser } from './callingUser';
 import { cloudEntry, writeClouds } from './cloudsFile';
 import { adminPassword, configure, demoState, knownUsers, saveDemoState } from './configure';
 import {
@@ -152,8 +152,11 @@ async function main(): Promise<void> {
     const warnings = configure(values.config, values.data);
     if (values.warnings !== '') appendFileSync(values.warnings, warnings.map((text) => `${text}\n`).join(''));
   } else if (task === 'forget') {
-    for (const user of knownUsers(values.config))
-      writeClouds(callingUser(user), { cumulet: undefined, 'cumulet-demo': undefined });
+    for (const name of knownUsers(values.config)) {
+      // An account that was removed since has no file any more.
+      const user = findUser(name);
+      if (user) writeClouds(user, { cumulet: undefined, 'cumulet-demo': undefined });
+    }
   } else {
     await run(values);
   }

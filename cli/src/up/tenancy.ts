@@ -34,6 +34,7 @@ export async function ensureImage(admin: Session, file: string): Promise<string>
     '/images?name=tiny&visibility=public',
   );
   if (images.some(({ status }) => status === 'active')) return 'tiny, there already';
+  const bytes = readFileSync(file);
   for (const { id, status } of images) if (status === 'queued') await admin.request('image', 'DELETE', `/images/${id}`);
   const image = await admin.request<Named>('image', 'POST', '/images', {
     name: 'tiny',
@@ -42,7 +43,6 @@ export async function ensureImage(admin: Session, file: string): Promise<string>
     container_format: 'bare',
     min_ram: 96,
   });
-  const bytes = readFileSync(file);
   await admin.request('image', 'PUT', `/images/${image.id}/file`, bytes);
   return `tiny, ${Math.round(bytes.length / 1e6)} MB`;
 }

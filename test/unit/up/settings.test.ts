@@ -26,6 +26,8 @@ test('another external network is explained by the route it avoids', () => {
   expect(externalPrefix([{ dst: '172.24.4.0/22', dev: 'vpn0' }]).reason).toMatch(
     /172\.24\.8\.0\/24.*172\.24\.4\.0\/22 of vpn0/,
   );
+  // As a blackhole route, which leads to no interface.
+  expect(externalPrefix([{ dst: '172.24.4.0/24' }]).reason).toMatch(/172\.24\.4\.0\/24 of this machine/);
 });
 
 test('no free external network is said in words', () => {

@@ -1,0 +1,156 @@
+// The part of `cumulet up` that talks to the cloud, as a process: what a second run shows, and what it says when it can't go on.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { root } from '../support/checkout';
+import { runProgram, startCommandCloud, type CommandCloud, type Run } from '../support/commandCloud';
+import { freePort } from '../support/freePort';
+import { ADMIN_PASSWORD } from '../support/identity';
+
+const MAIN = join(root, 'cli/dist/up/main.js');
+const TERMINAL = join(root, 'test/support/terminal.py');
+const FLOATING = '172.24.4.50';
+
+let all: CommandCloud;
+let home: string;
+let config: string;
+let tools: string;
+
+beforeAll(async () => {
+  all = await startCommandCloud();
+  tools = join(all.directory, 'bin');
+  mkdirSync(tools);
+  home = join(all.directory, 'home');
+  const { uid, gid } = userInfo();
+  // A user `me` whose home is ours, and a server that answers: the simulated host has no network.
+  writeFileSync(join(tools, 'getent'), `#!/bin/sh\n[ "$2" = me ] && echo "me:x:${uid}:${gid}::${home}:/bin/sh"\n`, {
+    mode: 0o755,
+  });
+  writeFileSync(join(tools, 'ping'), '#!/bin/sh\nexec sleep "${PING_SECONDS-0}"\n', { mode: 0o755 });
+});
+afterAll(() => all.stop());
+beforeEach(() => {
+  mkdirSync(home);
+  config = join(all.directory, 'etc');
+  mkdirSync(config);
+  writeFileSync(join(config, 'bootstrap.json'), JSON.stringify({ admin_password: ADMIN_PASSWORD }));
+  writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'demo-secret', finished: true, users: [] }));
+});
+afterEach(() => {
+  for (const place of [home, config]) rmSync(place, { recursive: true });
+});
+
+const argv = (more: readonly string[]): string[] => [
+  ...[MAIN, '--url', all.cloud.test.url, '--config', config, '--user', 'me', '--command', './cumulet'],
+  ...more,
+];
+const path = (): string => `${tools}:${process.env['PATH']}`;
+const up = (...more: string[]): Promise<Run> =>
+  runProgram(process.execPath, argv(more), all.directory, { PATH: path() });
+/** The same on a terminal, with a server that takes a while to answer. */
+const watch = (...more: string[]): Promise<Run> => {
+  const env = { PATH: path(), PING_SECONDS: '0.6' };
+  return runProgram('python3', [TERMINAL, '[]', process.execPath, ...argv(more)], all.directory, env);
+};
+const cloudsFile = (): string => join(home, '.config/openstack/clouds.yaml');
+
+test('the first configuration is written, and what is special about it noted', async () => {
+  rmSync(join(config, 'bootstrap.json'));
+  const notes = join(all.directory, 'notes');
+  writeFileSync(notes, 'first\n');
+  const run = await up('configure', '--data', '/var/lib/mine', '--warnings', notes);
+  expect(run).toEqual({ exit: 0, out: '', err: '' });
+  expect(readFileSync(join(config, 'cumulet.yaml'), 'utf8')).toContain('data_dir: /var/lib/mine');
+  expect(readFileSync(notes, 'utf8')).toMatch(/^first\n(floating IPs are in .*\n)?$/);
+});
+
+test('a second run makes nothing, tells how things are and warns last', async () => {
+  const notes = join(all.directory, 'notes');
+  writeFileSync(notes, 'KVM does not work here\n');
+  const { exit, out, err } = await up('--warnings', notes, '--data', '/data', '--logs', '/logs');
+  expect({ exit, err }).toEqual({ exit: 0, err: '' });
+  expect(out).toContain(`The cloud is up: ${all.cloud.test.url}/v3`);
+  expect(out).toContain('(the server hello was deleted: boot another one)');
+  expect(out).toContain('Data: /data   Logs: /logs');
+  expect(out).toContain('Stop: sudo ./cumulet down');
+  expect(out.trimEnd().split('\n\n').at(-1)?.replaceAll(/\s+/g, ' ')).toBe(
+    `warning: KVM does not work here warning: an ssh key was made for you: ${join(home, '.ssh/id_ed25519')}`,
+  );
+  expect(existsSync(join(home, '.ssh/id_ed25519.pub'))).toBe(true);
+  expect(JSON.parse(readFileSync(join(config, 'demo.json'), 'utf8')).users).toEqual(['me']);
+  const env = { OS_CLOUD: 'cumulet-demo', OS_CLIENT_CONFIG_FILE: cloudsFile() };
+  expect((await all.run('token issue -f value -c project_id', env)).exit).toBe(0);
+});
+
+test('the line to log in says what keeps from it', async () => {
+  const boot = 'server create --image tiny --flavor m1.tiny --network own --wait hello';
+  const demo = async (line: string): Promise<void> => {
+    expect(await all.run(line, { OS_CLOUD: 'demo' })).toMatchObject({ exit: 0, err: '' });
+  };
+  await all.ok('network create --external public');
+  await all.ok('subnet create --network public --subnet-range 172.24.4.0/24 --no-dhcp public');
+  await demo('network create own');
+  await demo('subnet create --network own --subnet-range 10.24.0.0/24 own');
+  await demo('router create --external-gateway public out');
+  await demo('router add subnet out own');
+  await demo(boot);
+  expect((await up()).out).toContain('(the server hello has no floating IP any more)');
+  await all.ok(`floating ip create --project demo --floating-ip-address ${FLOATING} public`);
+  await demo(`server add floating ip hello ${FLOATING}`);
+  const running = await up();
+  expect(running.out).toMatch(new RegExp(`Server hello +\\d+ s {2}answers on ${FLOATING}\n`));
+  expect(running.out).toMatch(new RegExp(` root@${FLOATING}\n`));
+  const { out: watched } = await watch();
+  expect(watched).toMatch(new RegExp(`\r\u001b\\[K {2}Server hello +\\d+ s {2}ping ${FLOATING}`));
+  expect(watched).toMatch(new RegExp(`\r\u001b\\[K {2}Server hello +\\d+ s {2}answers on ${FLOATING}\r\n`));
+  await demo('server stop --wait hello');
+  expect((await up()).out).toContain(`root@${FLOATING}   (hello is SHUTOFF)`);
+}, 60_000);
+
+test('what was put into homes is taken out again, also when an account is gone', async () => {
+  expect((await up()).exit).toBe(0);
+  writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'x', finished: true, users: ['gone', 'me'] }));
+  expect(existsSync(cloudsFile())).toBe(true);
+  expect(await up('forget')).toEqual({ exit: 0, out: '', err: '' });
+  expect(existsSync(cloudsFile())).toBe(false);
+});
+
+describe('it ends with 1 and one line', () => {
+  const unfinished = (): void =>
+    writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'x', finished: false, users: [] }));
+
+  test("when the administrator's password is refused", async () => {
+    unfinished();
+    writeFileSync(join(config, 'bootstrap.json'), '{"admin_password": "old"}');
+    const { exit, out, err } = await up();
+    expect({ exit, out }).toEqual({ exit: 1, out: '' });
+    expect(err).toBe(
+      `cumulet: the administrator's password in ${config}/bootstrap.json is refused; if it was changed, put the new one there\n`,
+    );
+  });
+  test('when nothing listens', async () => {
+    unfinished();
+    const { exit, err } = await up('--url', `http://127.0.0.1:${await freePort()}`);
+    expect(exit).toBe(1);
+    expect(err).toMatch(/^cumulet: .*got no answer.*ECONNREFUSED.*\n$/);
+  });
+  test('when there is no such user', async () => {
+    expect(await up('--user', 'you')).toEqual({ exit: 1, out: '', err: 'cumulet: there is no user you\n' });
+  });
+  test('when a step fails, which is named', async () => {
+    unfinished();
+    await all.ok('image set --deactivate tiny');
+    const options = ['--image', join(all.directory, 'no.qcow2')];
+    const { exit, err } = await up(...options);
+    const watched = await watch(...options);
+    await all.ok('image set --activate tiny');
+    expect(exit).toBe(1);
+    expect(err).toMatch(/^cumulet: Image: .*no\.qcow2.*\n$/);
+    expect(watched).toMatchObject({ exit: 1, out: expect.stringContaining('\r\u001b[Kcumulet: Image: ') });
+  });
+  test('for options that it does not know', async () => {
+    const { exit, err } = await up('--nonsense');
+    expect(exit).toBe(1);
+    expect(err).toMatch(/^cumulet: .*--nonsense/);
+  });
+});
