@@ -23,9 +23,14 @@ export const metrics = {
     help: 'Ends of steps of tasks, by kind, step and outcome.',
     labelNames: ['kind', 'step', 'outcome'] as const,
   }),
+  failedLooks: new Counter({
+    name: 'cumulet_metric_failures_total',
+    help: 'Failures to look up a number that is looked up when it is asked for, by metric.',
+    labelNames: ['metric'] as const,
+  }),
 };
 
-/** A number that is looked up when it is asked for; a failure leaves the last one. */
+/** A number that is looked up when it is asked for; a failure is counted and leaves the last one. */
 export function observed<L extends string>(
   name: string,
   help: string,
@@ -37,7 +42,8 @@ export function observed<L extends string>(
     help,
     labelNames: [...labelNames],
     async collect() {
-      await look((labels, value) => this.set(labels, value));
+      // Thrown, it would take all other metrics with it.
+      await look((labels, value) => this.set(labels, value)).catch(() => metrics.failedLooks.inc({ metric: name }));
     },
   });
 }
