@@ -13,10 +13,8 @@ const list = (statistics: Statistics, group: string, count = `${group}.count`): 
   Array.from({ length: Number(statistics[count] ?? 0) }, (_, index) => `${group}.${index}`);
 
 function traffic(statistics: Statistics, prefix: string): Traffic {
-  const [bytes, packets, errors, drops] = ['bytes', 'pkts', 'errs', 'drop'].map((name) =>
-    figure(statistics, `${prefix}.${name}`),
-  );
-  return { bytes: bytes ?? -1, packets: packets ?? -1, errors: errors ?? -1, drops: drops ?? -1 };
+  const count = (name: string): number => figure(statistics, `${prefix}.${name}`);
+  return { bytes: count('bytes'), packets: count('pkts'), errors: count('errs'), drops: count('drop') };
 }
 
 /** The figures of `virConnectGetAllDomainStats`, named. */
@@ -49,11 +47,12 @@ export async function readDiagnostics(context: ServerContext, serverId: string):
     if (!(await findDomain(context, serverId))) throw notRunning();
     const wanted = Stats.VCPU | Stats.BALLOON | Stats.INTERFACE | Stats.BLOCK;
     const [found] = await hypervisor.allDomainStats(wanted, { uuids: [serverId] });
+    if (!found) throw notRunning();
     try {
       const memory = await hypervisor.memoryStats(serverId);
-      return { ...diagnosticsFrom(found?.statistics ?? {}), memory, hypervisor: virtType };
+      return { ...diagnosticsFrom(found.statistics), memory, hypervisor: virtType };
     } catch (error) {
-      throw hasCode(error, ErrorCode.OPERATION_INVALID) ? notRunning() : error;
+      throw hasCode(error, ErrorCode.OPERATION_INVALID, ErrorCode.NO_DOMAIN) ? notRunning() : error;
     }
   });
 }

@@ -22,7 +22,7 @@ export async function setPassword(
         throw new HostError('agent_missing', 'the agent in the guest does not answer', options);
       if (hasCode(error, ErrorCode.AGENT_COMMAND_FAILED, ErrorCode.INTERNAL_ERROR))
         throw new HostError('password_refused', 'the agent in the guest refused it', options);
-      if (hasCode(error, ErrorCode.OPERATION_INVALID, ErrorCode.ARGUMENT_UNSUPPORTED))
+      if (hasCode(error, ErrorCode.OPERATION_INVALID, ErrorCode.ARGUMENT_UNSUPPORTED, ErrorCode.NO_DOMAIN))
         throw new HostError(
           'not_running',
           'the server is not running, or runs without a channel to its agent',

@@ -13,6 +13,8 @@ interface FakeDomain {
   saved: string | undefined;
   config: string;
   live: string | undefined;
+  /** More statistics than those of its state. */
+  statistics?: Record<string, number | string>;
   job?: 'running' | 'completed' | 'failed' | 'cancelled';
 }
 
@@ -117,8 +119,22 @@ export function fakeHypervisor(): FakeHypervisor {
     allDomainStats: async () =>
       [...domains.values()].map((domain) => ({
         domain: reference(domain),
-        statistics: { 'state.state': STATES.indexOf(domain.state), 'state.reason': domain.reason },
+        statistics: {
+          'state.state': STATES.indexOf(domain.state),
+          'state.reason': domain.reason,
+          ...domain.statistics,
+        },
       })),
+    memoryStats: async (uuid: string) => {
+      doCallQuietly('memoryStats');
+      active(uuid);
+      return { actualBalloon: 65536 };
+    },
+    setUserPassword: async (uuid: string) => {
+      if (!active(uuid).live?.includes('org.qemu.guest_agent'))
+        throw libvirtError(ErrorCode.ARGUMENT_UNSUPPORTED, 'QEMU guest agent is not configured');
+      doCall('setUserPassword');
+    },
     defineDomain: async (xml: string) => {
       doCall('defineDomain');
       const [name, uuid] = [element(xml, 'name'), element(xml, 'uuid')];

@@ -78,6 +78,16 @@ export function hypervisorContract(get: () => Hypervisor): void {
     await expect(get().suspendDomain(uuid)).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
   });
 
+  test('figures of its memory and a password are refused for a domain that is off, the password also without a channel', async () => {
+    await get().defineDomain(xml('a'));
+    await expect(get().memoryStats(uuid)).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
+    const set = (): Promise<void> => get().setUserPassword(uuid, 'root', 'secret');
+    await expect(set()).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
+    await get().startDomain(uuid);
+    expect((await get().memoryStats(uuid))['actualBalloon']).toBe(65536);
+    await expect(set()).rejects.toMatchObject({ code: ErrorCode.ARGUMENT_UNSUPPORTED });
+  });
+
   test('an interface is added to the running guest alone, under a name; one that is not there is no error to remove', async () => {
     await get().defineDomain(xml('a'));
     await get().startDomain(uuid);

@@ -314,6 +314,104 @@ test('a hypervisor that can not be reached, or asked, is tried again at registra
   expect(await agent.consoleLog(newId(), 10)).toEqual(Buffer.alloc(0));
 });
 
+describe('what a guest has used', () => {
+  test('is told in figures, -1 for what is not counted', async () => {
+    const server = aServer();
+    await ensure(server);
+    const domain = fake.domains.get(server.server_id);
+    if (domain)
+      domain.statistics = {
+        'vcpu.current': 2,
+        'vcpu.0.time': 17,
+        'block.count': 1,
+        'block.0.name': 'vda',
+        'block.0.rd.reqs': 3,
+        'net.count': 1,
+        'net.0.name': 'tap1',
+        'net.0.rx.bytes': 5,
+        'net.0.tx.pkts': 6,
+        'balloon.maximum': 131072,
+      };
+    expect(await agent.diagnostics(server.server_id)).toEqual({
+      cpuTimes: [17, -1],
+      disks: [{ device: 'vda', readRequests: 3, readBytes: -1, writeRequests: -1, writeBytes: -1, errors: -1 }],
+      interfaces: [
+        {
+          device: 'tap1',
+          received: { bytes: 5, packets: -1, errors: -1, drops: -1 },
+          sent: { bytes: -1, packets: 6, errors: -1, drops: -1 },
+        },
+      ],
+      maximumMemory: 131072,
+      memory: { actualBalloon: 65536 },
+      hypervisor: 'qemu',
+    });
+  });
+
+  test('is not told of a server that is off, unknown, or goes while it is looked at', async () => {
+    const server = aServer();
+    const id = server.server_id;
+    const ask = (): Promise<unknown> => agent.diagnostics(id);
+    const notRunning = { name: 'HostError', code: 'not_running', message: 'the server is not running' };
+    await expect(ask()).rejects.toMatchObject(notRunning);
+    await ensure({ ...server, power: 'shutdown' });
+    await expect(ask()).rejects.toMatchObject(notRunning);
+    await ensure(server);
+    const { allDomainStats } = fake.hypervisor;
+    fake.hypervisor.allDomainStats = async (wanted) => {
+      const all = await allDomainStats(wanted);
+      fake.domains.delete(id);
+      return all;
+    };
+    await expect(ask()).rejects.toMatchObject(notRunning);
+    await ensure(server);
+    fake.hypervisor.allDomainStats = () => Promise.resolve([]);
+    await expect(ask()).rejects.toMatchObject(notRunning);
+  });
+
+  test('any other failure is told as such', async () => {
+    const server = aServer();
+    await ensure(server);
+    fake.failNext('memoryStats', libvirtError(ErrorCode.ACCESS_DENIED));
+    await expect(agent.diagnostics(server.server_id)).rejects.toMatchObject({ code: 'hypervisor_refused' });
+  });
+});
+
+describe('the password in a guest', () => {
+  const set = (id: string): Promise<void> => agent.setPassword(id, 'root', 'secret');
+
+  test('is set through the agent’s channel', async () => {
+    const server = aServer({ guest_agent: true });
+    await ensure(server);
+    await set(server.server_id);
+    expect(fake.calls.at(-1)).toBe('setUserPassword');
+  });
+
+  test.each([
+    ['AGENT_UNRESPONSIVE', 'agent_missing', 'the agent in the guest does not answer'],
+    ['AGENT_COMMAND_TIMEOUT', 'agent_missing', 'the agent in the guest does not answer'],
+    ['AGENT_COMMAND_FAILED', 'password_refused', 'the agent in the guest refused it'],
+    ['INTERNAL_ERROR', 'password_refused', 'the agent in the guest refused it'],
+    ['ACCESS_DENIED', 'hypervisor_refused', expect.stringContaining('setting the password failed') as string],
+  ] as const)('libvirt’s %s is %s', async (name, code, message) => {
+    const server = aServer({ guest_agent: true });
+    await ensure(server);
+    fake.failNext('setUserPassword', libvirtError(ErrorCode[name]));
+    await expect(set(server.server_id)).rejects.toMatchObject({ name: 'HostError', code, message });
+  });
+
+  test('can not be set in a guest that is unknown, off, or has no channel', async () => {
+    const refused = { code: 'not_running', retryable: false };
+    const server = aServer();
+    await expect(set(server.server_id)).rejects.toMatchObject(refused);
+    await ensure({ ...server, power: 'shutdown' });
+    await expect(set(server.server_id)).rejects.toMatchObject(refused);
+    await ensure(server);
+    await expect(set(server.server_id)).rejects.toMatchObject(refused);
+    expect(fake.calls).not.toContain('setUserPassword');
+  });
+});
+
 describe('interfaces of a server that exists', () => {
   const one = { port_id: '11111111-1111-4111-8111-111111111111', mac: 'fa:16:3e:00:00:01', mtu: 1450 };
   const two = { port_id: '22222222-2222-4222-8222-222222222222', mac: 'fa:16:3e:00:00:02', mtu: 1400 };
