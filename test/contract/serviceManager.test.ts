@@ -3,7 +3,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServiceManager, silentLogger, type Logger } from '@cumulet/common';
 import { root } from '../support/checkout';
+import { childCoverage } from '../support/childCoverage';
 
 jest.setTimeout(60_000);
 
@@ -34,7 +36,11 @@ function start(
   env: NodeJS.ProcessEnv = {},
 ): { child: ChildProcess; text: () => string } {
   let text = '';
-  const child = spawn(command, args, { cwd: join(root, 'test'), env: { ...process.env, ...env }, stdio: 'pipe' });
+  const child = spawn(command, args, {
+    cwd: join(root, 'test'),
+    env: { ...process.env, ...childCoverage(), ...env },
+    stdio: 'pipe',
+  });
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => (text += String(part)));
   children.push(child);
   return { child, text: () => text };
@@ -66,4 +72,26 @@ test('without a service manager the command runs all the same', async () => {
   const speaker = start(join(root, 'systemd/notify-exec'), ['echo', 'here'], environment);
   expect(await new Promise((done) => speaker.child.once('close', done))).toBe(0);
   expect(speaker.text()).toBe('here\n');
+});
+
+describe('a process that can not speak to it goes on', () => {
+  const heard: unknown[][] = [];
+  const log = Object.assign(Object.create(silentLogger) as Logger, {
+    warn: (...words: unknown[]) => void heard.push(words),
+  });
+  beforeEach(() => void heard.splice(0));
+
+  test('when the descriptor is closed: it is said once', () => {
+    const manager = createServiceManager({ CUMULET_NOTIFY_FD: '1000000' }, log);
+    manager.ready();
+    manager.stopping();
+    expect(heard).toEqual([[{ error: expect.stringContaining('EBADF') as string }, 'systemd could not be told']]);
+  });
+
+  test.each([{}, { CUMULET_NOTIFY_FD: 'x' }, { CUMULET_NOTIFY_FD: '1' }])('when there is none: %j', (environment) => {
+    const manager = createServiceManager(environment, log);
+    manager.ready();
+    manager.stopping();
+    expect(heard).toEqual([]);
+  });
 });

@@ -1,0 +1,243 @@
+// The cloud's processes as a service manager sees them: what they say of a wrong configuration, when they are ready, how they end.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../support/freePort';
+import { runProgram, startProgram, type Ended, type OurProcess, type ProgramName } from '../support/ourProcess';
+
+jest.setTimeout(60_000);
+
+let directory: string;
+/** Where nobody listens. */
+let nobody: number;
+const at = (...path: string[]): string => join(directory, ...path);
+const tls = (name: string) => ({
+  ca: at(name, 'ca.crt'),
+  cert: at(name, 'certificate.crt'),
+  key: at(name, 'certificate.key'),
+});
+const admin = (...args: string[]): Promise<Ended> => runProgram('controller', ...args, '--ca', at('ca'));
+
+/** What the administrator's commands said that made all files here. */
+let made: Record<'ca' | 'controller' | 'host', Ended>;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'cumulet-process-'));
+  nobody = await freePort();
+  made = {
+    ca: await admin('ca', 'init'),
+    controller: await admin('controller', 'add', 'ctl', '--out', at('ctl')),
+    host: await admin('host', 'add', 'h1', '--out', at('h1')),
+  };
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('the administrator’s commands', () => {
+  test('make the CA, a controller’s files and a host’s, and say what to do with them', async () => {
+    for (const one of Object.values(made)) expect(one).toMatchObject({ exit: 0, err: '' });
+    expect(made.ca.out).toContain(`rabbitmqctl import_definitions ${at('ca')}/broker.json`);
+    expect(made.controller.out).toMatch(/^Copy .*ctl to \/etc\/cumulet\/tls on controller ctl/);
+    expect(made.controller.out).not.toContain('rabbitmqctl');
+    expect(made.host.out).toContain(`rabbitmqctl import_definitions ${at('h1')}/broker.json`);
+    const renewed = await admin('host', 'add', 'h1', '--out', at('h1'), '--renew');
+    expect([renewed.exit, renewed.out]).toEqual([0, expect.not.stringContaining('rabbitmqctl')]);
+  });
+
+  test.each([
+    [['ca', 'init'], 'is there already; nothing was changed'],
+    [['ca', 'init', 'twice'], 'unknown command'],
+    [['ca', 'add', 'h1'], 'unknown command'],
+    [['host', 'remove', 'h1'], 'unknown command'],
+    [['host', 'add'], 'unknown command'],
+    [['host', 'add', 'h1', 'h2'], 'unknown command'],
+    [['host', 'add', 'h1', '--force'], "Unknown option '--force'"],
+  ])('%j is refused in words', async (args, words) => {
+    const { exit, out, err } = await admin(...args);
+    expect([exit, out]).toEqual([1, '']);
+    expect(err).toMatch(/^cumulet-controller: /);
+    expect(err).toContain(words);
+  });
+});
+
+/** Writes a configuration file and returns its path. */
+function configFile(name: string, config: object): string {
+  const path = at(`${name}.yaml`);
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+/** No broker listens where this one should be. */
+const broker = (name: string) => ({
+  urls: [`amqp://127.0.0.1:${nobody}`],
+  password_file: at(name, 'broker-password'),
+});
+const agentConfig = async (more: object = {}) => ({
+  host: 'h1',
+  controllers: [`https://127.0.0.1:${nobody}`],
+  address: '127.0.0.1',
+  port: await freePort(),
+  tls: tls('h1'),
+  broker: broker('h1'),
+  health: { port: await freePort() },
+  dir: at('host'),
+  ...more,
+});
+async function controllerConfig(more: object = {}) {
+  writeFileSync(at('bootstrap.json'), JSON.stringify({ admin_password: 'first-password' }));
+  return {
+    port: await freePort(),
+    data_dir: at('controller'),
+    bootstrap_file: at('bootstrap.json'),
+    password_cost: 10,
+    agent_api: { listen: '127.0.0.1', port: await freePort(), tls: tls('ctl') },
+    broker: broker('ctl'),
+    health: { port: await freePort() },
+    ...more,
+  };
+}
+
+describe('arguments', () => {
+  test('help names every option, and the commands of the controller', async () => {
+    const agent = await runProgram('storage-agent', '--help');
+    expect([agent.exit, agent.err]).toEqual([0, '']);
+    expect(agent.out).toContain('usage: cumulet-storage-agent --config FILE [--check-config | --purge]');
+    expect(agent.out).toMatch(/\n {2}--purge {10}remove everything/);
+    expect((await runProgram('controller', '-h')).out).toMatch(/--check-config\][^]*host add NAME/);
+  });
+
+  test('a configuration that is right is said to be, without a name the host has that of the machine', async () => {
+    const { host: _, ...unnamed } = await agentConfig();
+    const path = configFile('right', unnamed);
+    const { exit, out, err } = await runProgram('storage-agent', '--check-config', '--config', path);
+    expect([exit, out, err]).toEqual([0, `${path} is right\n`, '']);
+  });
+
+  test.each([
+    ['nothing', [], /--config is missing\n\nusage: cumulet-network-agent/],
+    ['an unknown option', ['--colour'], /Unknown option '--colour'/],
+    ['a file that is not there', ['--config', '/nowhere/c.yaml'], /cannot read the configuration: ENOENT/],
+  ])('%s is refused in words', async (_what, args, words) => {
+    const { exit, out, err } = await runProgram('network-agent', ...args);
+    expect([exit, out]).toEqual([1, '']);
+    expect(err).toMatch(/^cumulet-network-agent: /);
+    expect(err).toMatch(words);
+  });
+});
+
+describe('a start that can not succeed ends with the reason', () => {
+  const refused = async (name: ProgramName, config: object): Promise<string> => {
+    const { exit, err } = await runProgram(name, '--config', configFile('refused', config));
+    expect(exit).toBe(1);
+    return err;
+  };
+
+  test('a name that no host can have', async () => {
+    const err = await refused('storage-agent', await agentConfig({ host: 'h/1' }));
+    expect(err).toContain("host: 'h/1' can't be the name of a host");
+  });
+
+  test('a certificate that is not there, by its key in the configuration', async () => {
+    const missing = { ...tls('h1'), cert: at('nowhere') };
+    const words = 'tls.cert: can not be read: ENOENT';
+    expect(await refused('compute-agent', await agentConfig({ tls: missing }))).toContain(words);
+    const agent_api = { listen: '127.0.0.1', port: nobody, tls: missing };
+    expect(await refused('controller', await controllerConfig({ agent_api }))).toContain(words);
+  });
+
+  test('a port that somebody else has', async () => {
+    const other = createServer();
+    await new Promise<void>((done) => void other.listen(0, '127.0.0.1', done));
+    const { port } = other.address() as AddressInfo;
+    try {
+      expect(await refused('storage-agent', await agentConfig({ port }))).toContain(`EADDRINUSE`);
+      expect(await refused('storage-agent', await agentConfig({ health: { port } }))).toContain('EADDRINUSE');
+    } finally {
+      other.close();
+    }
+  });
+});
+
+test('a failure that comes after the start ends a process with the reason', async () => {
+  const other = createServer();
+  await new Promise<void>((done) => void other.listen(0, '127.0.0.1', done));
+  const listen = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+  writeFileSync(at('bootstrap.json'), JSON.stringify({ admin_password: 'first-password' }));
+  const config = { listen, data_dir: at('standalone'), bootstrap_file: at('bootstrap.json') };
+  try {
+    const { exit, out, err } = await runProgram('standalone', '--config', configFile('standalone', config));
+    expect(exit).toBe(1);
+    expect(err).toMatch(/^cumulet-standalone: listen EADDRINUSE/);
+    expect(out).toContain('"msg":"the process ends"');
+  } finally {
+    other.close();
+  }
+});
+
+interface Readiness {
+  readonly ready: boolean;
+  readonly missing: readonly string[];
+}
+
+/** Asks until the process misses just these things. */
+async function misses(port: number, wanted: readonly string[]): Promise<void> {
+  let last: unknown = 'no answer';
+  for (let tries = 0; tries < 300; tries++, await pause(100)) {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+    if (!answer) continue;
+    const { ready, missing } = (last = (await answer.json()) as Readiness);
+    expect([answer.status, ready]).toEqual(missing.length === 0 ? [200, true] : [503, false]);
+    if (JSON.stringify(missing) === JSON.stringify(wanted)) return;
+  }
+  throw new Error(`it never missed just ${wanted.join(', ')}: ${JSON.stringify(last)}`);
+}
+
+describe('without a broker', () => {
+  const running: OurProcess[] = [];
+  const start = (name: ProgramName, config: object): OurProcess => {
+    const started = startProgram(name, '--config', configFile(name, config));
+    running.push(started);
+    return started;
+  };
+  afterEach(async () => {
+    for (const one of running.splice(0)) {
+      one.signal('SIGKILL');
+      await one.ended;
+    }
+  });
+
+  test('a controller serves, is not ready, and ends when it is told to', async () => {
+    const config = await controllerConfig();
+    const controller = start('controller', config);
+    await misses(config.health.port, ['the message broker is not reached']);
+    const url = `http://127.0.0.1:${config.health.port}`;
+    expect((await fetch(`http://127.0.0.1:${config.port}/identity/v3`)).status).toBe(200);
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' });
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const line of [
+      'cumulet_tasks_active 0',
+      'cumulet_agents{role="compute",state="up"} 0',
+      'cumulet_agents{role="storage",state="down"} 0',
+    ])
+      expect(metrics.split('\n')).toContain(line);
+    expect(metrics).toMatch(
+      /^cumulet_http_request_duration_seconds_count\{service="\/identity\/v3",method="GET",status="200"\} 1$/m,
+    );
+    controller.signal('SIGTERM');
+    // One signal is enough, and a second does no harm.
+    controller.signal('SIGTERM');
+    const { exit, out, err } = await controller.ended;
+    expect([exit, err]).toEqual([0, '']);
+    expect(out).toMatch(/"signal":"SIGTERM","msg":"stopping"[^]*"msg":"stopped"/);
+  });
+
+  test('an agent waits for a controller, is not ready, and ends when it is told to', async () => {
+    const config = await agentConfig();
+    const agent = start('storage-agent', config);
+    await misses(config.health.port, ['the message broker is not reached', 'no controller answers']);
+    agent.signal('SIGINT');
+    const { exit, out } = await agent.ended;
+    expect(exit).toBe(0);
+    expect(out).toContain('registration did not succeed; it is tried again');
+  });
+});
