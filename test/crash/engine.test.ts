@@ -130,6 +130,22 @@ test('two dispatchers over 1,000 tasks run each step of each task once', async (
   expect([...counts.values()].every((value) => value === 1)).toBe(true);
 }, 180_000);
 
+test('tasks that found no place begin when others end, not at the next look', async () => {
+  const ids: string[] = [];
+  for (let at = 0; at < 7; at++) ids.push(await begin({ resourceId: `thing-${at}` }));
+  let running = 0;
+  let most = 0;
+  const one: Step = async () => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    running--;
+    return done();
+  };
+  await run([kindOf({ one })], { concurrency: 2, leaseMs: 60_000, pollMs: 3_600_000 });
+  for (const id of ids) expect((await ended(id)).error).toBeNull();
+  expect(most).toBe(2);
+});
+
 test('a deletion that is asked for while the last step ends is not lost with the task', async () => {
   const removal = kindOf({ gone: () => Promise.resolve(done()) }, { kind: 'test.remove' });
   const work = kindOf({ one: () => Promise.resolve(done()) }, { onDelete: 'test.remove' });

@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly stepMs?: number;
   /** Longest pause between tries; default 300 s. */
   readonly maxBackoffMs?: number;
+  /** Tasks that are held at once; default 512. */
+  readonly concurrency?: number;
   /** Multiplies the time that a step waits for an answer; tests make it small. Default 1. */
   readonly askAgainFactor?: number;
   /** Called before and after each step's run; a test kills the engine here. */
@@ -39,9 +41,6 @@ export interface Engine {
   /** Stops as a crash would: nothing more is written and leases stay until they run out. For tests. */
   kill(): Promise<void>;
 }
-
-/** Tasks whose steps run at once in one dispatcher. */
-const CONCURRENCY = 512;
 
 /** What this process knows of a task that it holds. */
 interface Held {
@@ -68,6 +67,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     pollMs = 1000,
     stepMs = 45_000,
     maxBackoffMs = 300_000,
+    concurrency = 512,
     askAgainFactor = 1,
     observer,
   } = options;
@@ -77,6 +77,8 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   const drives = new Set<Promise<void>>();
   const stopping = new AbortController();
   let dead = false;
+  /** The last look at the database may not have seen everything that is due. */
+  let crowded = false;
   let rousePoll: () => void = () => undefined;
   let subscription: Subscription | undefined;
   let loops: Promise<unknown> = Promise.resolve();
@@ -351,7 +353,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
 
   async function poll(): Promise<void> {
     const now = cloud.clock.now();
-    const rows = await leases.candidates(now, 500);
+    // What is held is among them: fewer would leave places empty.
+    const rows = await leases.candidates(now, concurrency);
+    crowded = rows.length === concurrency;
     const free: { id: string; step: string }[] = [];
     for (const task of rows) {
       const holder = held.get(task.id);
@@ -359,15 +363,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       if (holder) {
         if (task.run_at !== holder.runAt && holder.runAt > 0)
           inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
-      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < CONCURRENCY)
+      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < concurrency)
         free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });
     }
     if (free.length === 0) return;
     for (const id of await leases.take(free, now)) {
       const driving: Promise<void> = drive(id).finally(() => {
         drives.delete(driving);
-        // Others may have waited for a free place.
-        if (held.size === CONCURRENCY - 1) rousePoll();
+        if (crowded) rousePoll();
       });
       drives.add(driving);
     }
