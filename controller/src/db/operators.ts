@@ -1,2 +1,2 @@
 // Conditions for `where`, without opening the ORM to everybody.
-export { Between, In, IsNull, LessThan, LessThanOrEqual, Like, MoreThan, MoreThanOrEqual, Not } from 'typeorm';
+export { In, IsNull, LessThan, LessThanOrEqual, MoreThan, Not } from 'typeorm';
