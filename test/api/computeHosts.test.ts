@@ -153,6 +153,38 @@ describe('hypervisors', () => {
     expect((await first('/os-hypervisors/detail', '2.53')).service.id).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  test('of a host whose compute agent has not registered yet have no numbers, and one that is switched off says so', async () => {
+    await makeHost(cloud, 'h0');
+    await cloud.cloud.db.write((session) => session.delete(agents, { host: 'h0' }));
+    const body = { host: 'h0', binary: 'nova-compute', disabled_reason: 'new' };
+    await put('/os-services/disable-log-reason', body);
+    const fresh = await first('/os-hypervisors/detail', '2.28');
+    expect(fresh).toMatchObject({
+      hypervisor_hostname: 'h0',
+      state: 'down',
+      status: 'disabled',
+      vcpus: 0,
+      memory_mb: 0,
+      hypervisor_type: 'QEMU',
+      hypervisor_version: 0,
+      cpu_info: {},
+      service: { host: 'h0', disabled_reason: 'new' },
+    });
+    await cloud.cloud.db.write((session) => session.delete(hosts, { name: 'h0' }));
+  });
+
+  test.each([
+    [null, '127.0.0.1'],
+    ['192.0.2.7:8775', '192.0.2.7'],
+    ['[2001:db8::7]:8775', '2001:db8::7'],
+  ])('whose agent listens on %s have the address %s', async (listener, address) => {
+    const set = (change: string | null) =>
+      cloud.cloud.db.write((session) => session.update(agents, { host: 'h1', role: 'compute' }, { listener: change }));
+    await set(listener);
+    expect((await first('/os-hypervisors/detail', '2.28')).host_ip).toBe(address);
+    await set(null);
+  });
+
   test('are shown by id, and list their servers when asked', async () => {
     const { id } = await first('/os-hypervisors', '2.53');
     const shown = await get(`/os-hypervisors/${id}?with_servers=true`, '2.53');
@@ -260,6 +292,8 @@ describe('usage', () => {
     );
     const page = (await get(`/os-simple-tenant-usage${query}&limit=1`, '2.40')).body;
     expect(page.tenant_usages_links[0].href).toContain(`marker=${server}`);
+    const after = (await get(`/os-simple-tenant-usage${query}&limit=1&marker=${server}`, '2.40')).body;
+    expect(after).toEqual({ tenant_usages: [] });
     const own = (await get(`/os-simple-tenant-usage/demo-project${query}&limit=1`, '2.40')).body;
     expect(own.tenant_usage_links[0].href).toContain('/os-simple-tenant-usage/demo-project?');
     expect((await get('/os-simple-tenant-usage/other-project', '2.1')).body).toEqual({ tenant_usage: {} });

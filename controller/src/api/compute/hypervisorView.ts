@@ -36,10 +36,10 @@ export function capacityOf({ host }: ComputeHost, servers: readonly Server[]) {
   };
 }
 
-/** How long the host is up, in the words of uptime(1); null when its agent did not say. */
-export function uptimeOf({ host }: ComputeHost): string | null {
-  const { uptime } = host.inventory;
-  return typeof uptime === 'string' ? uptime : null;
+/** Where controllers reach the host's compute agent; one in the controller's own process has no address. */
+function addressOf({ agent }: ComputeHost): string {
+  if (!agent?.listener) return '127.0.0.1';
+  return new URL(`https://${agent.listener}`).hostname.replaceAll(/^\[|\]$/g, '');
 }
 
 export function hypervisorDetail(request: ApiRequest, one: ComputeHost, servers: readonly Server[]) {
@@ -51,14 +51,15 @@ export function hypervisorDetail(request: ApiRequest, one: ComputeHost, servers:
     ...hypervisorSummary(request, one),
     hypervisor_type: text(host.inventory['hypervisor_type'], 'QEMU'),
     hypervisor_version: number(host.inventory['hypervisor_version']),
-    host_ip: text(host.inventory['host_ip'], '127.0.0.1'),
+    host_ip: addressOf(one),
     service: {
       id: minor >= 53 ? serviceId : numericId(serviceId),
       host: host.name,
       disabled_reason: host.disabled_reason,
     },
     ...(minor < 88 ? { ...capacityOf(one, servers), cpu_info: minor >= 28 ? cpu : JSON.stringify(cpu) } : {}),
-    ...(minor >= 88 ? { uptime: uptimeOf(one) } : {}),
+    // Agents do not tell it.
+    ...(minor >= 88 ? { uptime: null } : {}),
   };
 }
 

@@ -5,9 +5,9 @@ import type { ReadSession } from '../../db';
 import type { Server } from '../../db/entities/compute';
 import { InvalidError, NotFoundError } from '../../errors';
 import { computeHosts, serversByHost, type ComputeHost } from '../../services/compute/computeHosts';
-import { queryFlag, queryValue } from '../query';
+import { param, queryFlag, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
-import { capacityOf, hypervisorDetail, hypervisorId, hypervisorSummary, serversPart, uptimeOf } from './hypervisorView';
+import { capacityOf, hypervisorDetail, hypervisorId, hypervisorSummary, serversPart } from './hypervisorView';
 import { MAX_PAGE, nextPage, readPage } from './links';
 import { refuseUnknownQuery } from './queryKeys';
 
@@ -16,7 +16,7 @@ const listKeys = ['limit', 'marker', 'hypervisor_hostname_pattern', 'with_server
 async function everything(
   session: ReadSession,
   cloud: Cloud,
-): Promise<{ hosts: ComputeHost[]; servers: Map<string, Server[]> }> {
+): Promise<{ hosts: ComputeHost[]; servers: Map<string | null, Server[]> }> {
   const hosts = await computeHosts(session, cloud);
   const servers = await serversByHost(
     session,
@@ -80,7 +80,7 @@ const listHandler =
 
 /** @throws NotFoundError, InvalidError from 2.53 on for what is no UUID */
 function byId(request: ApiRequest, hosts: readonly ComputeHost[]): ComputeHost {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   if (request.microversion.minor >= 53 && !isUuid(id)) throw new InvalidError(`Invalid uuid ${id}`);
   const found = hosts.find((one) => String(hypervisorId(request, one)) === id);
   if (!found) throw new NotFoundError(`Hypervisor with ID '${id}' could not be found.`);
@@ -102,7 +102,7 @@ const show: Handler = (request, cloud) => {
 const uptime: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
     const one = byId(request, await computeHosts(session, cloud));
-    return { status: 200, body: { hypervisor: { ...hypervisorSummary(request, one), uptime: uptimeOf(one) ?? '' } } };
+    return { status: 200, body: { hypervisor: { ...hypervisorSummary(request, one), uptime: '' } } };
   });
 
 const statistics: Handler = (_request, cloud) =>
@@ -133,14 +133,14 @@ const statistics: Handler = (_request, cloud) =>
 
 const search: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
-    const found = matching(await computeHosts(session, cloud), request.params['id'] ?? '');
+    const found = matching(await computeHosts(session, cloud), param(request, 'id'));
     return { status: 200, body: { hypervisors: found.map((one) => hypervisorSummary(request, one)) } };
   });
 
 const serversOf: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
     const { hosts, servers } = await everything(session, cloud);
-    const found = matching(hosts, request.params['id'] ?? '');
+    const found = matching(hosts, param(request, 'id'));
     return {
       status: 200,
       body: {

@@ -1,6 +1,6 @@
 // Hosts as administrators of the compute service see them: the service that runs there and the hypervisor it drives.
 import type { Cloud } from '../../cloud';
-import { In, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { groupBy, In, IsNull, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { agents, allocations, hosts, residues, type Agent, type Host } from '../../db/entities/tasks';
 import { ConflictError, NotFoundError } from '../../errors';
@@ -26,18 +26,19 @@ export async function computeHosts(session: ReadSession, cloud: Cloud): Promise<
 }
 
 /** Existing servers by host, in one query. */
-export async function serversByHost(session: ReadSession, names: readonly string[]): Promise<Map<string, Server[]>> {
+export async function serversByHost(
+  session: ReadSession,
+  names: readonly string[],
+): Promise<Map<string | null, Server[]>> {
   const rows = await session.find(servers, {
     where: { host: In([...names]), deleted_at: IsNull() },
     order: { created_at: 'ASC' },
   });
-  const byHost = new Map<string, Server[]>(names.map((name) => [name, []]));
-  for (const row of rows) byHost.get(row.host ?? '')?.push(row);
-  return byHost;
+  return groupBy(rows, (row) => row.host);
 }
 
 /** A number for ids before 2.53, when services and hypervisors were numbered: made of the real id, so it stays. */
-export const numericId = (id: string): number => Number.parseInt(id.replaceAll('-', '').slice(0, 7), 16) || 0;
+export const numericId = (id: string): number => Number.parseInt(id.replaceAll('-', '').slice(0, 7), 16);
 
 /** Whether new servers may be placed there, and the reason where not. @throws NotFoundError */
 export async function setHostEnabled(
