@@ -112,6 +112,24 @@ test('from 2.48 on they have the same keys whatever the hypervisor', async () =>
   expect((await show('2.48')).body.uptime).toBeGreaterThanOrEqual(90);
 });
 
+test('what is not known is null: whose interface it is, what a guest without a balloon uses, since when it runs', async () => {
+  const full = await answer();
+  answer = async () => ({
+    ...full,
+    interfaces: full.interfaces.map((one) => ({ ...one, device: 'vnet7' })),
+    memory: { available: 120000 },
+  });
+  const [row] = await cloud.cloud.db.read((session) => session.find(servers, { where: { id } }));
+  await set({ launched_at: null });
+  const { body } = await show('2.48');
+  expect([body.nic_details[0].mac_address, body.memory_details, body.uptime]).toEqual([
+    null,
+    { maximum: 128, used: null },
+    null,
+  ]);
+  await set({ launched_at: row?.launched_at ?? null });
+});
+
 test('are for administrators, of a server that exists', async () => {
   expect((await show('2.1', 'demo')).status).toBe(403);
   expect((await show('2.1', 'other')).status).toBe(404);

@@ -45,12 +45,21 @@ export function testCaller(name: string, roles: readonly string[], changes: Part
   };
 }
 
-/** Tokens that stand for callers: "admin", the tenants "demo" and "other", and "reader" who may only read demo's project. */
+/**
+ * Tokens that stand for callers: "admin", the tenants "demo" and "other", "reader" who may only read demo's project, and "system", an
+ * administrator of the cloud whose token is for no project.
+ */
 export const testCallers: Readonly<Record<string, Caller>> = {
   admin: testCaller('admin', ['admin', 'member', 'reader']),
   demo: testCaller('demo', ['member', 'reader']),
   other: testCaller('other', ['member', 'reader']),
   reader: testCaller('reader', ['reader'], { projectId: 'demo-project', projectName: 'demo' }),
+  system: testCaller('system', ['admin', 'member', 'reader'], {
+    projectId: null,
+    projectName: null,
+    projectDomainId: null,
+    systemScope: true,
+  }),
 };
 
 const testTokens: TokenAuthority = {

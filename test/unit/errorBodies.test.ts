@@ -1,4 +1,5 @@
 // How each service writes errors. An error that nobody foresaw must not tell its words to a caller, in any of them.
+import { DatabaseUnavailableError } from '../../controller/src/db';
 import { ApiError, OverQuotaError, UnauthorizedError } from '../../controller/src/errors';
 import { cumuletService } from '../../controller/src/api/cumulet/routes';
 import { renderComputeError } from '../../controller/src/api/compute/errors';
@@ -36,6 +37,15 @@ test.each(['identity', 'image', 'network'] as const)('%s says where to sign in',
   const values = Object.entries(headers).map(([key, value]) => [key.toLowerCase(), value]);
   expect(status).toBe(401);
   expect(values).toEqual([['www-authenticate', 'Keystone uri="http://cloud/identity"']]);
+});
+
+test.each(Object.entries(renderers))('%s says that it can’t be served while the database is away', (_, render) => {
+  const { status, body } = render(new DatabaseUnavailableError('not done', new Error('hunter2')), request);
+  expect(status).toBe(503);
+  expect(JSON.stringify(body)).toContain(
+    'The database could not be reached and nothing was changed: try again. (Request-ID: req-1)',
+  );
+  expect(JSON.stringify(body)).not.toContain('hunter2');
 });
 
 test('the image service answers 413 when a quota is exceeded', () => {

@@ -22,25 +22,27 @@ function afterReport(
 
 /** Follows what a host reports, except for servers that a task is changing. */
 export async function reportServers(cloud: Cloud, host: string, observed: readonly ObservedServer[]): Promise<void> {
-  const power = new Map(observed.map((one) => [one.id, one.power]));
-  if (power.size === 0) return;
-  const ids = In([...power.keys()]);
+  const ids = In(observed.map(({ id }) => id));
   const known = await cloud.db.read((session) =>
     session.find(servers, { where: { id: ids, host, deleted_at: IsNull() } }),
   );
-  const changed = known.filter((server) => afterReport(server, power.get(server.id) ?? 'shutdown') !== undefined);
+  const byId = new Map(known.map((server) => [server.id, server]));
+  const changed = observed.flatMap(({ id, power }) => {
+    const server = byId.get(id);
+    const set = server && afterReport(server, power);
+    return set ? [{ server, set }] : [];
+  });
   if (changed.length === 0) return;
   await cloud.db.write(async (session) => {
     const busy = new Set(
       (
         await session.find(tasks, {
-          where: { resource_type: 'server', active: 1, resource_id: In(changed.map(({ id }) => id)) },
+          where: { resource_type: 'server', active: 1, resource_id: In(changed.map(({ server }) => server.id)) },
         })
       ).map((task) => task.resource_id),
     );
-    for (const server of changed) {
-      const set = afterReport(server, power.get(server.id) ?? 'shutdown');
-      if (set && !busy.has(server.id))
+    for (const { server, set } of changed) {
+      if (!busy.has(server.id))
         await session.update(
           servers,
           { id: server.id, generation: server.generation, task_state: IsNull() },

@@ -1,6 +1,11 @@
-// Query strings: repeated keys, booleans in all the ways clients write them, numbers with clear errors.
+// What the path and the query of a request say: repeated keys, booleans in all the ways clients write them, numbers with clear errors.
 import { InvalidError } from '../errors';
-import type { Query } from './route';
+import type { ApiRequest, Query } from './route';
+
+/** A variable part of the path; empty when the route's path has none of that name. */
+export function param({ params }: Pick<ApiRequest, 'params'>, name: string): string {
+  return params[name] ?? '';
+}
 
 /** Parses the part after "?". A bare key has the value "". */
 export function parseQuery(search: string): Query {

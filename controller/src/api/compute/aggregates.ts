@@ -12,6 +12,7 @@ import {
   zoneOf,
   type AggregateWithHosts,
 } from '../../services/compute/aggregates';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { fqdn, name, object, uuid } from './schemaTypes';
 import { isoMicroseconds, isoMicrosecondsOrNull } from './times';
@@ -38,7 +39,7 @@ const answer = (request: ApiRequest, found: AggregateWithHosts) => ({
 
 /** @throws InvalidError for what is no whole number */
 function idOf(request: ApiRequest): number {
-  const text = request.params['id'] ?? '';
+  const text = param(request, 'id');
   if (!/^\d{1,15}$/.test(text)) throw new InvalidError(`id must be an integer, not '${text}'.`);
   return Number(text);
 }

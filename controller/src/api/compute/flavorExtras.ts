@@ -11,11 +11,12 @@ import {
   setExtraSpecs,
 } from '../../services/compute/flavors';
 import { checkExtraSpec } from '../../services/compute/extraSpecs';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { extraSpecsCreate, extraSpecUpdate, flavorAction } from './flavorSchema';
 
-const idOf = (request: ApiRequest): string => request.params['id'] ?? '';
-const keyOf = (request: ApiRequest): string => request.params['key'] ?? '';
+const idOf = (request: ApiRequest): string => param(request, 'id');
+const keyOf = (request: ApiRequest): string => param(request, 'key');
 
 /** Numbers are accepted and kept as text. @throws InvalidError when that is too long */
 function texts(request: ApiRequest, specs: Readonly<Record<string, string | number>>): Record<string, string> {

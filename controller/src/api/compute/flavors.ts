@@ -11,7 +11,7 @@ import {
   listFlavors,
   type FlavorFilters,
 } from '../../services/compute/flavors';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { flavorCreate, flavorUpdate } from './flavorSchema';
 import { flavorDetail, flavorSummary } from './flavorView';
@@ -102,7 +102,7 @@ const listHandler =
 
 const show: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
-    const flavor = await findFlavor(session, request.caller, request.params['id'] ?? '');
+    const flavor = await findFlavor(session, request.caller, param(request, 'id'));
     const specs = await extraSpecsOf(session, [flavor.flavorid]);
     return { status: 200, body: { flavor: flavorDetail(request, flavor, specs.get(flavor.flavorid) ?? {}) } };
   });
@@ -141,14 +141,14 @@ const create: Handler = async (request, cloud) => {
 
 const update: Handler = async (request, cloud) => {
   const { flavor: body } = request.body as { flavor: { description: string | null } };
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const flavor = await cloud.db.write((session) => describeFlavor(session, cloud, id, body.description));
   const specs = await cloud.db.read((session) => extraSpecsOf(session, [id]));
   return { status: 200, body: { flavor: flavorDetail(request, flavor, specs.get(id) ?? {}) } };
 };
 
 const remove: Handler = async (request, cloud) => {
-  await cloud.db.write((session) => deleteFlavor(session, request.params['id'] ?? ''));
+  await cloud.db.write((session) => deleteFlavor(session, param(request, 'id')));
   return { status: 202 };
 };
 

@@ -5,7 +5,7 @@ import type { Server } from '../../db/entities/compute';
 import { InvalidError } from '../../errors';
 import { findServer, findServerEver } from '../../services/compute/findServer';
 import { findAction, listActions, type InstanceAction } from '../../services/compute/instanceActions';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { MAX_PAGE, nextPage, readPage } from './links';
 import { refuseUnknownQuery } from './queryKeys';
@@ -87,7 +87,7 @@ function eventsOf(request: ApiRequest, cloud: Cloud, server: Server, action: Ins
 const show: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
     const server = await serverOf(session, request);
-    const action = await findAction(session, server.id, request.params['request'] ?? '');
+    const action = await findAction(session, server.id, param(request, 'request'));
     const events = eventsOf(request, cloud, server, action);
     return {
       status: 200,

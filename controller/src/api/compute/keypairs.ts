@@ -3,6 +3,7 @@ import type { Keypair } from '../../db/entities/compute';
 import { ApiError } from '../../errors';
 import { addKeypair, deleteKeypair, findKeypair, listKeypairs } from '../../services/compute/keypairs';
 import { fingerprint, generateSshKey, parsePublicKey } from '../../services/compute/sshKeys';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { MAX_PAGE, nextPage, readPage } from './links';
 import { refuseUnknownQuery } from './queryKeys';
@@ -109,7 +110,7 @@ const show: Handler = (request, cloud) => {
   refuseUnknownQuery(request, ['user_id']);
   const userId = userOf(request, (target) => cloud.policy.require(request.caller, rule('show'), target));
   return cloud.db.read(async (session) => {
-    const row = await findKeypair(session, userId, request.params['name'] ?? '');
+    const row = await findKeypair(session, userId, param(request, 'name'));
     return {
       status: 200,
       body: {
@@ -130,7 +131,7 @@ const show: Handler = (request, cloud) => {
 const remove: Handler = async (request, cloud) => {
   refuseUnknownQuery(request, ['user_id']);
   const userId = userOf(request, (target) => cloud.policy.require(request.caller, rule('delete'), target));
-  await cloud.db.write((session) => deleteKeypair(session, userId, request.params['name'] ?? ''));
+  await cloud.db.write((session) => deleteKeypair(session, userId, param(request, 'name')));
   return { status: request.microversion.minor >= 2 ? 204 : 202 };
 };
 

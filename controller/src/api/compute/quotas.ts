@@ -14,7 +14,7 @@ import {
   type Limits,
   type QuotaResource,
 } from '../../services/compute/quotas';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { refuseUnknownQuery } from './queryKeys';
 import { boolean, byVersion, isTrue, object } from './schemaTypes';
@@ -58,7 +58,7 @@ const quotaOf = (session: ReadSession, projectId: string, userId: string | undef
   userId === undefined ? projectQuota(session, projectId) : userQuota(session, projectId, userId);
 
 const rule = (operation: string): string => `os_compute_api:os-quota-sets:${operation}`;
-const projectOf = (request: ApiRequest): string => request.params['project'] ?? '';
+const projectOf = (request: ApiRequest): string => param(request, 'project');
 
 async function usageOf(
   session: ReadSession,

@@ -14,7 +14,7 @@ import { findVisible } from '../../services/network/resource';
 import { securityGroupResource } from '../../services/network/resources';
 import { createRule, deleteRule, type RuleValues } from '../../services/network/securityGroupRules';
 import { createGroup, deleteGroup, ensureDefaultGroupOf, updateGroup } from '../../services/network/securityGroups';
-import { queryFlag, queryNumber } from '../query';
+import { param, queryFlag, queryNumber } from '../query';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { MAX_PAGE } from './links';
 import { groupViews, ruleView } from './securityGroupView';
@@ -26,7 +26,7 @@ const UNTIL = 35;
 
 /** The id in the path. @throws InvalidError for what is no UUID, such as a name */
 function idOf(request: ApiRequest): string {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   if (!isUuid(id)) throw new InvalidError('Security group id should be uuid');
   return id;
 }

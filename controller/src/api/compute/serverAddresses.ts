@@ -12,6 +12,7 @@ import {
 import { portsOfServer, type ServerPort } from '../../services/network/serverPortViews';
 import type { ServerPortRequest } from '../../services/network/serverPorts';
 import type { Cloud } from '../../cloud';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { address, byVersion, object, tag, uuid } from './schemaTypes';
 import { serverIdOf } from './servers';
@@ -32,7 +33,7 @@ const listIps: Handler = (request, cloud) =>
 
 const showIps: Handler = (request, cloud) =>
   withPorts(cloud, request, (ports) => {
-    const name = request.params['network'] ?? '';
+    const name = param(request, 'network');
     const all = addressesOf(ports, false);
     if (!Object.hasOwn(all, name)) throw new NotFoundError('Instance is not a member of specified network');
     return { [name]: all[name] };
@@ -61,7 +62,7 @@ const listInterfaces: Handler = (request, cloud) =>
 
 const showInterface: Handler = (request, cloud) =>
   withPorts(cloud, request, (ports) => {
-    const port = portIn(ports, request.params['port'] ?? '');
+    const port = portIn(ports, param(request, 'port'));
     return { interfaceAttachment: interfaceView(request, port) };
   });
 
@@ -126,7 +127,7 @@ const attach: Handler = async (request, cloud) => {
 const detach: Handler = async (request, cloud) => {
   const actor = { caller: request.caller, requestId: request.id };
   await changeInterfaces(request, cloud, (session, server) =>
-    detachInterface(session, cloud, actor, server, request.params['port'] ?? ''),
+    detachInterface(session, cloud, actor, server, param(request, 'port')),
   );
   return { status: 202 };
 };

@@ -8,7 +8,7 @@ import {
   listServerGroups,
   membersOf,
 } from '../../services/compute/serverGroups';
-import { queryNumber } from '../query';
+import { param, queryNumber } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { MAX_PAGE } from './links';
 import { refuseUnknownQuery } from './queryKeys';
@@ -54,7 +54,7 @@ const index: Handler = (request, cloud) => {
 
 const show: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
-    const group = await findServerGroup(session, request.caller, request.params['id'] ?? '');
+    const group = await findServerGroup(session, request.caller, param(request, 'id'));
     const members = await membersOf(session, [group.id]);
     return { status: 200, body: { server_group: groupView(request, group, members.get(group.id) ?? []) } };
   });
@@ -78,7 +78,8 @@ interface GroupBody {
 
 const create: Handler = async (request, cloud) => {
   const { server_group: body } = request.body as { server_group: GroupBody };
-  const policy = body.policy ?? body.policies?.[0] ?? 'affinity';
+  // The schema asks for one or the other.
+  const [policy = 'affinity'] = body.policies ?? [body.policy];
   const most = body.rules?.max_server_per_host;
   if (most !== undefined && policy !== 'anti-affinity')
     throw new InvalidError(`Only anti-affinity policy supports rules, not ${policy}.`);
@@ -93,7 +94,7 @@ const create: Handler = async (request, cloud) => {
 };
 
 const remove: Handler = async (request, cloud) => {
-  await cloud.db.write((session) => deleteServerGroup(session, request.caller, request.params['id'] ?? ''));
+  await cloud.db.write((session) => deleteServerGroup(session, request.caller, param(request, 'id')));
   return { status: 204 };
 };
 

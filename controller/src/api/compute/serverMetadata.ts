@@ -6,6 +6,7 @@ import { InvalidError, NotFoundError } from '../../errors';
 import { findServer } from '../../services/compute/findServer';
 import { requireWithinItemQuota } from '../../services/compute/servers';
 import { requireUnlocked } from '../../services/compute/serverStates';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { metadata, object } from './schemaTypes';
 import { serverIdOf } from './servers';
@@ -14,7 +15,7 @@ type Metadata = Record<string, string>;
 
 const allSchema = object({ metadata }, ['metadata']);
 const itemSchema = object({ meta: { ...metadata, minProperties: 1, maxProperties: 1 } }, ['meta']);
-const keyOf = (request: ApiRequest): string => request.params['key'] ?? '';
+const keyOf = (request: ApiRequest): string => param(request, 'key');
 const noItem = (): NotFoundError => new NotFoundError('Metadata item was not found', 'InstanceMetadataNotFound');
 
 /** Changes the metadata of a server. @throws NotFoundError, ConflictError, OverQuotaError */

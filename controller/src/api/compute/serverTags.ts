@@ -7,6 +7,7 @@ import { tagsOf } from '../../services/compute/serverFacts';
 import { requireUnlocked } from '../../services/compute/serverStates';
 import type { Cloud } from '../../cloud';
 import { schemaProblem } from '@cumulet/common';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { selfHref } from './links';
 import { object, tag as tagSchema } from './schemaTypes';
@@ -14,7 +15,7 @@ import { serverIdOf } from './servers';
 
 const MAX_TAGS = 50;
 const replaceSchema = object({ tags: { type: 'array', items: tagSchema, maxItems: MAX_TAGS } }, ['tags']);
-const tagOf = (request: ApiRequest): string => request.params['tag'] ?? '';
+const tagOf = (request: ApiRequest): string => param(request, 'tag');
 
 const noTag = (server: Server, tag: string): NotFoundError =>
   new NotFoundError(`Server ${server.id} has no tag '${tag}'`, 'InstanceTagNotFound');

@@ -11,6 +11,7 @@ import type { Cloud } from '../../cloud';
 import type { Server } from '../../db/entities/compute';
 import type { ReadSession } from '../../db';
 import { mapInSlices } from '../../slices';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { nextPage } from './links';
 import { readServerFilters } from './serverFilters';
@@ -19,7 +20,7 @@ import { serverSummary, serverView, viewOptions, type ServerViewOptions } from '
 
 /** The id in the path; anything that is no id is a server nobody has. @throws NotFoundError */
 export function serverIdOf(request: ApiRequest): string {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   if (!isUuid(id)) throw serverNotFound(id);
   return id;
 }

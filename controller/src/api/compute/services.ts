@@ -10,7 +10,7 @@ import {
   setHostEnabled,
   type ComputeHost,
 } from '../../services/compute/computeHosts';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { refuseUnknownQuery } from './queryKeys';
 import { boolean, byVersion, fqdn, isTrue, object } from './schemaTypes';
@@ -86,7 +86,7 @@ interface OldBody {
 /** PUT /os-services/enable and so on, as before 2.53. */
 async function updateByName(request: ApiRequest, cloud: Cloud): Promise<object> {
   const body = request.body as OldBody;
-  const action = request.params['id'] ?? '';
+  const action = param(request, 'id');
   const { host, binary } = body;
   if (
     !['enable', 'disable', 'disable-log-reason', ...(request.microversion.minor >= 11 ? ['force-down'] : [])].includes(
@@ -111,7 +111,7 @@ async function updateByName(request: ApiRequest, cloud: Cloud): Promise<object> 
 
 /** The host whose service has an id. @throws NotFoundError, InvalidError */
 async function byId(session: ReadSession, cloud: Cloud, request: ApiRequest): Promise<ComputeHost> {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const modern = request.microversion.minor >= 53;
   if (modern && !isUuid(id)) throw new InvalidError(`Invalid uuid ${id}`);
   if (!modern && !/^\d+$/.test(id)) throw new InvalidError(`Invalid input for id: '${id}' is not an integer.`);

@@ -1,7 +1,7 @@
 // Handlers of /os-simple-tenant-usage.
 import { InvalidError } from '../../errors';
 import { usageOf, type Period, type ServerUsage } from '../../services/compute/usage';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { MAX_PAGE, nextPage, readPage } from './links';
 import { refuseUnknownQuery } from './queryKeys';
@@ -81,7 +81,7 @@ const index: Handler = (request, cloud) => {
 
 const show: Handler = (request, cloud) => {
   refuseUnknownQuery(request, ['start', 'end', 'limit', 'marker']);
-  const id = request.params['project'] ?? '';
+  const id = param(request, 'project');
   cloud.policy.require(request.caller, 'os_compute_api:os-simple-tenant-usage:show', { project_id: id });
   const now = cloud.clock.now();
   const period = readPeriod(request, now);

@@ -7,13 +7,14 @@ import { explainPlacement } from '../../services/compute/explainPlacement';
 import { parseZone } from '../../services/compute/placement';
 import { timelineOf } from '../../services/timeline';
 import { publicError } from '../jsonError';
+import { param } from '../query';
 import type { ApiService, Handler } from '../route';
 
 const iso = (milliseconds: number | null): string | null =>
   milliseconds === null ? null : new Date(milliseconds).toISOString();
 
 const serverTimeline: Handler = async (request, cloud) => {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const server = await cloud.db.read((session) => session.findOne(servers, { id, deleted_at: IsNull() }));
   const target = { project_id: server?.project_id };
   if (!server || !cloud.policy.allows(request.caller, 'cumulet:timeline', target))

@@ -45,8 +45,3 @@ export function allowed<T>(
   if (row === undefined) throw new NotFoundError(`Could not find ${what}.`);
   return row;
 }
-
-/** A path parameter. */
-export function param(request: ApiRequest, name: string): string {
-  return request.params[name] ?? '';
-}

@@ -10,8 +10,9 @@ import {
   withTags,
   type ProjectWithTags,
 } from '../../services/identity/projects';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import { DomainCreate, DomainUpdate } from './domainSchema';
 import { domainView } from './domainView';
 import { extraOf, mergeOptions, requireMatchingId } from './fields';

@@ -6,8 +6,8 @@ import { NotFoundError } from '../../errors';
 import { absoluteUrl } from '../../services/identity/catalog';
 import { createEndpoint, deleteEndpoint, findEndpoint, updateEndpoint } from '../../services/identity/catalogEndpoints';
 import { identityId } from '../../services/identity/ids';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { param } from './access';
 import { extraOf, nullable, requireMatchingId } from './fields';
 import { collection, linked, listRows } from './listing';
 

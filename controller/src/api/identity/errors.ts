@@ -8,6 +8,6 @@ export const renderIdentityError: ErrorRenderer = (error, request) => {
   return {
     status,
     headers: status === 401 ? { 'www-authenticate': `Keystone uri="${request.origin}/identity"` } : {},
-    body: { error: { code: status, title: STATUS_CODES[status] ?? 'Error', message } },
+    body: { error: { code: status, title: STATUS_CODES[status], message } },
   };
 };

@@ -7,8 +7,9 @@ import { findGroup } from '../../services/identity/groups';
 import { findProject } from '../../services/identity/projects';
 import { findRole, leadsToAdmin } from '../../services/identity/roles';
 import { findUser } from '../../services/identity/users';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Handler, Method, Route } from '../route';
-import { param, targetOf } from './access';
+import { targetOf } from './access';
 import { collection } from './listing';
 import { roleView } from './roleView';
 

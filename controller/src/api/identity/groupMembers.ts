@@ -4,8 +4,9 @@ import type { Group, User } from '../../db/entities/identity';
 import { NotFoundError } from '../../errors';
 import { addMember, findGroup, isMember, membersOf, removeMember } from '../../services/identity/groups';
 import { findUser } from '../../services/identity/users';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import { collection, selectRows } from './listing';
 import { userView } from './userView';
 

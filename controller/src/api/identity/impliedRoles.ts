@@ -3,8 +3,8 @@ import type { Cloud } from '../../cloud';
 import type { Role } from '../../db/entities/identity';
 import { NotFoundError } from '../../errors';
 import { findRole, implyRole, inferences, stopImplying, type Inferences } from '../../services/identity/roles';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { param } from './access';
 import { linkBase } from './listing';
 
 const ref = (request: ApiRequest, role: Role): object => ({

@@ -3,9 +3,9 @@ import type { Cloud } from '../../cloud';
 import { NotFoundError } from '../../errors';
 import { addTag, findProject, removeTag, setTags, type ProjectWithTags } from '../../services/identity/projects';
 import { checkBody } from '../body';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, ApiResponse, Query, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import { linkBase } from './listing';
 import { Tag, TagsUpdate } from './projectSchema';
 

@@ -14,8 +14,9 @@ import {
   type ProjectWithTags,
 } from '../../services/identity/projects';
 import { deleteDomain } from '../../services/identity/domains';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import { extraOf, mergeOptions, requireMatchingId } from './fields';
 import { collection, listRows } from './listing';
 import { fitsTags } from './projectTags';

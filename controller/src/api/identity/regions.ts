@@ -5,8 +5,8 @@ import { regions, type Region } from '../../db/entities/identity';
 import { InvalidError, NotFoundError } from '../../errors';
 import { identityId } from '../../services/identity/ids';
 import { createRegion, deleteRegion, findRegion, updateRegion } from '../../services/identity/regions';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { param } from './access';
 import { Description, extraOf, nullable, requireMatchingId } from './fields';
 import { collection, linked, listRows } from './listing';
 

@@ -5,9 +5,9 @@ import { roles, type Role } from '../../db/entities/identity';
 import { InvalidError } from '../../errors';
 import { identityId } from '../../services/identity/ids';
 import { createRole, deleteRole, findRole, updateRole } from '../../services/identity/roles';
-import { queryValue } from '../query';
+import { param, queryValue } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import {
   Description,
   extraOf,

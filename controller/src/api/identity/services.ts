@@ -5,8 +5,8 @@ import { catalogServices, type CatalogService } from '../../db/entities/identity
 import { NotFoundError } from '../../errors';
 import { createService, deleteService, findService, updateService } from '../../services/identity/catalogServices';
 import { identityId } from '../../services/identity/ids';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { param } from './access';
 import { Description, extraOf, requireMatchingId } from './fields';
 import { collection, linked, listRows } from './listing';
 

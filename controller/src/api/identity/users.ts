@@ -13,8 +13,9 @@ import {
   groupsOfUser,
   updateUser,
 } from '../../services/identity/users';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
-import { allowed, param, targetOf } from './access';
+import { allowed, targetOf } from './access';
 import { extraOf, mergeOptions, requireMatchingId } from './fields';
 import { groupView } from './groupView';
 import { collection, listRows, selectRows } from './listing';

@@ -1,11 +1,12 @@
 // Taking an image out of use and back.
 import { changeActivation } from '../../services/image/activation';
+import { param } from '../query';
 import type { Handler } from '../route';
 
 const action =
   (name: 'deactivate' | 'reactivate'): Handler =>
   async (request, cloud) => {
-    await changeActivation(cloud, request.caller, request.params['id'] ?? '', name);
+    await changeActivation(cloud, request.caller, param(request, 'id'), name);
     return { status: 204 };
   };
 

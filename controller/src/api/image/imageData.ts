@@ -3,6 +3,7 @@ import { downloadImage } from '../../services/image/download';
 import { STORE_ID } from '../../services/image/store';
 import { uploadImage } from '../../services/image/upload';
 import { ApiError, InvalidError } from '../../errors';
+import { param } from '../query';
 import type { ApiRequest, Handler } from '../route';
 import { discardBody } from './discardBody';
 import { requestedRange } from './range';
@@ -47,13 +48,13 @@ export const putFile: Handler = async (request, cloud) => {
     const store = request.headers['x-image-meta-store'];
     if (store !== undefined && store !== STORE_ID)
       throw new InvalidError(`Unknown scheme '${String(store)}' found in URI`);
-    await uploadImage(cloud, request.caller, request.params['id'] ?? '', { stream: request.stream, declared });
+    await uploadImage(cloud, request.caller, param(request, 'id'), { stream: request.stream, declared });
   });
   return { status: 204 };
 };
 
 export const getFile: Handler = async (request, cloud) => {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const opened = await downloadImage(cloud, request.caller, id, (size) => requestedRange(request.headers, size));
   if (!opened) return { status: 204 };
   const { image, stream, range, size } = opened;

@@ -4,6 +4,7 @@ import { ConflictError, InvalidError } from '../../errors';
 import { importImage, listImageTasks } from '../../services/image/importImage';
 import { stageImage } from '../../services/image/stage';
 import { STORE_ID } from '../../services/image/store';
+import { param } from '../query';
 import type { Handler } from '../route';
 import { withBody } from './imageData';
 import { IMPORT_METHODS } from './images';
@@ -11,7 +12,7 @@ import { wireTime } from './imageView';
 
 export const putStage: Handler = async (request, cloud) => {
   await withBody(request, (declared) =>
-    stageImage(cloud, request.caller, request.params['id'] ?? '', { stream: request.stream, declared }),
+    stageImage(cloud, request.caller, param(request, 'id'), { stream: request.stream, declared }),
   );
   return { status: 204 };
 };
@@ -70,6 +71,6 @@ function taskView(task: ImageTask): object {
 }
 
 export const getImageTasks: Handler = async (request, cloud) => {
-  const tasks = await listImageTasks(cloud, request.caller, request.params['id'] ?? '');
+  const tasks = await listImageTasks(cloud, request.caller, param(request, 'id'));
   return { status: 200, body: { tasks: tasks.map(taskView) } };
 };

@@ -2,6 +2,7 @@
 import type { ImageMember } from '../../db/entities/image';
 import { InvalidError } from '../../errors';
 import { addMember, answerMember, listMembers, removeMember, showMember } from '../../services/image/members';
+import { param } from '../query';
 import type { Handler } from '../route';
 import { wireTime } from './imageView';
 
@@ -35,12 +36,12 @@ function field(body: unknown, name: 'member' | 'status'): string {
 }
 
 export const postMember: Handler = async (request, cloud) => {
-  const member = await addMember(cloud, request.caller, request.params['id'] ?? '', field(request.body, 'member'));
+  const member = await addMember(cloud, request.caller, param(request, 'id'), field(request.body, 'member'));
   return { status: 200, body: memberView(member) };
 };
 
 export const getMembers: Handler = async (request, cloud) => {
-  const members = await listMembers(cloud, request.caller, request.params['id'] ?? '');
+  const members = await listMembers(cloud, request.caller, param(request, 'id'));
   return { status: 200, body: { members: members.map(memberView), schema: '/v2/schemas/members' } };
 };
 

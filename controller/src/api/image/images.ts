@@ -5,6 +5,7 @@ import { authorizedImage } from '../../services/image/access';
 import { listImages } from '../../services/image/list';
 import { updateImage } from '../../services/image/update';
 import { STORE_ID } from '../../services/image/store';
+import { param } from '../query';
 import type { Handler } from '../route';
 import { parseNewImage } from './imageBody';
 import { imageView } from './imageView';
@@ -38,7 +39,7 @@ export const getImages: Handler = async (request, cloud) => {
 };
 
 export const getImage: Handler = async (request, cloud) => {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const image = await cloud.db.read((session) =>
     authorizedImage(session, cloud, request.caller, id, 'image:get_image'),
   );
@@ -47,11 +48,11 @@ export const getImage: Handler = async (request, cloud) => {
 
 export const patchImage: Handler = async (request, cloud) => {
   const changes = parsePatch(request.headers['content-type'], request.body);
-  const image = await updateImage(cloud, request.caller, request.params['id'] ?? '', changes);
+  const image = await updateImage(cloud, request.caller, param(request, 'id'), changes);
   return { status: 200, body: imageView(image) };
 };
 
 export const removeImage: Handler = async (request, cloud) => {
-  await deleteImage(cloud, request.caller, request.params['id'] ?? '');
+  await deleteImage(cloud, request.caller, param(request, 'id'));
   return { status: 204 };
 };

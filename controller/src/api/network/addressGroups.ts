@@ -12,6 +12,7 @@ import {
 import { badRequest } from '../../services/network/errors';
 import { findVisible } from '../../services/network/resource';
 import { addressGroupResource } from '../../services/network/resources';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { initial, readUpdate, standardAttributes, writable, type Values } from './attribute';
 import { listOf, prefix, text } from './checks';
@@ -58,7 +59,7 @@ const addressesHandler =
         cloud,
         caller,
         addressGroupResource,
-        request.params['id'] ?? '',
+        param(request, 'id'),
         'exclusive',
       );
       cloud.policy.require(caller, 'network:address_groups:update', group);

@@ -8,6 +8,7 @@ import {
 } from '../../services/network/agents';
 import { notFound } from '../../services/network/errors';
 import type { Cloud } from '../../cloud';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { bodyItems, readUpdate, writable } from './attribute';
 import { flag, orNull, text } from './checks';
@@ -49,7 +50,7 @@ const FILTERS = [
   'description',
 ];
 const attributes = { admin_state_up: writable(flag), description: writable(orNull(text())) };
-const idOf = (request: ApiRequest): string => request.params['id'] ?? '';
+const idOf = (request: ApiRequest): string => param(request, 'id');
 
 /** @throws NotFoundError AgentNotFound to whoever may not know of agents */
 function requireSight(request: ApiRequest, cloud: Cloud): void {

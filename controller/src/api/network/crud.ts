@@ -7,6 +7,7 @@ import type { NetworkContext } from '../../services/network/context';
 import { badRequest } from '../../services/network/errors';
 import { mapInSlices } from '../../slices';
 import { findVisible } from '../../services/network/resource';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { bodyItems, readCreate, readUpdate, type ReadBody } from './attribute';
 import { listOptions, pageLinks, selectFields } from './listing';
@@ -101,7 +102,7 @@ async function showResource<T extends Table>(noun: Noun<T>, request: ApiRequest,
   const { caller } = request;
   return cloud.db.read(async (session) => {
     const viewing = { session, cloud, caller };
-    const row = await findVisible(session, cloud, caller, noun.resource, request.params['id'] ?? '');
+    const row = await findVisible(session, cloud, caller, noun.resource, param(request, 'id'));
     const [body] = await render(noun, viewing, [row]);
     return { status: 200, body: { [noun.member]: selectFields(request.query, body ?? {}) } };
   });
@@ -142,7 +143,7 @@ async function toChange<T extends Table>(
   values: Readonly<Record<string, unknown>>,
 ): Promise<Row<T>> {
   const { session, cloud, caller } = context;
-  const row = await findVisible(session, cloud, caller, noun.resource, request.params['id'] ?? '', 'exclusive');
+  const row = await findVisible(session, cloud, caller, noun.resource, param(request, 'id'), 'exclusive');
   const owner = (row as { project_id?: unknown }).project_id;
   authorise(noun, context, verb, await targetOf(noun, context, { row, values: {} }, owner), Object.keys(values));
   checkRevision(request, row);

@@ -1,5 +1,6 @@
 // The list of extensions: only what is implemented whole is named here.
 import { NotFoundError } from '../../errors';
+import { param } from '../query';
 import type { Route } from '../route';
 
 interface Extension {
@@ -96,8 +97,8 @@ export const extensionRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/extensions/:alias',
-    handler: ({ params }) => {
-      const alias = params['alias'] ?? '';
+    handler: (request) => {
+      const alias = param(request, 'alias');
       const found = extensions.find((one) => one.alias === alias);
       if (!found) throw new NotFoundError(`Extension with alias ${alias} does not exist`, 'HTTPNotFound');
       return { status: 200, body: { extension: view(found) } };

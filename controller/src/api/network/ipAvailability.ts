@@ -1,6 +1,7 @@
 // Address use of networks in the API, for administrators.
 import { notFound } from '../../services/network/errors';
 import { addressUse, type NetworkUse } from '../../services/network/ipAvailability';
+import { param } from '../query';
 import type { Handler, Query, Route } from '../route';
 import { filterBodies } from './derivedList';
 
@@ -45,7 +46,7 @@ const listUse: Handler = async (request, cloud) => {
 };
 
 const showUse: Handler = async (request, cloud) => {
-  const id = request.params['id'] ?? '';
+  const id = param(request, 'id');
   const uses = cloud.policy.allows(request.caller, 'network:network_ip_availabilities:list')
     ? await cloud.db.read(addressUse)
     : [];

@@ -11,6 +11,7 @@ import {
   type QuotaResource,
   type QuotaState,
 } from '../../services/network/quotas';
+import { param } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { readUpdate, writable } from './attribute';
 import { integer } from './checks';
@@ -27,7 +28,7 @@ const view = (projectId: string, states: Record<QuotaResource, QuotaState>) => (
   tenant_id: projectId,
 });
 
-const projectOf = (request: ApiRequest): string => request.params['project'] ?? '';
+const projectOf = (request: ApiRequest): string => param(request, 'project');
 
 const statesOf = async (...[request, cloud]: Parameters<Handler>): Promise<Record<QuotaResource, QuotaState>> => {
   const projectId = projectOf(request);

@@ -22,6 +22,7 @@ import {
 } from '../../services/network/routers';
 import { tagsOf } from '../../services/network/tags';
 import { zonesOfHosts } from '../../services/network/zones';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { initial, readable, readUpdate, standardAttributes, writable } from './attribute';
 import { fixedIps, flag, listOf, object, orNull, routes, text, uuid } from './checks';
@@ -92,7 +93,7 @@ export const routerNoun: Noun<typeof routers> = {
 /** The router of a request, if the caller may change it. */
 async function routerOf(context: NetworkContext, request: ApiRequest, verb: string): Promise<Router> {
   const { session, cloud, caller } = context;
-  const row = await findVisible(session, cloud, caller, routerResource, request.params['id'] ?? '', 'exclusive');
+  const row = await findVisible(session, cloud, caller, routerResource, param(request, 'id'), 'exclusive');
   cloud.policy.require(caller, `network:routers:${verb}`, row);
   return row;
 }

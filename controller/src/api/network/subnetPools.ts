@@ -12,6 +12,7 @@ import {
   updateSubnetPool,
 } from '../../services/network/subnetPools';
 import { tagsOf } from '../../services/network/tags';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { initial, readable, readUpdate, standardAttributes, writable, type Values } from './attribute';
 import { cidr, flag, integer, listOf, refuse, text, type Check } from './checks';
@@ -81,7 +82,7 @@ const prefixesHandler =
         cloud,
         caller,
         subnetPoolResource,
-        request.params['id'] ?? '',
+        param(request, 'id'),
         'exclusive',
       );
       cloud.policy.require(caller, 'network:subnetpools:update', pool);

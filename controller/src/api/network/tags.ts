@@ -6,6 +6,7 @@ import type { NetworkContext } from '../../services/network/context';
 import { invalidInput } from '../../services/network/errors';
 import { findVisible, touchResource, type Resource } from '../../services/network/resource';
 import { replaceTags, tagsOf } from '../../services/network/tags';
+import { param } from '../query';
 import type { ApiRequest, ApiResponse, Route } from '../route';
 import { listOf, Reason, text, type Check } from './checks';
 
@@ -30,7 +31,7 @@ function bodyTags(body: unknown): string[] {
 }
 
 function pathTag(request: ApiRequest): string {
-  const tag = request.params['tag'] ?? '';
+  const tag = param(request, 'tag');
   if (tag.length > MAX_LENGTH) throw invalidInput(`'${tag}' exceeds maximum length of ${MAX_LENGTH}`);
   return tag;
 }
@@ -47,7 +48,7 @@ async function change<T extends Table>(
   const { caller } = request;
   return cloud.db.write(async (session) => {
     const context: NetworkContext = { session, cloud, caller };
-    const row = await findVisible(session, cloud, caller, resource, request.params['id'] ?? '', 'exclusive');
+    const row = await findVisible(session, cloud, caller, resource, param(request, 'id'), 'exclusive');
     cloud.policy.require(caller, ruleOf(resource, 'update'), row);
     const { id } = row as { id?: unknown };
     const tags = next((await tagsOf(session, [String(id)])).get(String(id)) ?? []);
@@ -65,7 +66,7 @@ async function change<T extends Table>(
 async function read<T extends Table>(resource: Resource<T>, request: ApiRequest, cloud: Cloud): Promise<string[]> {
   const { caller } = request;
   return cloud.db.read(async (session) => {
-    const row = await findVisible(session, cloud, caller, resource, request.params['id'] ?? '');
+    const row = await findVisible(session, cloud, caller, resource, param(request, 'id'));
     const id = String((row as { id?: unknown }).id);
     return (await tagsOf(session, [id])).get(id) ?? [];
   });

@@ -1,4 +1,5 @@
 // Regular expressions from callers, run by an engine whose time grows only with the length of the text.
+import { messageOf } from '@cumulet/common';
 import { RE2JS } from 're2js';
 import { InvalidError } from '../../errors';
 
@@ -8,7 +9,8 @@ export function pattern(expression: string, key: string): (text: string) => bool
     const compiled = RE2JS.compile(expression);
     return (text) => compiled.matcher(text).find();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new InvalidError(`Invalid input for query parameters ${key}: '${expression}' is not a regex: ${why}`);
+    throw new InvalidError(
+      `Invalid input for query parameters ${key}: '${expression}' is not a regex: ${messageOf(error)}`,
+    );
   }
 }

@@ -7,7 +7,7 @@ import { recordChanges } from '../network/changes';
 import { changesOfPorts } from '../network/portRows';
 
 /** The part of a host name that DNS of a network adds its domain to. */
-export const labelOf = (hostname: string): string => hostname.split('.')[0] ?? '';
+export const labelOf = (hostname: string): string => hostname.replace(/\..*/, '');
 
 /** Renames the ports that carry the old name; ones that a user named otherwise stay. */
 export async function renamePorts(
