@@ -6,10 +6,12 @@ import { portAddresses, ports, subnets, networks } from '../../controller/src/db
 import { servers } from '../../controller/src/db/entities/compute';
 import { portsOfServer } from '../../controller/src/services/network/serverPortViews';
 import { makeFlavor, makeHost, makeImage, makeNetwork, settle } from '../support/computeFixtures';
+import { networkCalls } from '../support/networkFixtures';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHcwakfcpZDofzOkskYTFBRMBwSJDMkl5BamIYrsJ3Th someone@somewhere';
 let cloud: TestCloud;
+const make = networkCalls(() => cloud);
 let network: string;
 let image: string;
 beforeEach(async () => {
@@ -156,6 +158,65 @@ test('without DHCP the address is written out with mask, routes and name servers
       services: [{ type: 'dns', address: '9.9.9.9' }],
     },
   ]);
+});
+
+test.each([
+  ['dhcpv6-stateful', 'ipv6_dhcpv6-stateful'],
+  ['slaac', 'ipv6_slaac'],
+])('an IPv6 address of a subnet with %s says so', async (mode, type) => {
+  const made = await make.network();
+  await make.subnet(made.id, {
+    ...{ cidr: 'fd00:7::/64', ip_version: 6, ipv6_ra_mode: mode, ipv6_address_mode: mode },
+    ...{ host_routes: [{ destination: 'fd00:9::/48', nexthop: 'fd00:7::9' }] },
+  });
+  const { id } = await boot({ networks: [{ uuid: made.id }] });
+  const seen = networkData(await cloud.cloud.db.read((session) => portsOfServer(session, id)));
+  expect(seen['networks']).toMatchObject([
+    {
+      type,
+      ip_address: expect.stringMatching(/^fd00:7::/),
+      netmask: 'ffff:ffff:ffff:ffff:0:0:0:0',
+      routes: [
+        { network: '::', netmask: '::', gateway: 'fd00:7::1' },
+        { network: 'fd00:9::', netmask: 'ffff:ffff:ffff:0:0:0:0:0', gateway: 'fd00:7::9' },
+      ],
+    },
+  ]);
+});
+
+test('IPv6 addresses without a mode are asked of DHCP, or written out where there is none', async () => {
+  const made = await make.network();
+  const six = { ip_version: 6, gateway_ip: null };
+  await make.subnet(made.id, { ...six, cidr: 'fd00:7::/64' });
+  await make.subnet(made.id, { ...six, cidr: 'fd00:8::/64', enable_dhcp: false });
+  const ids = [];
+  for (const prefix of ['fd00:7', 'fd00:8'])
+    ids.push((await make.port(made.id, { fixed_ips: [{ ip_address: `${prefix}::5` }], security_groups: [] })).id);
+  const { id } = await boot({ networks: ids.map((port) => ({ port })) });
+  const seen = networkData(await cloud.cloud.db.read((session) => portsOfServer(session, id)));
+  expect(seen['networks']).toMatchObject([
+    { type: 'ipv6_dhcp' },
+    { type: 'ipv6', ip_address: 'fd00:8::5', routes: [] },
+  ]);
+});
+
+test('what is deleted while a server’s ports are read is left out', async () => {
+  const { id } = await boot();
+  const seen = () => cloud.cloud.db.read((session) => portsOfServer(session, id));
+  expect(await seen()).toMatchObject([{ addresses: [{ version: 4 }], securityGroups: [{ name: 'default' }] }]);
+  await cloud.cloud.db.write((session) => session.delete(subnets, { network_id: network }));
+  expect(await seen()).toMatchObject([{ addresses: [] }]);
+  await cloud.cloud.db.write((session) => session.delete(networks, { id: network }));
+  expect(await seen()).toEqual([]);
+});
+
+test('a server without a network has a config drive without addresses', async () => {
+  const { id } = await boot({ networks: 'none', config_drive: true }, '2.37');
+  const row = await cloud.cloud.db.read((session) => session.findOne(servers, { id }));
+  const files = row && (await cloud.cloud.db.read((session) => configDriveOf(session, row)));
+  const text = (path: string) => Buffer.from(files?.[path] ?? '', 'base64').toString();
+  expect(JSON.parse(text('openstack/latest/network_data.json'))).toEqual({ links: [], networks: [], services: [] });
+  expect(JSON.parse(text('ec2/latest/meta-data.json'))).toMatchObject({ 'local-ipv4': '', hostname: 'hello' });
 });
 
 test.each([

@@ -115,6 +115,8 @@ test('from 2.90 everybody sees the host name, from 2.96 the pinned zone', async 
     );
   await rename('mail.lab.example');
   expect(await names()).toEqual(['mail']);
+  await rename('mail.elsewhere.example');
+  expect(await names()).toEqual(['mail']);
   await cloud.cloud.db.write((session) => session.update(ports, { device_id: named }, { dns_name: 'own' }));
   await rename('db');
   expect(await names()).toEqual(['own']);

@@ -94,7 +94,7 @@ function routesOf(subnet: Subnet): Route[] {
   return [
     ...byDefault,
     ...subnet.host_routes.map(({ destination, nexthop }) => ({
-      network: destination.split('/')[0] ?? '',
+      network: destination.replace(/\/.*/, ''),
       netmask: netmask(destination),
       gateway: nexthop,
     })),

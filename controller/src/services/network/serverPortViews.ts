@@ -33,14 +33,13 @@ export interface ServerPort {
 
 async function groupsOf(session: ReadSession, portIds: string[]): Promise<Map<string, { id: string; name: string }[]>> {
   const links = await session.find(portGroups, { where: { port_id: In(portIds) } });
-  const members = groupBy(links, (link) => link.security_group_id);
   const groups = await session.find(securityGroups, {
-    where: { id: In([...members.keys()]) },
+    where: { id: In([...new Set(links.map((link) => link.security_group_id))]) },
     order: { name: 'ASC', id: 'ASC' },
   });
   const byPort = new Map<string, { id: string; name: string }[]>();
   for (const { id, name } of groups) {
-    for (const { port_id } of members.get(id) ?? [])
+    for (const { port_id } of links.filter((link) => link.security_group_id === id))
       byPort.set(port_id, [...(byPort.get(port_id) ?? []), { id, name }]);
   }
   return byPort;
@@ -50,8 +49,7 @@ async function groupsOf(session: ReadSession, portIds: string[]): Promise<Map<st
 export async function portsOfServers(
   session: ReadSession,
   serverIds: readonly string[],
-): Promise<Map<string, ServerPort[]>> {
-  const answer = new Map<string, ServerPort[]>(serverIds.map((id) => [id, []]));
+): Promise<Map<string | null, ServerPort[]>> {
   const rows = await session.find(ports, {
     where: { server_id: In([...serverIds]) },
     order: interfaceOrder,
@@ -67,9 +65,9 @@ export async function portsOfServers(
   const addresses = await addressesByPort(session, portIds);
   const floating = groupBy(await session.find(floatingIps, { where: { port_id: In(portIds) } }), (row) => row.port_id);
   const groups = await groupsOf(session, portIds);
-  for (const port of rows) {
+  const views = rows.flatMap((port): ServerPort[] => {
     const network = networkById.get(port.network_id);
-    if (!network) continue;
+    if (!network) return [];
     const own = (addresses.get(port.id) ?? []).flatMap((row): ServerPortAddress[] => {
       const subnet = subnetById.get(row.subnet_id);
       if (!subnet) return [];
@@ -77,11 +75,9 @@ export async function portsOfServers(
       const version = subnet.ip_version === 4 ? 4 : 6;
       return [{ address: row.address, version, subnet, floating: leading.map((one) => one.floating_ip_address) }];
     });
-    answer
-      .get(port.server_id ?? '')
-      ?.push({ port, network, addresses: own, securityGroups: groups.get(port.id) ?? [] });
-  }
-  return answer;
+    return [{ port, network, addresses: own, securityGroups: groups.get(port.id) ?? [] }];
+  });
+  return groupBy(views, ({ port }) => port.server_id);
 }
 
 export async function portsOfServer(session: ReadSession, serverId: string): Promise<ServerPort[]> {
