@@ -187,6 +187,15 @@ test('administrators see how many addresses are used', async () => {
       { subnet_id: range.id, subnet_name: '', cidr: '10.0.0.0/24', ip_version: 4, total_ips: 253, used_ips: 2 },
     ],
   });
+  const bare = await network({ name: 'bare' });
+  expect((await call('GET', `/network-ip-availabilities/${bare.id}`, undefined, 'admin')).body).toMatchObject({
+    network_ip_availability: { total_ips: 0, used_ips: 0, subnet_ip_availability: [] },
+  });
+  const idle = await network({ name: 'idle' });
+  await subnet(idle.id, { cidr: '10.1.0.0/30', enable_dhcp: false });
+  expect((await call('GET', `/network-ip-availabilities/${idle.id}`, undefined, 'admin')).body).toMatchObject({
+    network_ip_availability: { total_ips: 1, used_ips: 0 },
+  });
   const one = (await call('GET', `/network-ip-availabilities/${net.id}`, undefined, 'admin')).body
     .network_ip_availability;
   expect(one).toMatchObject({ used_ips: 4, subnet_ip_availability: [{ ip_version: 4 }, { ip_version: 6 }] });

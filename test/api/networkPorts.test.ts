@@ -231,7 +231,8 @@ test('allowed address pairs take the port’s MAC unless they name one', async (
     400,
     'AllowedAddressPairsMissingIP',
   ]);
-  expect(await refused({ allowed_address_pairs: [{ ip_address: 'x' }] })).toEqual([400, 'HTTPBadRequest']);
+  for (const ip_address of ['x', 10])
+    expect(await refused({ allowed_address_pairs: [{ ip_address }] })).toEqual([400, 'HTTPBadRequest']);
   expect(
     await refused({
       allowed_address_pairs: Array.from({ length: 11 }, (_, at) => ({ ip_address: `10.0.0.${at + 100}` })),
@@ -313,6 +314,7 @@ test('ports are found by address, part of an address, subnet, device and status'
   expect(await found('fixed_ips=ip_address_substr=%25')).toEqual([]);
   expect(await found(`fixed_ips=subnet_id=${subnetId}&fixed_ips=ip_address=10.0.0.123`)).toEqual([one.id]);
   expect(await found('fixed_ips=ip_address=10.0.0.9')).toEqual([]);
+  expect(await found('fixed_ips=ip_address=ten')).toEqual([]);
   expect(await found('device_id=server')).toEqual([one.id]);
   expect(await found('device_owner=compute:nova')).toEqual([one.id]);
   expect(await found('status=ACTIVE&device_owner=')).toEqual([]);

@@ -111,6 +111,10 @@ test('a shared security group is used but not changed', async () => {
   expect(
     (await call('GET', '/security-groups?shared=False&shared=True', undefined, 'other')).body.security_groups,
   ).toHaveLength(2);
+  for (const { id } of web.security_group_rules) await call('DELETE', `/security-group-rules/${id}`);
+  expect(
+    (await call('GET', '/security-groups?shared=False&name=web', undefined, 'system')).body.security_groups,
+  ).toEqual([expect.objectContaining({ id: web.id, shared: false, security_group_rules: [] })]);
   const net = await network({}, 'other');
   const guest = await port(net.id, { security_groups: [web.id] }, 'other');
   expect(problem(await call('PUT', `/security-groups/${web.id}`, { security_group: { name: 'x' } }, 'other'))).toEqual([

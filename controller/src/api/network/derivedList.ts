@@ -1,6 +1,7 @@
 // Lists of what has no table of its own: few bodies, filtered in memory.
 import { badRequest } from '../../services/network/errors';
 import type { Query } from '../route';
+import { shown } from './checks';
 import { flagOf } from './filterValues';
 import { selectFields } from './listing';
 
@@ -9,7 +10,8 @@ type Body = Record<string, unknown>;
 function fits(body: Body, key: string, values: readonly string[]): boolean {
   const value = body[key];
   if (typeof value === 'boolean') return values.some((one) => flagOf(key, one) === value);
-  return values.some((one) => one === (typeof value === 'number' ? String(value) : (value ?? '')));
+  // What is not set fits an empty value.
+  return values.includes(shown(value ?? ''));
 }
 
 /** The bodies that fit all filters, with the fields that were asked for. @throws InvalidError for an unknown filter */

@@ -1,14 +1,14 @@
 // Values of special filters.
+import { messageOf } from '@cumulet/common';
 import { badRequest } from '../../services/network/errors';
-import { flag, Reason } from './checks';
+import { flag } from './checks';
 
 /** A boolean in any of the usual spellings. @throws InvalidError HTTPBadRequest */
 export function flagOf(key: string, value: string): boolean {
   try {
     return flag(value);
   } catch (error) {
-    if (error instanceof Reason) throw badRequest(`Invalid input for ${key}. Reason: ${error.message}.`);
-    throw error;
+    throw badRequest(`Invalid input for ${key}. Reason: ${messageOf(error)}.`);
   }
 }
 

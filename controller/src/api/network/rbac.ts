@@ -24,10 +24,10 @@ const attributes = {
 };
 
 function checkAction(values: RbacValues): void {
-  const known = rbacActions[values.object_type] ?? [];
-  if (!known.includes(values.action))
+  const known = rbacActions[values.object_type];
+  if (!known?.includes(values.action))
     throw badRequest(
-      `Invalid action '${values.action}' for object type '${values.object_type}'. Valid actions: ${known.join(', ')}`,
+      `Invalid action '${values.action}' for object type '${values.object_type}'. Valid actions: ${known?.join(', ')}`,
     );
 }
 
