@@ -55,6 +55,36 @@ test('show exactly their keys; a new one without hosts and metadata, from 2.41 w
   expect((await call('GET', `/${id}`)).status).toBe(404);
 });
 
+test('take the servers of flavors that ask for what their metadata says', async () => {
+  const flavor = await makeFlavor(cloud, 'quick');
+  const extra_specs = { 'aggregate_instance_extra_specs:ssd': 'true' };
+  await cloud.call('POST', `/compute/v2.1/flavors/${flavor}/os-extra_specs`, { token: 'admin', body: { extra_specs } });
+  const explain = async (token: string) =>
+    (await cloud.call('POST', '/cumulet/v1/placement', { token, body: { flavor } })).body;
+  const no = 'No valid host was found. 3 hosts: in no aggregate with ssd true.';
+  expect((await explain('demo')).message).toBe(no);
+  const [slow, fast] = [await make('slow'), await make('fast')];
+  for (const [id, ssd] of [
+    [slow, 'false'],
+    [fast, 'true'],
+  ] as const) {
+    await act(id, 'set_metadata', { metadata: { ssd } });
+    await act(id, 'add_host', { host: 'h3' });
+  }
+  expect(await explain('system')).toMatchObject({
+    fits: 1,
+    hosts: [
+      { host: 'h3', fits: true },
+      { host: 'h1', fits: false, filter: 'aggregate', reason: 'in no aggregate with ssd true' },
+      { host: 'h2', fits: false },
+    ],
+  });
+  await act(fast, 'remove_host', { host: 'h3' });
+  expect((await explain('demo')).message).toBe(no);
+  await act(slow, 'remove_host', { host: 'h3' });
+  for (const id of [slow, fast]) expect((await call('DELETE', `/${id}`)).status).toBe(200);
+});
+
 test('put their hosts into a zone and let them out of it', async () => {
   const id = await make('zoned', 'z2');
   const added = await act(id, 'add_host', { host: 'h2' });

@@ -119,6 +119,7 @@ test('lists are by name and page from 2.35 on', async () => {
   const next = new URL(page.body.keypairs_links[0].href);
   expect(names(await get(next.search, '2.35', 'other'))).toEqual(['k3', 'twice']);
   expect((await get('?marker=nobody', '2.35', 'other')).status).toBe(400);
+  expect(names(await get('?limit=0', '2.35', 'other'))).toEqual([]);
   expect((await get('?colour=red', '2.75', 'other')).status).toBe(400);
 });
 
@@ -128,6 +129,11 @@ test('a user has at most as many keys as the quota allows', async () => {
   await cloud.call('PUT', '/compute/v2.1/os-quota-sets/admin-project', { token: 'admin', body: limit });
   const answer = await add({ name: 'one-more', public_key: KEY }, '2.2', 'admin');
   expect([answer.status, Object.keys(answer.body)]).toEqual([403, ['forbidden']]);
+});
+
+test('belong to a user, who needs no project for them', async () => {
+  expect((await add({ name: 'k', public_key: KEY }, '2.2', 'system')).status).toBe(201);
+  expect((await get('/k', '2.1', 'system')).body.keypair.user_id).toBe('system-user');
 });
 
 test('from 2.92 keys are only imported, under names with more characters', async () => {

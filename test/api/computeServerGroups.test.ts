@@ -66,6 +66,7 @@ test('are listed in pages, one project at a time, all for administrators who ask
   expect(await ids('?limit=1&offset=1')).toEqual(own.slice(1, 2));
   expect(await ids('?all_projects=1')).toEqual(own);
   expect(await ids('', 'admin')).toEqual([]);
+  expect(await ids('', 'system')).toEqual([]);
   expect(await ids('?all_projects', 'admin')).toEqual(expect.arrayContaining([foreign, ...own]));
   expect((await call('GET', '/os-server-groups?limit=-1')).status).toBe(400);
   expect((await call('GET', '/os-server-groups?colour=red', undefined, '2.75')).status).toBe(400);

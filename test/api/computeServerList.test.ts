@@ -38,8 +38,10 @@ beforeAll(async () => {
     await settle(cloud, ids[name] ?? '', { host: 'h1' });
   }
   const time = Date.parse('2026-01-01T00:00:00Z');
-  await set('web-1', { created_at: time, updated_at: time, key_name: 'k' });
+  await set('web-1', { created_at: time, updated_at: time, key_name: 'k', description: 'front', config_drive: true });
+  await set('web-1', { access_ip_v4: '192.0.2.1', access_ip_v6: '2001:db8::1', disk_config: 'AUTO' });
   await set('web-2', { created_at: time + 1000, updated_at: time + 1000, vm_state: 'stopped', locked: true });
+  await set('web-2', { locked_by: 'admin', launched_at: time + 5000, terminated_at: time + 6000 });
   await set('db-1', { created_at: time + 2000, updated_at: time + 2000, task_state: 'rebooting', host: null });
   const tags = { 'web-1': ['red', 'blue'], 'web-2': ['red'] };
   await cloud.cloud.db.write((session) =>
@@ -74,6 +76,7 @@ test.each([
   ['?ip=10.9', []],
   ['?changes-since=2026-01-01T00:00:01Z', ['db-1', 'web-2']],
   ['?changes-since=2026-01-01T01:00:01%2B01:00', ['db-1', 'web-2']],
+  ['?changes-since=2026-01-02', []],
   ['?reservation_id=r-', ['db-1', 'web-2', 'web-1']],
   ['?host=h1', ['db-1', 'web-2', 'web-1']],
   ['?colour=red', ['db-1', 'web-2', 'web-1']],
@@ -100,6 +103,11 @@ test.each([
   ['?locked=true', '2.72', 3],
   ['?locked=true', '2.73', 1],
   ['?locked=false', '2.73', 2],
+  ['?key_name=k', '2.82', 3],
+  ['?key_name=k', '2.83', 1],
+  ['?launched_at=2026-01-01', '2.83', 1],
+  ['?hostname=db', '2.89', 3],
+  ['?hostname=db', '2.90', 1],
 ] as const)('filter %s at %s finds %d', async (query, version, count) => {
   expect(await names(query, version)).toHaveLength(count);
 });
@@ -117,12 +125,33 @@ test.each([
   ['?all_tenants=1&node=h1&availability_zone=%5E%24&name=web', ['web-2', 'web-1']],
   ['?all_tenants=1&hostname=db', ['db-1']],
   ['?all_tenants=1&deleted=true', []],
+  ['?all_tenants=1&deleted=false&name=web', ['web-2', 'web-1']],
   ['?all_tenants=1&status=DELETED', []],
   ['?all_tenants=1&created_at=2026-01-01T00:00:01', ['web-2']],
+  ['?all_tenants=1&launched_at=2026-01-01T00:00:05', ['web-2']],
+  ['?all_tenants=1&terminated_at=2026-01-01', ['web-2']],
+  ['?all_tenants=1&display_name=%5Eweb-1%24', ['web-1']],
+  ['?all_tenants=1&description=fro', ['web-1']],
+  ['?all_tenants=1&display_description=front', ['web-1']],
+  ['?all_tenants=1&config_drive=True', ['web-1']],
+  ['?all_tenants=1&access_ip_v4=192', ['web-1']],
+  ['?all_tenants=1&access_ip_v6=2001', ['web-1']],
+  ['?all_tenants=1&auto_disk_config=AUTO', ['web-1']],
+  ['?all_tenants=1&locked_by=admin', ['web-2']],
+  ['?all_tenants=1&root_device_name=vdb', []],
+  ['?all_tenants=1&progress=1', []],
+  ['?all_tenants=1&kernel_id=k', []],
+  ['?all_tenants=1&ramdisk_id=r', []],
+  ['?all_tenants=1&task_state=None&name=web', ['web-2', 'web-1']],
   ['?all_tenants=1&launch_index=7', []],
   ['?all_tenants=0', []],
 ] as const)('administrators find by %s %j', async (query, expected) => {
   expect(await names(query, '2.1', 'admin')).toEqual(expected);
+});
+
+test('an administrator without a project has servers that are the caller’s own only, which are none', async () => {
+  expect(await names('', '2.1', 'system')).toEqual([]);
+  expect(await names('?all_tenants=1&name=theirs', '2.1', 'system')).toEqual(['theirs']);
 });
 
 test('deleted servers are for administrators, and for owners among changes', async () => {
@@ -177,6 +206,7 @@ test.each([
   ['?sort_key=display_name&sort_dir=desc', ['web-2', 'web-1', 'db-1']],
   ['?sort_key=vm_state&sort_dir=desc&sort_key=display_name&sort_dir=asc', ['web-2', 'db-1', 'web-1']],
   ['?sort_key=created_at&sort_dir=asc', ['web-1', 'web-2', 'db-1']],
+  ['?sort_key=vm_state&sort_key=display_name&sort_dir=asc', ['db-1', 'web-1', 'web-2']],
   ['?sort_key=memory_mb', ['db-1', 'web-2', 'web-1']],
 ])('%s sorts', async (query, expected) => {
   expect(await names(query)).toEqual(expected);
