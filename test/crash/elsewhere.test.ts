@@ -1,14 +1,21 @@
 // A server that one host can't build is built by another one; groups hold however many servers come at once.
 import { HostError } from '@cumulet/common';
+import type { EngineObserver } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
 import { agents, hosts, tasks } from '../../controller/src/db/entities/tasks';
 import type { SimulatedHost } from '../support/simulatedHost';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
 let world: CloudWithHost;
+/** What happens before a step, or between a step and the writing of its result. */
+let meanwhile: EngineObserver;
 beforeEach(async () => {
+  meanwhile = {};
   world = await startCloudWithHost(() => 'deliver', ['node-1', 'node-2', 'node-3']);
-  await world.startEngine();
+  await world.startEngine({
+    beforeStep: (task) => meanwhile.beforeStep?.(task),
+    afterStep: (task, result) => meanwhile.afterStep?.(task, result),
+  });
 });
 afterEach(() => world.stop());
 
@@ -43,6 +50,9 @@ async function unheardUntil(host: string, condition: () => Promise<boolean>): Pr
     await world.test.cloud.db.write((session) => session.update(agents, { host }, { heard_at: 0 }));
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+async function enable(names: readonly string[], enabled: boolean): Promise<void> {
+  for (const name of names) await world.test.cloud.db.write((session) => session.update(hosts, { name }, { enabled }));
 }
 const stepOf = (id: string) =>
   world.test.cloud.db.read(async (session) => (await session.findOne(tasks, { resource_id: id, active: 1 }))?.step);
@@ -95,8 +105,7 @@ test('a host that has failed is trusted again once it has built a server', async
   await world.settled();
   expect(await failedBuilds()).toMatchObject({ 'node-1': 1 });
   named('node-1').before = () => undefined;
-  for (const name of ['node-2', 'node-3'])
-    await world.test.cloud.db.write((session) => session.update(hosts, { name }, { enabled: false }));
+  await enable(['node-2', 'node-3'], false);
   const second = await world.boot();
   await world.settled();
   expect(await placeOf(second)).toBe('node-1');
@@ -127,6 +136,63 @@ test('when every host refuses, the fault says why and that no other host was lef
   expect(fault.message).toContain('has no such machine type');
   for (const host of world.hosts) expect([host.domains.size, host.disks.size, host.taps.size]).toEqual([0, 0, 0]);
   await removeAll([id]);
+});
+
+test('when the last other host goes while the first one is left, the fault says both', async () => {
+  refuse(named('node-1'), 'server.ensure', 'It has no such machine type.');
+  meanwhile.afterStep = async (task) => {
+    if (task.step === 'release') await enable(['node-2', 'node-3'], false);
+  };
+  const id = await world.boot();
+  await world.settled();
+  expect((await show(id)).fault.message).toBe(
+    'It has no such machine type. No other host is left. No valid host was found. ' +
+      '1 host: it failed there already; 2 hosts: disabled by the administrator.',
+  );
+  await removeAll([id]);
+});
+
+test.each([
+  [['node-1'], 'node-2'],
+  [['node-1', 'node-2', 'node-3'], 'node-1'],
+])('a server that finds no room on %j any more when it claims it goes to %s', async (taken, place) => {
+  let runs = 0;
+  meanwhile = {
+    beforeStep: async (task) => {
+      if (task.step === 'schedule') await enable(taken, true);
+    },
+    afterStep: async (task) => {
+      if (task.step === 'schedule' && ++runs === 1) await enable(taken, false);
+    },
+  };
+  const id = await world.boot();
+  await world.settled();
+  expect([(await show(id)).status, await placeOf(id), runs]).toEqual(['ACTIVE', place, taken.length === 1 ? 1 : 2]);
+  await removeAll([id]);
+});
+
+test('the policy of a group counts members that came since the host was chosen', async () => {
+  const id = await group('anti-affinity');
+  const [image] = (await world.test.call('GET', '/image/v2/images')).body.images;
+  const member = async (): Promise<string> => {
+    const server = { name: 'm', flavorRef: 'nano', imageRef: image.id };
+    const body = { server, 'os:scheduler_hints': { group: id } };
+    return (await world.test.call('POST', '/compute/v2.1/servers', { body })).body.server.id as string;
+  };
+  const move = (server: string, host: string) =>
+    world.test.cloud.db.write((session) => session.update(servers, { id: server }, { host }));
+  const one = await member();
+  await world.settled();
+  expect(await placeOf(one)).toBe('node-1');
+  meanwhile.afterStep = async (task) => {
+    if (task.step === 'schedule') await move(one, 'node-2');
+  };
+  const two = await member();
+  await world.settled();
+  meanwhile = {};
+  await move(one, 'node-1');
+  expect(await placeOf(two)).toBe('node-3');
+  await removeAll([one, two]);
 });
 
 test('a host that falls silent before it was told to start the server is left', async () => {

@@ -12,7 +12,7 @@ import { forgiveHost } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
-import { diskFacts, diskOf, domainOf, serverOf, setServer, targetOf } from './serverState';
+import { diskFacts, diskOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again. */
 export const ASK_AGAIN = 30;
@@ -61,7 +61,7 @@ async function askPorts(
 ): Promise<Facts | undefined> {
   const { portIds, sequence } = task.state['ports'] as PortChange;
   if (portIds.length === 0) return {};
-  return ask('ports.ensure', targetOf(server, server.host ?? ''), { port_ids: portIds, sequence, until });
+  return ask('ports.ensure', targetOf(server), { port_ids: portIds, sequence, until });
 }
 
 /** Disk and ports, asked for together: neither needs the other. A domain that is to be started needs no more than taps. */
@@ -70,7 +70,7 @@ export const prepare =
   async (context) => {
     const { cloud, task, ask } = context;
     const server = await serverOf(cloud, task);
-    const disk = await ask('disk.ensure', targetOf(server, server.host ?? ''), diskOf(server));
+    const disk = await ask('disk.ensure', targetOf(server), diskOf(server));
     const ports = await askPorts(context, server, until);
     if (!disk || !ports) return wait(ASK_AGAIN);
     return next(then, {
@@ -93,7 +93,7 @@ export async function askDomain(
   const { cloud, task, ask } = context;
   const disk = task.state['disk'] as ServerEnsure['disk'];
   const domain = await domainOf(cloud, server, disk, power, changes);
-  const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
+  const observed = await ask('server.ensure', targetOf(server), domain);
   const wired = await askPorts(context, server, 'wired');
   return wired && observed;
 }
@@ -106,12 +106,12 @@ const spawn: Step = async (context) => {
   return done({
     message: 'the server runs',
     write: async (session) => {
-      await forgiveHost(session, server.host ?? '');
+      await forgiveHost(session, hostOf(server));
       await setServer(session, cloud, server.id, {
         vm_state: 'active',
         task_state: null,
         power_state: PowerState.running,
-        launched_at: server.launched_at ?? now,
+        launched_at: now,
         fault: null,
       });
     },

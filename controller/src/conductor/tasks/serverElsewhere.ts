@@ -9,7 +9,7 @@ import { placementRequest } from '../../services/compute/placementRequest';
 import { agentAlive, hostViews } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
 import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
-import { serverOf, setServer } from './serverState';
+import { hostOf, serverOf, setServer } from './serverState';
 import { removeRemains, stopDomain } from './serverTeardown';
 
 /** Hosts that a server is tried on before it fails. */
@@ -95,7 +95,7 @@ const release: Step = async ({ cloud, task }) => {
     message: 'the host is left and its room given back',
     write: async (session) => {
       await releaseClaims(session, server.id);
-      await addToCounter(session, hosts, { name: server.host ?? '' }, 'failed_builds', 1);
+      await addToCounter(session, hosts, { name: hostOf(server) }, 'failed_builds', 1);
       await setServer(session, cloud, server.id, { host: null, task_state: 'scheduling' });
     },
   });

@@ -24,7 +24,7 @@ const idle = (cloud: Cloud, server: Server): StepResult =>
 
 const prepare: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const room = await ask('snapshot.prepare', targetOf(server, server.host ?? ''), snapshotOf(server, task));
+  const room = await ask('snapshot.prepare', targetOf(server), snapshotOf(server, task));
   if (!room) return wait(ASK_AGAIN);
   return next('copy', { facts: { path: room['path'] }, message: 'the host has room for the snapshot' });
 };
@@ -33,7 +33,7 @@ const prepare: Step = async ({ cloud, task, ask }) => {
 const copy: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
   const body = { server_id: server.id, path: String(task.state['path']) };
-  const answer = await ask('disk.copy', targetOf(server, server.host ?? ''), body);
+  const answer = await ask('disk.copy', targetOf(server), body);
   if (!answer) return wait(ASK_AGAIN);
   return next('flatten', {
     message:
@@ -46,7 +46,7 @@ const copy: Step = async ({ cloud, task, ask }) => {
 
 const flatten: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const flat = await ask('snapshot.flatten', targetOf(server, server.host ?? ''), snapshotOf(server, task));
+  const flat = await ask('snapshot.flatten', targetOf(server), snapshotOf(server, task));
   if (!flat) return wait(ASK_AGAIN);
   return next('upload', {
     message: 'the snapshot is one file',
@@ -56,7 +56,7 @@ const flatten: Step = async ({ cloud, task, ask }) => {
 
 const upload: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const stored = await ask('snapshot.upload', targetOf(server, server.host ?? ''), snapshotOf(server, task));
+  const stored = await ask('snapshot.upload', targetOf(server), snapshotOf(server, task));
   const then = task.params['backup'] ? 'rotate' : 'tidy';
   return stored ? next(then, { message: 'the image has the bytes' }) : wait(ASK_AGAIN);
 };

@@ -4,7 +4,7 @@ import { releaseServerPort, type PortChange } from '../../services/network/serve
 import { done, next, wait, type Step, type TaskKind } from '../task';
 import { ASK_AGAIN, prepare } from './serverCreate';
 import { bind } from './serverPower';
-import { domainOf, serverOf, targetOf } from './serverState';
+import { domainOf, hostOf, serverOf, targetOf } from './serverState';
 import { givesUp, leaveResidue } from './serverTeardown';
 
 /** Tries to take back an interface that failed to attach: each waits a minute for a guest that may not listen. */
@@ -17,7 +17,7 @@ const plug: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
   const disk = task.state['disk'] as ServerEnsure['disk'];
   const domain = await domainOf(cloud, server, disk, 'unchanged');
-  const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
+  const observed = await ask('server.ensure', targetOf(server), domain);
   return observed ? done({ message: 'the server has the interface' }) : wait(ASK_AGAIN);
 };
 
@@ -25,7 +25,7 @@ const unplug: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
   const disk = task.state['disk'] as ServerEnsure['disk'];
   const domain = await domainOf(cloud, server, disk, 'unchanged', { without: portOf(task) });
-  const observed = await ask('server.ensure', targetOf(server, server.host ?? ''), domain);
+  const observed = await ask('server.ensure', targetOf(server), domain);
   return observed ? next('release', { message: 'the server let the interface go' }) : wait(ASK_AGAIN);
 };
 
@@ -33,7 +33,7 @@ const unplug: Step = async ({ cloud, task, ask }) => {
 const takeBack: Step = async (context) => {
   const { cloud, task } = context;
   const server = await serverOf(cloud, task);
-  const host = server.host ?? '';
+  const host = hostOf(server);
   if (!task.state['disk']) return next('release', { message: 'the server never had the interface' });
   if (!(await givesUp(cloud, task, host, 'compute', TRIES))) return unplug(context);
   return next('release', {
@@ -54,7 +54,7 @@ const release: Step = async ({ cloud, task }) => {
 /** A network agent that is away removes the tap by itself when it comes back: its feed no longer has the port. */
 const unwire: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const host = server.host ?? '';
+  const host = hostOf(server);
   const { portIds, sequence } = task.state['ports'] as PortChange;
   const away = portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
   const gone = away || (await ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence }));

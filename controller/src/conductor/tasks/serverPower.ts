@@ -1,10 +1,10 @@
 // start, stop, reboot, pause, unpause, suspend, resume and rebuild: the same domain, another desired state.
 import type { PowerTarget } from '@cumulet/common';
-import { PowerState, type Server, type TaskState, type VmState } from '../../db/entities/compute';
+import { PowerState, type TaskState, type VmState } from '../../db/entities/compute';
 import { bindServerPorts } from '../../services/network/serverPorts';
 import { done, next, wait, type Step, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, prepare } from './serverCreate';
-import { faultRow, serverOf, setServer, targetOf } from './serverState';
+import { faultRow, hostOf, serverOf, setServer, targetOf } from './serverState';
 
 interface PowerAction {
   readonly kind: string;
@@ -37,7 +37,7 @@ const actions: readonly PowerAction[] = [
 export const bind: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
   return next('prepare', {
-    write: async (session) => ({ ports: await bindServerPorts(session, cloud, server.id, server.host ?? '') }),
+    write: async (session) => ({ ports: await bindServerPorts(session, cloud, server.id, hostOf(server)) }),
   });
 };
 
@@ -54,7 +54,6 @@ const apply =
     const { cloud, task } = context;
     const server = await serverOf(cloud, task);
     if (!(await askDomain(context, server, action.power, rebootOf(task)))) return wait(ASK_AGAIN);
-    const launched: Partial<Server> = server.launched_at === null ? { launched_at: cloud.clock.now() } : {};
     return done({
       write: (session) =>
         setServer(session, cloud, server.id, {
@@ -62,7 +61,6 @@ const apply =
           power_state: action.powerState,
           task_state: null,
           fault: null,
-          ...launched,
         }),
     });
   };
@@ -85,7 +83,7 @@ const powerKind = (action: PowerAction): TaskKind => ({
 /** The old domain goes, its disk is made anew from the image that the row names by now. */
 const clear: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
-  const gone = await ask('server.remove', targetOf(server, server.host ?? ''), { server_id: server.id });
+  const gone = await ask('server.remove', targetOf(server), { server_id: server.id });
   return gone ? next('bind', { message: 'the old domain is gone' }) : wait(ASK_AGAIN);
 };
 

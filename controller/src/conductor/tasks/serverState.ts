@@ -19,7 +19,14 @@ export async function serverOf(cloud: Cloud, task: Task): Promise<Server> {
   return server;
 }
 
-export const targetOf = (server: Server, host: string): AskTarget => ({
+/** The host that a server is on. @throws Error when it has none: what is asked of hosts begins with one */
+export function hostOf(server: Server): string {
+  if (server.host === null) throw new Error(`server ${server.id} has no host`);
+  return server.host;
+}
+
+/** Where commands for a server go: to its host unless another one is meant. */
+export const targetOf = (server: Server, host = hostOf(server)): AskTarget => ({
   host,
   resource: server.id,
   generation: server.generation,
