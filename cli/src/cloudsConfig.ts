@@ -39,8 +39,6 @@ const ALIASES: Partial<Record<Setting, string>> = {
   project_id: 'tenant_id',
   interface: 'endpoint_type',
 };
-/** Stands for both domains of names. */
-const DEFAULT_DOMAINS = { default_domain_name: 'default_domain', default_domain_id: 'default_domain_id' };
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -66,7 +64,7 @@ function cloudsOf(file: string): Entry {
   try {
     content = (require('yaml') as typeof import('yaml')).parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new CliError(`${file} could not be read: ${(error as Error).message.split('\n')[0] ?? ''}`);
+    throw new CliError(`${file} could not be read: ${(error as Error).message.replace(/\n.*/s, '')}`);
   }
   const clouds = isEntry(content) ? content['clouds'] : undefined;
   return isEntry(clouds) ? clouds : {};
@@ -80,8 +78,9 @@ function pick(valueOf: (name: string) => unknown): Settings {
     const value = valueOf(name) ?? (alias === undefined ? undefined : valueOf(alias));
     if (['string', 'number', 'boolean'].includes(typeof value) && value !== '') found[name] = String(value);
   }
-  const domainId = valueOf(DEFAULT_DOMAINS.default_domain_id);
-  const domainName = valueOf(DEFAULT_DOMAINS.default_domain_name);
+  // They stand for both domains of names.
+  const domainId = valueOf('default_domain_id');
+  const domainName = valueOf('default_domain_name') ?? valueOf('default_domain');
   for (const owner of ['user_domain', 'project_domain'] as const) {
     if (found[`${owner}_id`] !== undefined || found[`${owner}_name`] !== undefined) continue;
     if (typeof domainId === 'string' && domainId !== '') found[`${owner}_id`] = domainId;
@@ -144,7 +143,10 @@ export function settings(options: Settings, cloud: string | undefined, env: Env,
   const direct = over(fromEnv, options);
   const base = name === undefined && direct.auth_url !== undefined ? {} : fromFile(name, env, directory);
   const found = over(over(base, fromEnv), options);
-  if (found.auth_url === undefined)
-    throw new CliError('no cloud is named: give --os-cloud, set OS_CLOUD or OS_AUTH_URL, or write a clouds.yaml');
-  return found;
+  if (found.auth_url !== undefined) return found;
+  throw new CliError(
+    name === undefined
+      ? 'no cloud is named: give --os-cloud, set OS_CLOUD or OS_AUTH_URL, or write a clouds.yaml'
+      : `cloud "${name}" has no auth_url`,
+  );
 }

@@ -141,6 +141,12 @@ test.each([
   expect(answer.trim().split(' ')).toEqual(expected);
 });
 
+test('completion is for bash unless told otherwise', async () => {
+  const { out } = await all.run('complete bash');
+  expect(out).toMatch(/^_cumulet\(\)/m);
+  expect(await all.run('complete', {})).toEqual({ exit: 0, out, err: '' });
+});
+
 test('there is a completion for zsh', async () => {
   expect((await all.spawn(['complete', 'zsh'], {})).out).toMatch(/^#compdef cumulet/);
 });

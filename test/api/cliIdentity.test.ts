@@ -155,6 +155,17 @@ test('region, service and endpoint', async () => {
   expect(await json('catalog show backup')).toMatchObject({ name: 'backups' });
   await ok(`endpoint delete ${id}`);
   await ok('service delete backup');
+  await ok('service create backup');
+  const bare = await json('endpoint create backup internal http://127.0.0.1:9000');
+  expect((await json('catalog show backup')).endpoints).toMatchObject([{ interface: 'internal' }]);
+  const catalog = await json('catalog list');
+  expect(catalog).toContainEqual(
+    expect.objectContaining({ Type: 'backup', Endpoints: ' internal: http://127.0.0.1:9000' }),
+  );
+  // Only a public endpoint is asked which versions it speaks.
+  expect(await json('versions show --service backup')).toEqual([]);
+  await ok(`endpoint delete ${bare.id}`);
+  await ok('service delete backup');
   await ok('region delete north');
   expect(await fails(2, 'endpoint create backup public')).toContain('endpoint create needs URL');
   expect(await fails(1, 'endpoint create nothing public http://x')).toContain('no service is called "nothing"');

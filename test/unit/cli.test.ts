@@ -228,6 +228,48 @@ describe('the cloud', () => {
       interface: 'internalURL',
     });
   });
+  test('takes domains by id before those by name, and those of one owner before both', () => {
+    const domains = { default_domain_id: 'd1', default_domain_name: 'dn', project_domain_name: 'pd' };
+    file(here, { a: { ...entry('a'), ...domains } });
+    expect(resolve({}, 'a')).toMatchObject({ user_domain_id: 'd1', project_domain_name: 'pd' });
+    expect(resolve({}, 'a')).not.toHaveProperty('project_domain_id');
+    const env = { OS_AUTH_URL: 'u', OS_DEFAULT_DOMAIN_NAME: 'dn', OS_DEFAULT_DOMAIN_ID: '' };
+    expect(resolve({}, undefined, env)).toMatchObject({ user_domain_name: 'dn', project_domain_name: 'dn' });
+  });
+  test('is the only one of its file unless another is named', () => {
+    file(here, { only: entry('only') });
+    expect(resolve().username).toBe('only');
+  });
+  test('may have its settings beside auth, also as numbers and truth values', () => {
+    file(here, { flat: { auth_url: 'http://flat', username: 'u', verify: false, compute_api_version: 2.1 } });
+    expect(resolve({}, 'flat')).toEqual({
+      auth_url: 'http://flat',
+      username: 'u',
+      verify: 'false',
+      compute_api_version: '2.1',
+    });
+  });
+  test.each(['- a', 'clouds: 5', '', 'clouds: {}'])('is not found in a file that holds none: %j', (text) => {
+    const place = join(here, 'clouds.yaml');
+    writeFileSync(place, text);
+    expect(() => resolve({}, 'a')).toThrow(new Error(`${place} has no cloud "a"`));
+    expect(() => resolve()).toThrow('no cloud is named: give --os-cloud');
+  });
+  test('that is called like no other is told with those there are', () => {
+    expect(() => resolve({}, 'elsewhere')).toThrow('has no cloud "elsewhere" (it has a, b)');
+  });
+  test('without an address is told', () => {
+    file(here, { a: null, b: { auth: { username: 'u' } } });
+    expect(() => resolve({}, 'a')).toThrow('cloud "a" has no auth_url');
+    expect(() => resolve({}, undefined, { OS_CLOUD: 'b' })).toThrow('cloud "b" has no auth_url');
+  });
+  test('without any file is told with the places that were looked at', () => {
+    const env = { HOME: here, XDG_CONFIG_DIRS: here };
+    expect(() => resolve({}, 'nowhere', env)).toThrow(
+      `cloud "nowhere" is not known: there is no clouds.yaml (looked for ${join(here, 'clouds.yaml')}, `,
+    );
+    expect(() => resolve({}, undefined, env)).toThrow('no cloud is named: give --os-cloud');
+  });
   test('of a broken file is told with its path', () => {
     writeFileSync(join(here, 'clouds.yaml'), 'clouds: [');
     expect(() => resolve({}, 'a')).toThrow(join(here, 'clouds.yaml'));

@@ -75,10 +75,10 @@ const versions: Command = {
     const { catalog } = await api.token();
     const [service, status] = [input.text('service'), input.text('status')?.toUpperCase()];
     const asked = catalog.filter(({ type }) => service === undefined || type === service);
-    if (asked.length === 0)
+    if (service !== undefined && asked.length === 0)
       throw new CliError(
-        `the catalog has no service "${service ?? ''}"${didYouMean(
-          service ?? '',
+        `the catalog has no service "${service}"${didYouMean(
+          service,
           catalog.map(({ type }) => type),
         )}`,
       );

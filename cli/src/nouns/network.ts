@@ -97,7 +97,7 @@ const rbacCommands: readonly Command[] = [
       'target-all-projects': flag('every project gets it (administrators)'),
     },
     async run({ api, input }) {
-      const kind = (input.text('type') ?? '') as keyof typeof SHARED;
+      const kind = input.text('type') as keyof typeof SHARED;
       const target = input.text('target-project');
       if ((target === undefined) === !input.flag('target-all-projects'))
         throw new CliError('network rbac create needs --target-project or --target-all-projects', 2);
