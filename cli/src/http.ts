@@ -24,10 +24,10 @@ export interface Answer {
   readonly stream: Readable;
 }
 
-/** A header's one value. */
+/** A header's value; none of those that are asked for comes as a list. */
 export const headerOf = (answer: Pick<Answer, 'headers'>, name: string): string | undefined => {
   const value = answer.headers[name];
-  return Array.isArray(value) ? value[0] : value;
+  return typeof value === 'string' ? value : undefined;
 };
 
 /** What a service says in the body of an error; each service has its own shape. */

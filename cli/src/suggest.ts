@@ -3,17 +3,19 @@
 /** Edits (insert, remove, replace, swap of neighbours) that turn one word into the other. */
 export function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, index) => index)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
+    let last = i;
+    const row = [last];
     for (let j = 1; j <= b.length; j++) {
-      const at = (back: number, left: number): number => rows[i - back]?.[j - left] ?? Infinity;
-      const replace = at(1, 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      row.push(Math.min(at(1, 0) + 1, (row[j - 1] ?? Infinity) + 1, replace, swapped ? at(2, 2) + 1 : Infinity));
+      const replace = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      last = Math.min(at(i - 1, j) + 1, last + 1, replace, swapped ? at(i - 2, j - 2) + 1 : Infinity);
+      row.push(last);
     }
     rows.push(row);
   }
-  return rows[a.length]?.[b.length] ?? Infinity;
+  return at(a.length, b.length);
 }
 
 /** The candidates close to the word, closest first, three at most. */

@@ -54,15 +54,13 @@ export async function waitUntilGone(context: Context, id: string, name: string):
   }
 }
 
-/** Waits until the image has its data. @throws CliError when it ends without */
+/** Waits until the image has its data. @throws CliError when it is gone: an image that can't be made is removed */
 export async function waitForImage({ api, progress }: Context, id: string): Promise<Row> {
   try {
     for (;;) {
       const row = await api.json('image', 'GET', `/images/${id}`);
       progress(`${String(row['name'])}: ${String(row['status'])}`);
       if (row['status'] === 'active') return row;
-      if (row['status'] === 'killed' || row['status'] === 'deleted')
-        throw new CliError(`image "${String(row['name'])}" could not be made: it is ${row['status']}`);
       await sleep(POLL_MS);
     }
   } catch (error) {

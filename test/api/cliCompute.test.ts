@@ -73,6 +73,14 @@ test('flavor', async () => {
   expect(await json('flavor list --private')).toMatchObject([{ Name: 'f1' }]);
   expect(await json('flavor list --public --long --min-ram 100')).toMatchObject([{ Name: 'm1.tiny', Properties: {} }]);
   await ok('flavor delete f1');
+  expect(await json('flavor create --id auto --rxtx-factor 2 --swap 64 f3')).toMatchObject({
+    id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    rxtx_factor: 2,
+    swap: 64,
+  });
+  expect(await json('flavor create --id chosen f4')).toMatchObject({ id: 'chosen', vcpus: 1, ram: 256, disk: 0 });
+  expect(await fails(1, 'flavor create --rxtx-factor fast f5')).toContain('HTTP 400');
+  await ok('flavor delete f3 f4');
   expect(await fails(2, 'flavor create --ram much f2')).toBe('--ram takes a whole number, not "much"');
   expect(await fails(1, 'flavor create --ram -5 f2')).toContain('HTTP 400');
 });

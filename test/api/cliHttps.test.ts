@@ -76,20 +76,38 @@ test('any certificate is taken when that is said', async () => {
 });
 
 test.each([
-  ['a page of a proxy', 502, 'text/html', '<html><h1>Bad</h1>\n<p>gateway</p></html>', {}, 'Bad gateway (HTTP 502)'],
-  ['nothing at all', 503, 'text/plain', '', {}, 'Service Unavailable (HTTP 503)'],
+  [
+    'a page of a proxy',
+    502,
+    'Bad Gateway',
+    'text/html',
+    '<html><h1>Bad</h1>\n<p>gateway</p></html>',
+    {},
+    'Bad gateway (HTTP 502)',
+  ],
+  ['nothing at all', 503, 'Service Unavailable', 'text/plain', '', {}, 'Service Unavailable (HTTP 503)'],
   [
     "JSON without a message and compute's own name for the request",
     409,
+    'Conflict',
     'application/json',
     '{"reason": ["busy", null]}',
     { 'x-compute-request-id': 'req-7' },
     '{"reason": ["busy", null]} (HTTP 409) (Request-ID: req-7)',
   ],
-  ['success that is no JSON', 200, 'text/html', '<html>welcome</html>', {}, 'does not answer as an identity service'],
-])('%s is told in words', async (_what, status, type, body, headers, words) => {
+  [
+    'success that is no JSON',
+    200,
+    'OK',
+    'text/html',
+    '<html>welcome</html>',
+    {},
+    'does not answer as an identity service',
+  ],
+  ['not even a reason', 500, '', 'text/plain', '', {}, 'no reason was given (HTTP 500)'],
+])('%s is told in words', async (_what, status, reason, type, body, headers, words) => {
   const other = http.createServer((_, response) => {
-    response.writeHead(status, { 'content-type': type, ...headers }).end(body);
+    response.writeHead(status, reason, { 'content-type': type, ...headers }).end(body);
   });
   await once(other.listen(0, '127.0.0.1'), 'listening');
   const run = await all.run(issue, { ...login(), OS_AUTH_URL: `http://127.0.0.1:${portOf(other)}` });

@@ -45,6 +45,11 @@ test('user and group', async () => {
     options: { ignore_lockout_failure_attempts: true },
   });
   expect(made).not.toHaveProperty('password');
+  await ok('user set --no-ignore-lockout-failure-attempts --enable-lock-password alice');
+  expect((await json('user show alice')).options).toEqual({
+    ignore_lockout_failure_attempts: false,
+    lock_password: true,
+  });
   await ok('user set --email b@example.org --description boss --disable alice');
   expect(await json('user show alice')).toMatchObject({ email: 'b@example.org', description: 'boss', enabled: false });
   await ok('user set --enable alice');

@@ -15,6 +15,7 @@ afterAll(() => all.stop());
 test('network', async () => {
   const made = await json('network create --description lab --mtu 1400 --disable --tag red n1');
   expect(made).toMatchObject({ name: 'n1', description: 'lab', mtu: 1400, admin_state_up: false, tags: ['red'] });
+  expect(await json('network list --name n1 --long')).toMatchObject([{ State: 'DOWN', 'Router Type': 'Internal' }]);
   await ok('network set --name n2 --enable --share --tag blue n1');
   expect(await json('network show n2')).toMatchObject({ admin_state_up: true, shared: true, tags: ['blue', 'red'] });
   await ok('network unset --tag red n2');
@@ -60,6 +61,11 @@ test('subnet', async () => {
   );
   expect(six).toMatchObject({ ip_version: 6, ipv6_ra_mode: 'slaac' });
   await ok('subnet delete s1 s6');
+  const bare = await json('subnet create --network sn --subnet-range 10.1.0.0/24 --ip-version 4 --gateway none s2');
+  expect(bare).toMatchObject({ gateway_ip: null, ip_version: 4 });
+  const usual = await json('subnet create --network sn --subnet-range 10.5.0.0/24 --gateway auto --dhcp s3');
+  expect(usual).toMatchObject({ gateway_ip: '10.5.0.1', enable_dhcp: true });
+  await ok('subnet delete s2 s3');
   expect(await fails(2, 'subnet create --network sn --subnet-range 10.0.0.0/24 --ip-version 5 x')).toContain(
     'is one of 4, 6',
   );
@@ -119,6 +125,15 @@ test('router and floating ip', async () => {
   await ok('router set --disable-snat r1');
   const outside = (await json('router show r1')).external_gateway_info;
   expect(outside).toMatchObject({ network_id: router.external_gateway_info.network_id, enable_snat: false });
+  await ok('router set --enable-snat --fixed-ip ip-address=172.24.4.99 --disable r1');
+  const moved = await json('router show r1');
+  expect(moved.external_gateway_info).toMatchObject({
+    enable_snat: true,
+    external_fixed_ips: [{ ip_address: '172.24.4.99' }],
+  });
+  expect(await json('router list')).toMatchObject([{ Name: 'r1', State: 'DOWN' }]);
+  expect(await json('network list --external --long')).toMatchObject([{ Name: 'public', 'Router Type': 'External' }]);
+  await ok('router set --enable r1');
   await ok('router add subnet r1 demo-subnet');
   expect(await json('port list --router r1 --device-owner network:router_interface')).toHaveLength(1);
   await ok('network create second');
@@ -221,6 +236,9 @@ test('sharing, agents and extensions', async () => {
   expect(await json('network rbac list --action access_as_shared --long')).toMatchObject([{ ID: made.id }]);
   expect(await json(`network rbac show ${made.id}`)).toMatchObject({ id: made.id });
   await ok(`network rbac delete ${made.id}`);
+  const everybody = 'network rbac create --type network --action access_as_shared --target-all-projects ours';
+  expect(await json(everybody)).toMatchObject({ target_tenant: '*' });
+  expect((await all.run('network show ours -f value -c name', { OS_CLOUD: 'demo' })).out).toBe('ours');
   expect(await fails(2, 'network rbac create --type netwrk --action x ours')).toContain('did you mean "network"');
   expect(await fails(2, 'network rbac create --type network --action access_as_shared ours')).toContain(
     '--target-project',
@@ -233,6 +251,7 @@ test('sharing, agents and extensions', async () => {
   expect(await fails(1, `network agent delete ${agent.ID}`)).toContain('HTTP 409');
   const aliases = (await json('extension list')).map(({ Alias }: { Alias: string }) => Alias);
   expect(aliases).toContain('router');
+  expect((await json('extension list --long'))[0]).toHaveProperty('Updated');
   expect(await json('extension show router')).toMatchObject({ alias: 'router' });
   expect(await fails(1, 'extension show teleport')).toContain('HTTP 404');
 });

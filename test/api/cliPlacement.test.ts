@@ -57,6 +57,16 @@ test('explain names the host that fits, and for tenants counts reasons only', as
   expect(await json('server explain --flavor m1.tiny --image tiny')).toEqual([
     { Host: 'node-1', Fits: true, Rule: null, Reason: null },
   ]);
+  await ok('server create --image tiny --flavor m1.tiny --network none --wait there');
+  const near = await json('server explain --flavor m1.tiny --same-host there');
+  expect(near).toMatchObject([{ Host: 'node-1', Fits: true }]);
+  const far = await all.run('server explain --flavor m1.tiny --different-host there -f json');
+  expect(far.exit).toBe(1);
+  expect(JSON.parse(far.out)).toMatchObject([{ Host: 'node-1', Fits: false }]);
+  expect(await fails(1, 'server explain --flavor m1.tiny --same-host nobody')).toContain(
+    'no server is called "nobody"',
+  );
+  await ok('server delete --wait there');
   await ok('flavor create --ram 9000000 --vcpus 1 --disk 1 huge');
   const tenant = await all.run('server explain --flavor huge --os-cloud demo -f json');
   expect(tenant.exit).toBe(1);

@@ -26,6 +26,17 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
   throw new Error('it did not come about');
 }
 
+/** Keeps the host from carrying out commands of a kind until the function that is returned is called. */
+function hold(kind: string): () => void {
+  let go = (): void => undefined;
+  const held = new Promise<void>((resolve) => (go = resolve));
+  all.host.before = (asked) => (asked === kind ? held : undefined);
+  return () => {
+    all.host.before = () => undefined;
+    go();
+  };
+}
+
 const status = (name: string): Promise<string> => ok(`server show ${name} -f value -c status`);
 
 test('a server is created, listed, explained and deleted', async () => {
@@ -53,6 +64,7 @@ test('a server is created, listed, explained and deleted', async () => {
   expect(events).toMatchObject([{ Action: 'create', 'Server ID': made.id }]);
   const event = await json(`server event show hello ${events[0]['Request ID']}`);
   expect(event).toMatchObject({ action: 'create', request_id: events[0]['Request ID'] });
+  expect(Object.keys((await json('server event list hello'))[0])).not.toContain('Message');
   expect(await ok('server delete --wait hello')).toBe('');
   expect(all.host.domains.size).toBe(0);
 });
@@ -120,7 +132,94 @@ test('addresses, groups and networks of a server', async () => {
   await ok('server remove security group s5 web');
   expect((await json('server show s5')).security_groups).toEqual([{ name: 'default' }]);
   expect(await fails(1, 'server remove fixed ip s5 10.0.0.250')).toContain('no such port');
+  expect(await fails(1, `server add floating ip --fixed-ip-address 10.0.0.250 s5 ${address}`)).toContain(
+    'server "s5" has no port with 10.0.0.250',
+  );
   await ok('server delete --wait s5');
+});
+
+test('a floating IP finds the port that a router leads to, and says why there is none', async () => {
+  const { floating_ip_address: address } = await json('floating ip create public');
+  await ok('network create island');
+  await ok('subnet create --network island --subnet-range 10.3.0.0/24 island');
+  const boot = 'server create --image tiny --flavor m1.tiny --wait';
+  await ok(`${boot} --network none n1`);
+  expect(await fails(1, `server add floating ip n1 ${address}`)).toContain(
+    'server "n1" has no port: it was created without a network',
+  );
+  await ok(`${boot} --network island n2`);
+  expect(await fails(1, `server add floating ip n2 ${address}`)).toContain('HTTP 404');
+  await ok(`${boot} --network island --network demo n3`);
+  await ok(`server add floating ip n3 ${address}`);
+  expect((await json(`floating ip show ${address}`)).fixed_ip_address).toMatch(/^10\.0\.0\./);
+  await ok('server delete --wait n1 n2 n3');
+}, 60000);
+
+test('an image of a server is made and waited for', async () => {
+  await ok(`${BOOT} m1`);
+  expect(await json('server image create --name m1-copy --property role=web --wait m1')).toMatchObject({
+    name: 'm1-copy',
+    status: 'active',
+    role: 'web',
+  });
+  const asked = await json('server image create m1');
+  expect(asked).toMatchObject({ name: 'm1', instance_uuid: (await json('server show m1')).id });
+  await eventually(async () => (await ok('image show m1 -f value -c status')) === 'active');
+  all.host.before = (kind) => {
+    if (kind === 'snapshot.prepare') throw new HostError('broken', 'the disk is full', { retryable: false });
+  };
+  const error = await fails(1, 'server image create --name m1-broken --wait m1');
+  all.host.before = () => undefined;
+  expect(error).toMatch(/^image \S+ could not be made: it is gone$/);
+  await ok('server delete --wait m1');
+  await ok('image delete m1 m1-copy');
+}, 60000);
+
+test('what a server is at is told while it is at it', async () => {
+  const go = hold('server.ensure');
+  try {
+    await ok('server create --image tiny --flavor m1.tiny --network demo w1');
+    const last = async () => (await json('server why w1')).at(-1);
+    await eventually(async () => (await last())?.Step === 'spawn');
+    expect(await last()).toMatchObject({ Task: 'server.create', Outcome: 'running', Message: '' });
+  } finally {
+    go();
+  }
+  await ok('server delete --wait w1');
+});
+
+test('a server that was put into ERROR by hand has no cause', async () => {
+  const go = hold('server.ensure');
+  try {
+    const waiting = all.run(`${BOOT} e1`);
+    await eventually(async () => (await json('server why e1').catch(() => [])).at(-1)?.Step === 'spawn');
+    await ok('server set --state error e1');
+    expect(await waiting).toMatchObject({
+      exit: 1,
+      err: 'server "e1" went into ERROR: no cause is known (see: cumulet server why e1)',
+    });
+  } finally {
+    go();
+  }
+  await ok('server delete --wait e1');
+});
+
+test('a server whose deletion was given up is not waited for any longer', async () => {
+  await ok(`${BOOT} d1`);
+  const go = hold('disk.remove');
+  try {
+    const waiting = all.run('server delete --wait d1');
+    await eventually(async () => (await json('server show d1'))['OS-EXT-STS:task_state'] === 'deleting');
+    await ok('server set --state error d1');
+    expect(await waiting).toEqual({
+      exit: 1,
+      out: '',
+      err: 'server "d1" could not be deleted (see: cumulet server why d1)',
+    });
+  } finally {
+    go();
+  }
+  await eventually(async () => (await json('server list --name d1')).length === 0);
 });
 
 test('interfaces come and go', async () => {
@@ -149,6 +248,10 @@ test('interfaces come and go', async () => {
   await ok('server remove fixed ip i1 10.2.0.9');
   expect(await second()).toEqual(['10.2.0.10']);
   await ok('server remove fixed ip i1 10.2.0.10');
+  await eventually(async () => (await second()).length === 0);
+  await ok('server add fixed ip i1 second');
+  await eventually(async () => (await second()).length === 1);
+  await ok(`server remove fixed ip i1 ${(await second())[0]}`);
   await eventually(async () => (await second()).length === 0);
   expect(await fails(1, 'server remove network i1 second')).toContain('no such port');
   await ok('server delete --wait i1');

@@ -100,6 +100,8 @@ describe('suggestions', () => {
     ['lsit', 'list', 1],
     ['', 'abc', 3],
     ['same', 'same', 0],
+    ['ab', 'ba', 1],
+    ['abc', '', 3],
   ])('%s is %s with %i edits', (a, b, edits) => expect(distance(a, b)).toBe(edits));
   test('are close, and the closest is first', () => {
     expect(closest('demo1', ['other', 'demo', 'demo12'])).toEqual(['demo', 'demo12']);

@@ -218,14 +218,15 @@ const ATTACHMENTS: readonly Attachment[] = [
     options: { 'fixed-ip-address': text('the address (add)', 'ADDRESS') },
     async change(context, verb, id) {
       const { api, input } = context;
-      const address = verb === 'add' ? input.text('fixed-ip-address') : input.arg(1);
       if (verb === 'add') {
-        const fixed_ips = address === undefined ? {} : { fixed_ips: [{ ip_address: address }] };
+        const wanted = input.text('fixed-ip-address');
+        const fixed_ips = wanted === undefined ? {} : { fixed_ips: [{ ip_address: wanted }] };
         return attach(context, id, { net_id: await idFor(api, net, input.arg(1)), ...fixed_ips });
       }
-      const found = (await portsOf(api, id)).find(holds(address ?? ''));
+      const address = input.arg(1);
+      const found = (await portsOf(api, id)).find(holds(address));
       const rest = ((found?.['fixed_ips'] ?? []) as Row[]).filter(({ ip_address }) => ip_address !== address);
-      if (found === undefined || rest.length === 0) return detach(context, id, holds(address ?? ''));
+      if (found === undefined || rest.length === 0) return detach(context, id, holds(address));
       await api.json('network', 'PUT', `/ports/${idOf(port, found)}`, { port: { fixed_ips: rest } });
     },
   },
