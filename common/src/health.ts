@@ -27,7 +27,10 @@ export type HealthConfig = Static<ReturnType<typeof healthConfig>>;
 /** What keeps a process from doing its work, in words; empty when it is ready. */
 export type Missing = () => Promise<readonly string[]>;
 
-async function answerTo(path: string, missing: Missing): Promise<{ status: number; type: string; text: string }> {
+async function answerTo(
+  path: string | undefined,
+  missing: Missing,
+): Promise<{ status: number; type: string; text: string }> {
   const json = (status: number, body: object) => ({ status, type: 'application/json', text: JSON.stringify(body) });
   if (path === '/healthz') return json(200, { status: 'ok' });
   if (path === '/readyz') {
@@ -41,8 +44,7 @@ async function answerTo(path: string, missing: Missing): Promise<{ status: numbe
 /** Not yet listening. */
 export function createHealthServer(missing: Missing): Server {
   return createServer((request, response) => {
-    const path = (request.url ?? '/').split('?')[0] ?? '/';
-    answerTo(request.method === 'GET' ? path : '', missing)
+    answerTo(request.method === 'GET' ? request.url?.split('?')[0] : undefined, missing)
       .catch((error: unknown) => ({ status: 500, type: 'text/plain', text: messageOf(error) }))
       .then(({ status, type, text }) => response.writeHead(status, { 'content-type': type }).end(text))
       .catch(() => response.destroy());

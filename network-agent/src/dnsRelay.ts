@@ -10,11 +10,14 @@ export type Upstreams = () => Promise<readonly string[]>;
 const ANSWER_MS = 5000;
 const IN_FLIGHT = 256;
 
+/** 4 or 6 by the kind of an address, which may have a zone; 0 when it is none. */
+const familyOf = (address: string): number => isIP(address.replace(/%.*$/, ''));
+
 /** The servers in the text of a resolv.conf. */
 export function parseResolvConf(text: string): string[] {
   return text.split('\n').flatMap((line) => {
     const address = /^\s*nameserver\s+(\S+)/.exec(line)?.[1];
-    return address !== undefined && isIP(address.split('%')[0] ?? '') !== 0 ? [address] : [];
+    return address !== undefined && familyOf(address) !== 0 ? [address] : [];
   });
 }
 
@@ -25,14 +28,14 @@ export function upstreamsOf(configured: readonly string[], path = '/etc/resolv.c
 
 /** "10.0.0.1" or "10.0.0.1#5300". */
 function endpoint(text: string): { address: string; port: number } {
-  const [address = '', port] = text.split('#');
-  return { address, port: port === undefined ? 53 : Number(port) };
+  const end = text.indexOf('#');
+  return end < 0 ? { address: text, port: 53 } : { address: text.slice(0, end), port: Number(text.slice(end + 1)) };
 }
 
 function askOne(server: string, question: Buffer): Promise<Buffer> {
   const { address, port } = endpoint(server);
   return new Promise((resolve, reject) => {
-    const socket = createSocket(isIP(address.split('%')[0] ?? '') === 6 ? 'udp6' : 'udp4');
+    const socket = createSocket(familyOf(address) === 6 ? 'udp6' : 'udp4');
     const finish = (done: () => void): void => {
       clearTimeout(timer);
       socket.close();

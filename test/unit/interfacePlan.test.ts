@@ -1,5 +1,6 @@
 // Which interfaces a running guest gets and gives up, and whether it is the same guest after a plan.
 import { interfaceName } from '@cumulet/common';
+import { parseLiveDomain } from '../../compute-agent/src/liveDomain';
 import type { DomainAction } from '../../compute-agent/src/domainPlan';
 import {
   interfacePlan,
@@ -41,4 +42,25 @@ test.each<[DomainAction[], boolean]>([
   [['save'], false],
 ])('after %j it is the same guest: %s', (actions, same) => {
   expect(keepsRunning(actions)).toBe(same);
+});
+
+describe('the interfaces of a running domain', () => {
+  const interfacesOf = (devices: string) => parseLiveDomain(`<domain>${devices}</domain>`).interfaces;
+
+  test('are read with their taps and names, also a single one and one that has neither', () => {
+    const card = "<interface type='ethernet'><target dev='tap1'/><alias name='net0'/></interface>";
+    expect(interfacesOf(`<devices>${card}</devices>`)).toEqual([{ device: 'tap1', alias: 'net0' }]);
+    expect(interfacesOf(`<devices>${card}<interface type='user'/><disk/></devices>`)).toEqual([
+      { device: 'tap1', alias: 'net0' },
+      { device: '', alias: '' },
+    ]);
+  });
+
+  test.each(['', '<devices/>', '<devices><disk/></devices>'])('are none in %j', (devices) => {
+    expect(interfacesOf(devices)).toEqual([]);
+  });
+
+  test('of what is no domain are none, and it has no mark', () => {
+    expect(parseLiveDomain('<network/>')).toEqual({ interfaces: [], mark: undefined });
+  });
 });

@@ -1,7 +1,7 @@
 // The storage agent's decisions: what to do with a disk, which cached images go, which headers are refused.
 import { diskPlan, type DiskAction, type ObservedFile } from '../../storage-agent/src/diskPlan';
 import { evictionPlan, type CachedImage } from '../../storage-agent/src/evictionPlan';
-import { fileFault, isFull } from '../../storage-agent/src/faults';
+import { diskFull, fileFault, isFull } from '../../storage-agent/src/faults';
 import { imagePath, parseName, serverDirectory, snapshotPath } from '../../storage-agent/src/layout';
 import { parseQcow2Header } from '../../storage-agent/src/qcow2Header';
 import { diskSource } from '../../storage-agent/src/snapshots';
@@ -122,6 +122,14 @@ test('a full disk is told from other failures, without paths of the host', () =>
   expect(fileFault('f', 'the image', 'it failed', other)).toMatchObject({ code: 'f', message: 'it failed' });
   const known = new HostError('k', 'known', { retryable: false });
   expect(fileFault('f', 'the image', 'it failed', known)).toBe(known);
+});
+
+test('how much is needed and how much is free is said when it is known', () => {
+  const fault = diskFull('the image', undefined, { needed: 1.5 * 1024 * 1024, free: 1000 });
+  expect(fault.message).toBe(
+    'there is not enough space on the host for the image: 2 MiB are needed and 1 MiB are free',
+  );
+  expect(fault.facts).toEqual({ needed: 1.5 * 1024 * 1024, free: 1000 });
 });
 
 test('a disk is named with every file and format, so that no header has to be believed', () => {

@@ -10,7 +10,7 @@ import { bridgeName, vxlanName } from '../../../network-agent/src/names';
 import { parseForwarding, parseLinks } from '../../../network-agent/src/observe';
 import { planRules } from '../../../network-agent/src/rulesPlan';
 import type { ForwardingEntry } from '../../../network-agent/src/tunnels';
-import { findUnderlay } from '../../../network-agent/src/underlay';
+import { findUnderlay, readUnderlay } from '../../../network-agent/src/underlay';
 import { tenantNetwork } from '../../support/networkLab';
 
 const config = parseConfig(NetworkAgentConfig, '{}', 'test');
@@ -250,6 +250,18 @@ describe('the underlay', () => {
     { ifname: 'eth1', mtu: 9000, addr_info: [{ family: 'inet6', local: 'fe80::2' }] },
     {},
   ]);
+
+  test('is read from the host', async () => {
+    const asked: string[] = [];
+    const found = await readUnderlay(
+      (argv) => {
+        asked.push(argv.join(' '));
+        return Promise.resolve({ stdout: printed, stderr: '' });
+      },
+      { interface: 'eth0' },
+    );
+    expect([asked, found]).toEqual([['ip -json address show'], { address: B, mtu: 1400 }]);
+  });
 
   test('is found by address or by interface, with its MTU', () => {
     expect(findUnderlay(printed, { address: B })).toEqual({ address: B, mtu: 1400 });
