@@ -6,8 +6,9 @@ import http, { type RequestListener, type Server } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { startCommandCloud, type CommandCloud, type Run } from '../support/commandCloud';
+import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import { ADMIN_PASSWORD } from '../support/identity';
+import type { Run } from '../support/programs';
 
 let all: CommandCloud;
 let door: Server;

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../support/checkout';
-import { runProgram, startCommandCloud, type CommandCloud, type Run } from '../support/commandCloud';
+import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
+import { runProgram, type Run } from '../support/programs';
 import { freePort } from '../support/freePort';
 import { ADMIN_PASSWORD } from '../support/identity';
 

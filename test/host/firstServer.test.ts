@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pingable, sshOpens } from '../../cli/src/up/reach';
 import { root } from '../support/checkout';
-import { runProgram, type Run } from '../support/commandCloud';
+import { runProgram, type Run } from '../support/programs';
 import { startRealCloud, until, type RealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 

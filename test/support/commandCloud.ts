@@ -1,5 +1,4 @@
 // The command `cumulet` in this process against a cloud with a simulated host; also as a process of its own.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,18 +7,12 @@ import { taskKinds } from '@cumulet/controller';
 import { findCommand } from '../../cli/src/commandLine';
 import { allCommands } from '../../cli/src/commands';
 import { cumulet } from '../../cli/src/run';
-import { childCoverage } from './childCoverage';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from './identity';
+import { runProgram, type Run } from './programs';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
 
 const MAIN = join(__dirname, '../../cli/dist/main.js');
 const TERMINAL = join(__dirname, 'terminal.py');
-
-export interface Run {
-  readonly exit: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
 export interface CommandCloud {
   readonly cloud: IdentityCloud;
@@ -42,22 +35,6 @@ export interface CommandCloud {
   untried(...words: string[]): string[];
   stop(): Promise<void>;
 }
-
-/** Runs a program in a directory, which is its home as well, until it ends. */
-export const runProgram = (
-  file: string,
-  args: readonly string[],
-  cwd: string,
-  env: Record<string, string>,
-): Promise<Run> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...childCoverage(), ...env } });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()));
-    child.on('error', reject);
-    child.on('close', (exit) => resolve({ exit, out, err }));
-  });
 
 /** Words as a shell splits them, with double quotes. */
 const split = (line: string): string[] =>

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../support/freePort';
-import { runProgram, startProgram, type Ended, type OurProcess, type ProgramName } from '../support/ourProcess';
+import { runProcess, startProcess, type ProcessName, type Program, type Run } from '../support/programs';
 
 jest.setTimeout(60_000);
 
@@ -18,10 +18,10 @@ const tls = (name: string) => ({
   cert: at(name, 'certificate.crt'),
   key: at(name, 'certificate.key'),
 });
-const admin = (...args: string[]): Promise<Ended> => runProgram('controller', ...args, '--ca', at('ca'));
+const admin = (...args: string[]): Promise<Run> => runProcess('controller', ...args, '--ca', at('ca'));
 
 /** What the administrator's commands said that made all files here. */
-let made: Record<'ca' | 'controller' | 'host', Ended>;
+let made: Record<'ca' | 'controller' | 'host', Run>;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-process-'));
@@ -99,17 +99,17 @@ async function controllerConfig(more: object = {}) {
 
 describe('arguments', () => {
   test('help names every option, and the commands of the controller', async () => {
-    const agent = await runProgram('storage-agent', '--help');
+    const agent = await runProcess('storage-agent', '--help');
     expect([agent.exit, agent.err]).toEqual([0, '']);
     expect(agent.out).toContain('usage: cumulet-storage-agent --config FILE [--check-config | --purge]');
     expect(agent.out).toMatch(/\n {2}--purge {10}remove everything/);
-    expect((await runProgram('controller', '-h')).out).toMatch(/--check-config\][^]*host add NAME/);
+    expect((await runProcess('controller', '-h')).out).toMatch(/--check-config\][^]*host add NAME/);
   });
 
   test('a configuration that is right is said to be, without a name the host has that of the machine', async () => {
     const { host: _, ...unnamed } = await agentConfig();
     const path = configFile('right', unnamed);
-    const { exit, out, err } = await runProgram('storage-agent', '--check-config', '--config', path);
+    const { exit, out, err } = await runProcess('storage-agent', '--check-config', '--config', path);
     expect([exit, out, err]).toEqual([0, `${path} is right\n`, '']);
   });
 
@@ -118,7 +118,7 @@ describe('arguments', () => {
     ['an unknown option', ['--colour'], /Unknown option '--colour'/],
     ['a file that is not there', ['--config', '/nowhere/c.yaml'], /cannot read the configuration: ENOENT/],
   ])('%s is refused in words', async (_what, args, words) => {
-    const { exit, out, err } = await runProgram('network-agent', ...args);
+    const { exit, out, err } = await runProcess('network-agent', ...args);
     expect([exit, out]).toEqual([1, '']);
     expect(err).toMatch(/^cumulet-network-agent: /);
     expect(err).toMatch(words);
@@ -126,8 +126,8 @@ describe('arguments', () => {
 });
 
 describe('a start that can not succeed ends with the reason', () => {
-  const refused = async (name: ProgramName, config: object): Promise<string> => {
-    const { exit, err } = await runProgram(name, '--config', configFile('refused', config));
+  const refused = async (name: ProcessName, config: object): Promise<string> => {
+    const { exit, err } = await runProcess(name, '--config', configFile('refused', config));
     expect(exit).toBe(1);
     return err;
   };
@@ -165,7 +165,7 @@ test('a failure that comes after the start ends a process with the reason', asyn
   writeFileSync(at('bootstrap.json'), JSON.stringify({ admin_password: 'first-password' }));
   const config = { listen, data_dir: at('standalone'), bootstrap_file: at('bootstrap.json') };
   try {
-    const { exit, out, err } = await runProgram('standalone', '--config', configFile('standalone', config));
+    const { exit, out, err } = await runProcess('standalone', '--config', configFile('standalone', config));
     expect(exit).toBe(1);
     expect(err).toMatch(/^cumulet-standalone: listen EADDRINUSE/);
     expect(out).toContain('"msg":"the process ends"');
@@ -193,9 +193,9 @@ async function misses(port: number, wanted: readonly string[]): Promise<void> {
 }
 
 describe('without a broker', () => {
-  const running: OurProcess[] = [];
-  const start = (name: ProgramName, config: object): OurProcess => {
-    const started = startProgram(name, '--config', configFile(name, config));
+  const running: Program[] = [];
+  const start = (name: ProcessName, config: object): Program => {
+    const started = startProcess(name, '--config', configFile(name, config));
     running.push(started);
     return started;
   };
