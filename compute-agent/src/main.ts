@@ -8,12 +8,6 @@ void runAgent({
   config: ComputeConfig,
   create(parts, config) {
     const agent = createComputeAgent({ ...parts, config });
-    return {
-      ...agent,
-      answers: {
-        consoleLog: (serverId, maxBytes) => agent.consoleLog(serverId, maxBytes),
-        inventoryOfResources: () => agent.inventoryOfResources(),
-      },
-    };
+    return { ...agent, answers: agent };
   },
 });

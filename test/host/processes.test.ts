@@ -136,31 +136,6 @@ test('each process is ready, counts, and says what it lacks', async () => {
   expect((await cloud.health('controller', '/metrics')).text).toMatch(/cumulet_agents\{role="compute",state="up"\} 1/);
 });
 
-test('a configuration is checked, and an unknown key or a wrong value is refused in words', () => {
-  for (const name of processNames) {
-    const check = (file: string) =>
-      spawnSync(process.execPath, [join(root, name, 'dist/main.js'), '--check-config', '--config', file], {
-        encoding: 'utf8',
-      });
-    const good = check(cloud.configFile(name));
-    expect([good.status, good.stdout]).toEqual([0, `${cloud.configFile(name)} is right\n`]);
-    const bad = join(cloud.directory, 'bad.yaml');
-    for (const [change, words] of [
-      [{ colour: 'blue' }, "unknown key 'colour'"],
-      [{ broker: { urls: ['amqp://me:secret@host'] } }, 'broker.urls.0'],
-      [{ health: { port: 'many' } }, 'health'],
-    ] as const) {
-      const config = JSON.parse(readFileSync(cloud.configFile(name), 'utf8')) as object;
-      execFileSync('tee', [bad], {
-        input: JSON.stringify({ ...config, ...change }),
-        stdio: ['pipe', 'ignore', 'pipe'],
-      });
-      const answer = check(bad);
-      expect([answer.status, answer.stderr]).toEqual([1, expect.stringContaining(words)]);
-    }
-  }
-});
-
 test('they listen where docs/operations.md says, and nowhere else', () => {
   const { ports } = cloud;
   const wanted = Object.entries(ports)
@@ -172,6 +147,11 @@ test('they listen where docs/operations.md says, and nowhere else', () => {
 });
 
 test('a server boots, answers on its floating IP, and leaves nothing behind', async () => {
+  const promise = await cloud.client.request('PATCH', `/image/v2/images/${content.image}`, {
+    body: JSON.stringify([{ op: 'add', path: '/hw_qemu_guest_agent', value: 'yes' }]),
+    headers: { 'content-type': 'application/openstack-images-v2.1-json-patch' },
+  });
+  expect(promise.status).toBe(200);
   const id = await createServer(cloud.client, content, 'hello');
   await until(cloud.client, id, 'ACTIVE');
   const floating = await floatingIp(id);
@@ -183,6 +163,16 @@ test('a server boots, answers on its floating IP, and leaves nothing behind', as
   };
   for (const end = Date.now() + 60_000; Date.now() < end && !(await consoleOf()).includes('TINY');) await pause(500);
   expect(await consoleOf()).toContain('TINY');
+  // What controllers ask the agent directly, over its listener.
+  expect(await cloud.client.call('GET', `/compute/v2.1/servers/${id}/diagnostics`)).toMatchObject({
+    driver: 'libvirt',
+    num_cpus: 1,
+    num_nics: 1,
+  });
+  const password = { changePassword: { adminPass: 'secret' } };
+  await expect(cloud.client.call('POST', `/compute/v2.1/servers/${id}/action`, password)).rejects.toThrow(
+    /409.*the agent in the guest does not answer/,
+  );
   const during = await audit();
   expect(during.findings).toEqual([]);
   expect(during.checked.host_resources).toBeGreaterThan(3);
@@ -191,50 +181,63 @@ test('a server boots, answers on its floating IP, and leaves nothing behind', as
   expect((await audit()).findings).toEqual([]);
 });
 
-test.each(processNames)(
-  'kill -9 of the %s: servers go on, and a create that was under way is finished',
-  async (name) => {
-    const first = await createServer(cloud.client, content, `before-${name}`);
+describe('whatever happens to the processes', () => {
+  let first: string;
+  let floating: { id: string; address: string };
+  /** Servers by what was done to the cloud while they were made. */
+  const underWay = new Map<string, string>();
+  const ask = async (during: string): Promise<void> => {
+    underWay.set(during, await createServer(cloud.client, content, during));
+  };
+
+  beforeAll(async () => {
+    first = await createServer(cloud.client, content, 'before');
     await until(cloud.client, first, 'ACTIVE');
-    const floating = await floatingIp(first);
+    floating = await floatingIp(first);
     await answersPing(floating.address);
-    const second = await createServer(cloud.client, content, `during-${name}`);
+  });
+
+  test.each(processNames)('servers go on over kill -9 of the %s', async (name) => {
+    await ask(`kill-${name}`);
     await cloud.end(name, 'SIGKILL');
     try {
-      // Guests are emulated, beside one that boots: they answer slowly.
+      // Guests are emulated, beside others that boot: they answer slowly.
       await answersPing(floating.address, 30);
     } finally {
       cloud.start(name);
     }
     await cloud.ready(name);
-    await until(cloud.client, second, 'ACTIVE', 200);
+    await answersPing(floating.address, 30);
+  });
+
+  test('the broker may be killed and come back', async () => {
+    await cloud.broker.kill();
+    await ask('without-broker');
+    for (
+      const end = Date.now() + 15_000;
+      (await cloud.health('controller', '/readyz')).status !== 503;
+      await pause(100)
+    )
+      if (Date.now() > end) throw new Error('the controller does not miss its broker');
+    await cloud.broker.start();
+    for (const name of processNames) await cloud.ready(name);
+  });
+
+  test('SIGTERM ends each process cleanly', async () => {
+    await ask('over-a-restart');
+    for (const name of processNames) {
+      expect([name, await cloud.end(name)]).toEqual([name, 0]);
+      cloud.start(name);
+      await cloud.ready(name);
+    }
+  });
+
+  test('what was asked for meanwhile is done, and nothing is left behind', async () => {
+    for (const id of underWay.values()) await until(cloud.client, id, 'ACTIVE', 200);
     await answersPing(floating.address, 30);
     expect((await audit()).findings).toEqual([]);
     await cloud.client.call('DELETE', `/network/v2.0/floatingips/${floating.id}`);
-    for (const id of [first, second]) await deleteServer(cloud.client, id);
+    await Promise.all([first, ...underWay.values()].map((id) => deleteServer(cloud.client, id)));
     expect((await audit()).findings).toEqual([]);
-  },
-);
-
-test('the broker is killed and comes back: what was asked for meanwhile is done', async () => {
-  await cloud.broker.kill();
-  const id = await createServer(cloud.client, content, 'without-broker');
-  for (const end = Date.now() + 15_000; (await cloud.health('controller', '/readyz')).status !== 503; await pause(100))
-    if (Date.now() > end) throw new Error('the controller does not miss its broker');
-  await cloud.broker.start();
-  await until(cloud.client, id, 'ACTIVE', 200);
-  for (const name of processNames) await cloud.ready(name);
-  await deleteServer(cloud.client, id);
-});
-
-test('SIGTERM ends each process cleanly, and it takes up its work again', async () => {
-  const id = await createServer(cloud.client, content, 'over-a-restart');
-  for (const name of processNames) {
-    expect([name, await cloud.end(name)]).toEqual([name, 0]);
-    cloud.start(name);
-    await cloud.ready(name);
-  }
-  await until(cloud.client, id, 'ACTIVE', 200);
-  await deleteServer(cloud.client, id);
-  expect((await audit()).findings).toEqual([]);
+  });
 });

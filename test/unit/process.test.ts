@@ -106,12 +106,35 @@ describe('arguments', () => {
     expect((await runProcess('controller', '-h')).out).toMatch(/--check-config\][^]*host add NAME/);
   });
 
-  test('a configuration that is right is said to be, without a name the host has that of the machine', async () => {
-    const { host: _, ...unnamed } = await agentConfig();
-    const path = configFile('right', unnamed);
-    const { exit, out, err } = await runProcess('storage-agent', '--check-config', '--config', path);
-    expect([exit, out, err]).toEqual([0, `${path} is right\n`, '']);
-  });
+  test.each(['controller', 'compute-agent', 'network-agent', 'storage-agent'] as const)(
+    'the configuration of the %s is checked; an unknown key or a wrong value is refused in words',
+    async (name) => {
+      const { dir, ...agent } = await agentConfig();
+      const good = {
+        controller: await controllerConfig(),
+        // Without a name a host has that of the machine.
+        'compute-agent': { ...agent, dir, host: null },
+        'network-agent': { ...agent, stateDir: dir },
+        'storage-agent': { ...agent, dir },
+      }[name];
+      const check = (what: string, change: object): Promise<Run> =>
+        runProcess(name, '--check-config', '--config', configFile(`${name}-${what}`, { ...good, ...change }));
+      const [right, ...wrong] = await Promise.all([
+        check('right', {}),
+        check('key', { colour: 'blue' }),
+        check('broker', { broker: { urls: ['amqp://me:secret@host'] } }),
+        check('health', { health: { port: 'many' } }),
+      ]);
+      expect(right).toEqual({ exit: 0, out: `${at(`${name}-right.yaml`)} is right\n`, err: '' });
+      expect(wrong).toEqual(
+        ["unknown key 'colour'", 'broker.urls.0', 'health'].map((words) => ({
+          exit: 1,
+          out: '',
+          err: expect.stringContaining(words) as string,
+        })),
+      );
+    },
+  );
 
   test.each([
     ['nothing', [], /--config is missing\n\nusage: cumulet-network-agent/],
