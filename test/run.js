@@ -2,7 +2,7 @@
 // at a time; ends with every failed test and the sums of all. Without arguments it also measures coverage, into coverage/, and
 // names the files below their gate; they don't count as failures yet.
 const { spawnSync } = require('node:child_process');
-const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
+const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 const { checkCoverage, directory: coverage } = require('./coverageGate');
@@ -18,7 +18,13 @@ const covers = passedOn.length === 0;
 const children = path.join(directory, 'children');
 let broken = false;
 
-if (covers) rmSync(coverage, { recursive: true, force: true });
+if (covers) {
+  rmSync(coverage, { recursive: true, force: true });
+  // Also a process that gave up its rights leaves here what it ran.
+  chmodSync(directory, 0o711);
+  mkdirSync(children);
+  chmodSync(children, 0o1777);
+}
 
 for (const project of [
   ['unit', '--maxWorkers=2'],

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { childCoverage } from '../support/childCoverage';
 import { qcow2Header } from '../support/diskHeaders';
 import { createImage, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
@@ -67,7 +68,10 @@ test('headers are parsed by a process that is nobody, also of files that only we
   writeFileSync(path, qcow2Header({}), { mode: 0o600 });
   const program = require.resolve('@cumulet/controller/dist/services/image/inspector/child.js');
   const stdin = openSync(path, 'r');
-  const answer = execFileSync(process.execPath, [program], { stdio: [stdin, 'pipe', 'inherit'] }).toString();
+  const answer = execFileSync(process.execPath, [program], {
+    env: { ...process.env, ...childCoverage() },
+    stdio: [stdin, 'pipe', 'inherit'],
+  }).toString();
   closeSync(stdin);
   expect(JSON.parse(answer)).toMatchObject({ format: 'qcow2', uid: 65534 });
 });

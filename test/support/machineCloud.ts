@@ -60,7 +60,7 @@ export function installCloud(machine: OwnMachine, config: Record<string, object>
     data,
     log,
     launch: () => void (program = machine.start(argv, log)),
-    ready: () => ready(url, exitCode),
+    ready: () => ready(`${url}/healthz`, exitCode),
     async start() {
       if (program === undefined || exitCode() !== undefined) cloud.launch();
       await cloud.ready();

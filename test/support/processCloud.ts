@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeTestCa, type TestCa } from './certificates';
 import { root } from './checkout';
+import { childCoverage } from './childCoverage';
 import { freePort } from './freePort';
 import { startRabbitMq, type RabbitMq } from './rabbitmq';
 import { connect, PASSWORD, ready, type CloudClient } from './realCloud';
@@ -90,6 +91,7 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
   const configFile = (name: ProcessName): string => join(directory, `${name}.yaml`);
   for (const [name, config] of Object.entries(configs(directory, ports, broker, ca)))
     writeFileSync(configFile(name as ProcessName), JSON.stringify(config));
+  const env = { ...process.env, ...childCoverage() };
   const children = new Map<ProcessName, ChildProcess>();
   const childOf = (name: ProcessName): ChildProcess => {
     const child = children.get(name);
@@ -109,6 +111,7 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
       const log = openSync(join(directory, `${name}.log`), 'a');
       const child = spawn(process.execPath, [mainOf(name), '--config', configFile(name)], {
         stdio: ['ignore', log, log],
+        env,
       });
       children.set(name, child);
     },
@@ -140,6 +143,7 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
       for (const name of processNames.slice(1)) {
         const purge = spawn(process.execPath, [mainOf(name), '--config', configFile(name), '--purge'], {
           stdio: 'ignore',
+          env,
         });
         await new Promise((done) => purge.once('exit', done));
       }
@@ -151,7 +155,7 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
   try {
     for (const name of processNames) cloud.start(name);
     for (const name of processNames) await cloud.ready(name);
-    await ready(url, () => childOf('controller').exitCode);
+    await ready(`${url}/healthz`, () => childOf('controller').exitCode);
     return { ...cloud, client: await connect(url) };
   } catch (error) {
     await cloud.stop();

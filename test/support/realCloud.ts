@@ -36,16 +36,16 @@ export const passwordBody = (scope = true): unknown => ({
   },
 });
 
-/** Waits until the cloud answers. @throws Error when its process ends before, or after a minute */
-export async function ready(url: string, exitCode: () => number | null | undefined): Promise<void> {
+/** Waits until a probe answers with 200. @throws Error when the cloud's process ends before, or after a minute */
+export async function ready(probe: string, exitCode: () => number | null | undefined): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
     const code = exitCode() ?? null;
     if (code !== null) throw new Error(`the cloud ended with ${code}; see its log`);
-    const answer = await fetch(`${url}/healthz`).catch(() => undefined);
+    const answer = await fetch(probe).catch(() => undefined);
     if (answer?.status === 200) return;
     await new Promise((next) => setTimeout(next, 100));
   }
-  throw new Error('the cloud did not answer within 60 s');
+  throw new Error(`${probe} did not answer with 200 within 60 s`);
 }
 
 /** Signs in as administrator. */
@@ -83,10 +83,10 @@ export async function connect(url: string): Promise<CloudClient> {
   return client;
 }
 
-/** Starts the built standalone cloud. Only one can run on a machine. */
+/** Starts the built standalone cloud and waits for its agents. Only one can run on a machine. */
 export async function startRealCloud(): Promise<RealCloud> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-real-'));
-  const port = await freePort();
+  const [port, health] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const config = join(directory, 'cumulet.yaml');
   writeFileSync(join(directory, 'bootstrap.json'), JSON.stringify({ admin_password: PASSWORD }), { mode: 0o600 });
@@ -96,6 +96,7 @@ export async function startRealCloud(): Promise<RealCloud> {
       listen: `127.0.0.1:${port}`,
       data_dir: join(directory, 'data'),
       bootstrap_file: join(directory, 'bootstrap.json'),
+      health: { port: health },
       // Twenty small servers have room on two cores.
       controller: { ratios: { vcpus: 16 } },
     }),
@@ -106,7 +107,7 @@ export async function startRealCloud(): Promise<RealCloud> {
   const main = join(root, 'standalone/dist/main.js');
   const env = { ...process.env, ...childCoverage() };
   const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', log, log], env });
-  await ready(url, () => child.exitCode);
+  await ready(`http://127.0.0.1:${health}/readyz`, () => child.exitCode);
   const client = await connect(url);
   return Object.assign(client, {
     pid: child.pid ?? 0,
