@@ -15,6 +15,7 @@ import { createHostListener } from './hostListener';
 import { createLogger, type Logger } from './log';
 import { createMemoryBus } from './memoryBus';
 import type { AgentRole } from './messages/commands';
+import { noController } from './noController';
 import { listenOn, runProcess, type Running } from './process';
 import { readTls, TlsConfig } from './tls';
 
@@ -91,21 +92,6 @@ function watched(api: AgentApi): { api: AgentApi; silentFor: () => number } {
   };
 }
 
-/** For a purge: nobody is asked. */
-function nobody(): AgentApi {
-  const unasked = (): Promise<never> => Promise.reject(new Error('a purge asks no controller'));
-  return {
-    register: unasked,
-    heartbeat: unasked,
-    networkChanges: unasked,
-    reportPorts: unasked,
-    reportServers: unasked,
-    openImage: unasked,
-    storeImage: unasked,
-    metadata: unasked,
-  };
-}
-
 const urlHost = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
 async function startAgent<C extends ProcessKeys>(
@@ -174,7 +160,7 @@ export async function runAgent<P extends TProperties>({ role, config: own, creat
         help: 'remove everything of the cloud that this agent made on the host and exit; it must not be running',
         async run({ host, config }) {
           const log = createLogger(`${role}-agent`);
-          const parts = { host, bus: createMemoryBus(), api: nobody(), exec, log, clock: systemClock };
+          const parts = { host, bus: createMemoryBus(), api: noController(), exec, log, clock: systemClock };
           const agent = create(parts, config);
           await agent.purge();
           await agent.stop();

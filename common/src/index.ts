@@ -25,6 +25,7 @@ export * from './messages/parse';
 export * from './metrics';
 export * from './mtlsClient';
 export * from './mtlsServer';
+export * from './noController';
 export * from './process';
 export * from './schema';
 export * from './serviceManager';

@@ -1,14 +1,12 @@
 // The whole cloud in one process: the controller and the three agents of this machine, on the in-process bus.
-import { createMemoryBus, createLogger, exec, systemClock, type AgentApi, type HostApi } from '@cumulet/common';
+import { createMemoryBus, createLogger, exec, noController, systemClock, type HostApi } from '@cumulet/common';
 import { createComputeAgent } from '@cumulet/compute-agent';
-import { createController, type Controller } from '@cumulet/controller';
+import { createController } from '@cumulet/controller';
 import { createNetworkAgent } from '@cumulet/network-agent';
 import { createStorageAgent } from '@cumulet/storage-agent';
 import type { Parts } from './config';
 
 export interface Standalone {
-  readonly controller: Controller;
-  readonly host: HostApi;
   /** Opens the API and starts the agents. The API answers before all agents are ready: hosts may be slow to come. */
   start(): Promise<void>;
   /** Ends running steps and leaves servers, networks and disks as they are. */
@@ -39,20 +37,14 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   });
   const { compute, network, storage } = createAgents(parts, { bus, api: controller.agentApi });
   const agents = [network, storage, compute];
-  const api: HostApi = {
-    consoleLog: (serverId, maxBytes) => compute.consoleLog(serverId, maxBytes),
-    diagnostics: (serverId) => compute.diagnostics(serverId),
-    setPassword: (serverId, user, password) => compute.setPassword(serverId, user, password),
+  found.api = {
+    ...compute,
     inventoryOfResources: async () => {
       const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
       return (await Promise.all(found)).flat();
     },
   };
-  found.api = api;
-
   return {
-    controller,
-    host: api,
     async start() {
       await controller.start();
       await Promise.all(agents.map((agent) => agent.start()));
@@ -67,18 +59,7 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
 
 /** Removes servers, disks, networks and rules of ours from this machine, whatever the database says. Nothing else may run. */
 export async function purgeHost(parts: Parts): Promise<void> {
-  const unasked = (): Promise<never> => Promise.reject(new Error('a purge asks no controller'));
-  const api: AgentApi = {
-    register: unasked,
-    heartbeat: unasked,
-    networkChanges: unasked,
-    reportPorts: unasked,
-    reportServers: unasked,
-    openImage: unasked,
-    storeImage: unasked,
-    metadata: unasked,
-  };
-  const { compute, storage, network } = createAgents(parts, { bus: createMemoryBus(), api });
+  const { compute, storage, network } = createAgents(parts, { bus: createMemoryBus(), api: noController() });
   // Guests first: nothing they use may go while they run.
   await compute.purge();
   await compute.stop();

@@ -5,6 +5,7 @@ import {
   createMemoryBus,
   CumuletError,
   HostError,
+  noController,
   silentLogger,
   systemClock,
   type Agent,
@@ -398,4 +399,11 @@ test('stop takes nothing more, aborts what runs and waits for it', async () => {
   await send({ send: 2 });
   await delay(20);
   expect(replies).toEqual([]);
+});
+
+test('a purge asks no controller', async () => {
+  const words = 'a purge asks no controller';
+  const api = noController();
+  await expect(api.register({ host: 'h', role: 'compute', inventory: {} })).rejects.toThrow(words);
+  await expect(api.networkChanges('h', 0)).rejects.toThrow(words);
 });
