@@ -39,22 +39,22 @@ type Call = Omit<MtlsCall, 'base' | 'timeout'> & { readonly timeout?: number };
 const isUnreachable = (error: unknown): boolean => error instanceof CumuletError && error.code === 'unreachable';
 
 export function createAgentApiClient(options: AgentApiClientOptions): AgentApiClient {
-  const { controllers, tls, clock, log } = options;
+  const { tls, clock, log } = options;
   const client = createMtlsClient(tls, ({ role }) => role === 'controller', 'a controller');
-  let preferred = 0;
+  /** The one that answered last is the first. */
+  let controllers = options.controllers;
 
-  /** Asks one controller after the other, beginning with the one that answered last. */
+  /** Asks one controller after the other. */
   const withController = async <T>(ask: (base: string) => Promise<T>): Promise<T> => {
     let failure: unknown;
-    for (let tries = 0; tries < controllers.length; tries++) {
-      const chosen = preferred;
+    for (const base of controllers) {
       try {
-        return await ask(controllers[chosen] ?? '');
+        return await ask(base);
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         failure = error;
         // Of many calls that fail together one moves on.
-        if (preferred === chosen) preferred = (chosen + 1) % controllers.length;
+        if (controllers[0] === base) controllers = [...controllers.slice(1), base];
       }
     }
     throw failure;
@@ -120,7 +120,7 @@ export function createAgentApiClient(options: AgentApiClientOptions): AgentApiCl
       // To one controller: the bytes can't be told twice. When it breaks off, the task asks for another try.
       await client.bytes({
         method: 'POST',
-        base: controllers[preferred] ?? '',
+        base: controllers[0] ?? '',
         path: `/agent/v1/images/${encodeURIComponent(imageId)}`,
         headers: { 'content-length': String(size) },
         stream,

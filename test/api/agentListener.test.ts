@@ -8,7 +8,7 @@ import {
   type Server as TcpServer,
   type Socket,
 } from 'node:net';
-import type { Server } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import {
@@ -99,6 +99,15 @@ describe('a host', () => {
     const second = await host.register({ host: 'x', role: 'network', inventory });
     expect(second.session).toBe(2);
     await expect(host.heartbeat('x', 'network', 1)).rejects.toMatchObject({ code: 'stale_session' });
+  });
+
+  test('tells where its listener is', async () => {
+    const options = { controllers: [base], tls: ca.files('node-3'), clock: systemClock, log: silentLogger };
+    const host = createAgentApiClient({ ...options, listener: '127.0.0.3:9' });
+    clients.push(host);
+    await host.register({ host: 'x', role: 'storage', inventory: {} });
+    const stored = await world.test.cloud.db.read((rows) => rows.findOne(agents, { host: 'node-3', role: 'storage' }));
+    expect(stored?.listener).toBe('127.0.0.3:9');
   });
 
   test('fills the image that it is making, and hears why when it may not', async () => {
@@ -282,6 +291,46 @@ describe('with several controllers', () => {
     expect((await read(stream)).equals(bytes)).toBe(true);
     expect(connections).toBeGreaterThan(2);
     wire.close();
+  });
+});
+
+describe('an image', () => {
+  /** A controller that gives an image of ten bytes: as much of it each time as is said, then it hangs up. */
+  const giving = async (...parts: readonly { says: number; gives: string }[]) => {
+    const ranges: (string | undefined)[] = [];
+    const controller = createServer(ca.files('ctl'), (request, response) => {
+      const { says, gives } = parts[Math.min(ranges.length, parts.length - 1)] ?? { says: 0, gives: '' };
+      ranges.push(request.headers.range);
+      response.writeHead(ranges.length > 1 ? 206 : 200, { 'content-length': says });
+      response.write(gives, () => gives.length < says && response.destroy());
+      if (gives.length === says) response.end();
+    });
+    const clock = { ...systemClock, sleep: () => Promise.resolve() };
+    const controllers = [await listen(controller)];
+    const host = createAgentApiClient({ controllers, tls: ca.files('node-1'), clock, log: silentLogger });
+    clients.push(host);
+    return { host, ranges, close: () => controller.close() };
+  };
+
+  test('that ends early is asked for from there', async () => {
+    const { host, ranges, close } = await giving(
+      { says: 10, gives: 'abcde' },
+      { says: 3, gives: 'fgh' },
+      { says: 2, gives: 'ij' },
+    );
+    const { size, stream } = await host.openImage('x', digest);
+    expect([size, (await read(stream)).toString()]).toEqual([10, 'abcdefghij']);
+    expect(ranges).toEqual([undefined, 'bytes=5-', 'bytes=8-']);
+    close();
+  });
+
+  test('whose rest never comes fails after some tries', async () => {
+    const { host, ranges, close } = await giving({ says: 10, gives: 'abcde' }, { says: 5, gives: '' });
+    const { stream } = await host.openImage('x', digest);
+    await expect(read(stream)).rejects.toThrow(/aborted/);
+    expect(ranges.length).toBeGreaterThan(4);
+    expect(new Set(ranges.slice(1))).toEqual(new Set(['bytes=5-']));
+    close();
   });
 });
 
