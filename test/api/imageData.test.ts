@@ -78,8 +78,8 @@ const leftovers = (id: string): string[] => files().filter((name) => name.starts
 const show = async (id: string) => (await cloud.call('GET', `/image/v2/images/${id}`)).body;
 
 /** An upload that sends its bytes when told to. */
-function slowUpload(id: string, headers: Record<string, string> = {}) {
-  const request = httpRequest(cloud.url + fileUrl(id), {
+function slowUpload(id: string, headers: Record<string, string> = {}, path = fileUrl(id)) {
+  const request = httpRequest(cloud.url + path, {
     method: 'PUT',
     headers: { 'x-auth-token': 'demo', 'content-type': 'application/octet-stream', ...headers },
   });
@@ -228,9 +228,9 @@ test('an upload cut off in the middle leaves nothing, and the image can be uploa
   expect((await upload(cloud, id, 'again')).status).toBe(204);
 });
 
-test('an image deleted during its upload takes the bytes with it', async () => {
+test.each(['file', 'stage'])('an image deleted while its %s is uploaded takes the bytes with it', async (what) => {
   const { id } = await createImage(cloud);
-  const { request, status } = slowUpload(id);
+  const { request, status } = slowUpload(id, {}, `/image/v2/images/${id as string}/${what}`);
   request.write('half');
   await until(() => leftovers(id).length > 0);
   expect((await cloud.call('DELETE', `/image/v2/images/${id as string}`)).status).toBe(204);

@@ -9,8 +9,9 @@ const MIB = 1024 * 1024;
 let cloud: TestCloud;
 afterEach(() => cloud.stop());
 
-const stage = (id: string, bytes: Buffer) =>
+const stage = (id: string, bytes: Buffer, token = 'demo') =>
   cloud.call('PUT', `/image/v2/images/${id}/stage`, {
+    token,
     body: bytes,
     headers: { 'content-type': 'application/octet-stream' },
   });
@@ -117,6 +118,15 @@ test('space is kept free on the disk', async () => {
   expect(answer.status).toBe(413);
   expect(answer.body.message).toContain('Image storage media is full');
   expect(files()).toEqual([]);
+});
+
+test('an image of no project is staged without a limit, and counts for nobody', async () => {
+  cloud = await startImageCloud({ max_staged_mib: 1 });
+  const { id, owner } = await createImage(cloud, {}, 'system');
+  expect(owner).toBeNull();
+  expect((await stage(id, Buffer.alloc(2 * MIB), 'system')).status).toBe(204);
+  const { usage } = (await cloud.call('GET', '/image/v2/info/usage', { token: 'system' })).body;
+  expect([usage.image_stage_total, usage.image_count_total.usage]).toEqual([{ usage: 0, limit: 1 }, 0]);
 });
 
 test('usage is told with its limits', async () => {

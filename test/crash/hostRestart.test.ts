@@ -40,12 +40,16 @@ test.each([
   ['paused', 'crashed', 'SHUTOFF'],
   ['paused', 'paused', 'PAUSED'],
   ['suspended', 'shutdown', 'SUSPENDED'],
+  ['active', 'running', 'ACTIVE'],
 ] as const)('a server that is %s and found %s is shown as %s', async (vmState, power, status) => {
   cloud = await startCloudWithHost();
   await cloud.startEngine();
   const id = await cloud.boot();
   await cloud.settled();
   await cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: vmState }));
-  await cloud.test.controller.agentApi.reportServers('node-1', [{ id, power }]);
+  const before = (await serverOf(id))?.updated_at;
+  const unknown = { id: '00000000-0000-0000-0000-000000000000', power: 'crashed' } as const;
+  await cloud.test.controller.agentApi.reportServers('node-1', [unknown, { id, power }]);
+  if (power === 'running') expect((await serverOf(id))?.updated_at).toBe(before);
   expect((await cloud.test.call('GET', `/compute/v2.1/servers/${id}`)).body.server.status).toBe(status);
 });

@@ -1,5 +1,13 @@
 // The database layer keeps its promises: sessions do not leak into each other, lists page in a total order.
 import { countRows, list, openDatabase, sumRows, type Database } from '@cumulet/controller';
+import { QueryFailedError } from 'typeorm';
+import {
+  addToCounter,
+  DatabaseUnavailableError,
+  isConnectionLost,
+  isContended,
+  isDuplicate,
+} from '../../controller/src/db';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
@@ -171,4 +179,41 @@ test('sums and counts are numbers', async () => {
   expect(await db.read((session) => countRows(session, hosts, [{ column: 'id', op: 'in', value: ['a', 'c'] }]))).toBe(
     1,
   );
+});
+
+test('a counter that is not given a whole number is refused', async () => {
+  for (const amount of [0.5, NaN, Infinity])
+    await expect(
+      db.write((session) => addToCounter(session, hosts, { name: 'h1' }, 'failed_builds', amount)),
+    ).rejects.toThrow(`a counter needs a whole number, not ${amount}`);
+});
+
+/** An error as the ORM hands on what its driver threw. */
+const failed = (failure: object): Error =>
+  new QueryFailedError('SELECT 1', [], Object.assign(new Error('driver'), failure));
+
+test.each<[string, unknown, 'duplicate' | 'contended' | 'lost' | undefined]>([
+  ['a unique key', failed({ code: 'ER_DUP_ENTRY' }), 'duplicate'],
+  ['a primary key of SQLite', failed({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' }), 'duplicate'],
+  ['a deadlock', failed({ code: 'ER_LOCK_DEADLOCK' }), 'contended'],
+  ['a reset connection', failed({ code: 'ECONNRESET' }), 'lost'],
+  ['a socket that is not there', failed({ code: 'ENOENT', syscall: 'connect' }), 'lost'],
+  ['a file that is not there', failed({ code: 'ENOENT', syscall: 'open' }), undefined],
+  ['a connection found dead', { fatal: true }, 'lost'],
+  ['a fatal answer of the server', { fatal: true, sqlState: '28000' }, undefined],
+  ['a number for a code', failed({ code: 5 }), undefined],
+  ['an error of the work itself', new Error('no'), undefined],
+  ['nothing', undefined, undefined],
+  ['a text', 'ECONNRESET', undefined],
+])('%s is told from other failures', (_what, error, kind) => {
+  expect([isDuplicate(error), isContended(error), isConnectionLost(error)]).toEqual([
+    kind === 'duplicate',
+    kind === 'contended',
+    kind === 'lost',
+  ]);
+});
+
+test('a commit that may have happened is not called undone', () => {
+  expect(new DatabaseUnavailableError('not done', new Error('x')).message).toContain('nothing was changed');
+  expect(new DatabaseUnavailableError('unknown', new Error('x')).message).toContain('look whether it was made');
 });

@@ -1,8 +1,11 @@
 // The header parser: clean images pass with their size, every hostile one is refused with the reason.
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { formatProblem } from '../../controller/src/services/image/verifyFormat';
 import { inspect } from '../../controller/src/services/image/inspector/inspect';
 import { parseAnswer } from '../../controller/src/services/image/inspector/inspectFile';
-import { bufferSource } from '../../controller/src/services/image/inspector/source';
+import { bufferSource, fileSource } from '../../controller/src/services/image/inspector/source';
 import { DESCRIPTOR, qcow2Header, vdiHeader, vhdHeader, vhdxHeader, vmdkHeader } from '../support/diskHeaders';
 
 const look = (bytes: Buffer) => inspect(bufferSource(bytes));
@@ -12,6 +15,41 @@ const isoBytes = (): Buffer => {
   return bytes;
 };
 const fixedVhdBytes = (type = 2): Buffer => Buffer.concat([Buffer.alloc(8192), vhdHeader({ type }).subarray(0, 512)]);
+
+describe('what a parser reads from', () => {
+  let directory: string;
+  let path: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'cumulet-source-'));
+    path = join(directory, 'image');
+    writeFileSync(path, '0123456789');
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  test('gives what is there, in memory and in a file alike', () => {
+    const descriptor = openSync(path, 'r');
+    try {
+      for (const source of [bufferSource(Buffer.from('0123456789')), fileSource(descriptor)]) {
+        const read = (offset: number, length: number) => source.read(offset, length).toString();
+        expect([source.size, read(0, 4), read(8, 4), read(10, 1), read(99, 1)]).toEqual([10, '0123', '89', '', '']);
+        expect(() => source.read(0, 5_000_000)).toThrow('a header of 5000000 bytes is not read');
+      }
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+
+  test('ends where a file ends that is cut off meanwhile', () => {
+    const descriptor = openSync(path, 'r');
+    try {
+      const source = fileSource(descriptor);
+      truncateSync(path, 3);
+      expect(source.read(0, 10).toString()).toBe('012');
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+});
 
 describe('clean images', () => {
   test.each([
