@@ -20,6 +20,8 @@ export class CommandError extends CumuletError {
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** Why it ended, where the exit code does not say it. */
+  readonly reason: string | undefined;
 
   constructor(argv: readonly string[], exitCode: number | null, stdout: string, stderr: string, reason?: string) {
     const why = reason ?? `exit code ${String(exitCode)}`;
@@ -32,6 +34,7 @@ export class CommandError extends CumuletError {
     this.exitCode = exitCode;
     this.stdout = stdout;
     this.stderr = stderr;
+    this.reason = reason;
   }
 }
 

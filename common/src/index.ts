@@ -13,6 +13,7 @@ export * from './config';
 export * from './dhcpOptions';
 export * from './errors';
 export * from './exec';
+export * from './execThread';
 export * from './health';
 export * from './hostListener';
 export * from './ids';

@@ -130,17 +130,17 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const plan = planLinks(links, observed, config.external, prefix);
     const faults = new Map(plan.faults);
     mergeFaults(faults, await runSteps(exec, plan.remove));
+    mergeFaults(faults, await runSteps(exec, plan.create));
+    // Before anything else is begun: a domain is waiting for its taps, and each process that is started holds up the others.
+    made?.({ wired: new Set(), faults: new Map(faults), closed: new Map() });
     const wiring = wiringOf(desired, links, plan, observed, faults);
-    const making = runSteps(exec, plan.create).then(async (failed) => {
-      mergeFaults(faults, failed);
-      made?.({ wired: new Set(), faults: new Map(faults), closed: new Map() });
+    const serve = async (): Promise<void> => {
       const forward = plan.forward.filter((step) => !faults.has(step.owner));
       mergeFaults(faults, await runSteps(exec, forward, 'bridge'));
       await namespaces.apply(desired, links, observed, faults, full);
-    });
-    // Rules name interfaces by their text, so they can be in the kernel before the interface is.
-    const [linked, ruled] = await Promise.allSettled([making, applyRules(wiring, desired)]);
-    if (linked.status === 'rejected') throw linked.reason;
+    };
+    const [served, ruled] = await Promise.allSettled([serve(), applyRules(wiring, desired)]);
+    if (served.status === 'rejected') throw served.reason;
     if (ruled.status === 'rejected') throw ruled.reason;
     const closed = ruled.value;
     if (full) await ruleset.verify();

@@ -1,5 +1,12 @@
 // The whole cloud in one process: the controller and the three agents of this machine, on the in-process bus.
-import { createMemoryBus, createLogger, exec, noController, systemClock, type HostApi } from '@cumulet/common';
+import {
+  createExecThread,
+  createMemoryBus,
+  createLogger,
+  noController,
+  systemClock,
+  type HostApi,
+} from '@cumulet/common';
 import { createComputeAgent } from '@cumulet/compute-agent';
 import { createController } from '@cumulet/controller';
 import { createNetworkAgent } from '@cumulet/network-agent';
@@ -16,7 +23,7 @@ export interface Standalone {
 type Wiring = Pick<Parameters<typeof createComputeAgent>[0], 'bus' | 'api'>;
 
 function createAgents(parts: Parts, wiring: Wiring) {
-  const common = { ...wiring, host: parts.host, exec, clock: systemClock };
+  const common = { ...wiring, host: parts.host, exec: createExecThread(), clock: systemClock };
   return {
     network: createNetworkAgent({ ...common, log: createLogger('network-agent'), config: parts.network }),
     storage: createStorageAgent({ ...common, log: createLogger('storage-agent'), config: parts.storage }),
