@@ -1,7 +1,7 @@
-// The generic crash test: every task kind at every step, run twice, killed before and after, failing, its messages lost,
-// doubled and late. Whatever happens, every task ends, and database and host agree.
+// The generic crash test: task kinds at every step, run twice, killed before and after, failing, their messages lost, doubled and
+// late. Whatever happens, every task ends, and database and host agree. Several files, each with some kinds, so that they run at once.
 import { HostError, type Mischief } from '@cumulet/common';
-import { taskKinds, type EngineObserver } from '@cumulet/controller';
+import { type EngineObserver, type TaskKind } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
 import { ports } from '../../controller/src/db/entities/network';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
@@ -30,7 +30,7 @@ const FAULTS: readonly FaultName[] = process.env['CUMULET_TEST_DATABASE']
   : [...DATABASE_FAULTS, ...MESSAGE_FAULTS];
 
 /** How a task of each kind comes about: what is done first, then the call that begins it. */
-const scenarios: Readonly<Record<string, { readonly before: readonly string[]; readonly action: string }>> = {
+export const scenarios: Readonly<Record<string, { readonly before: readonly string[]; readonly action: string }>> = {
   'server.create': { before: [], action: 'create' },
   'server.delete': { before: ['create'], action: 'delete' },
   'server.cleanup': { before: [], action: 'create and fail' },
@@ -258,34 +258,34 @@ const finalStates: Readonly<Record<string, string>> = {
   'server.suspend': 'suspended',
 };
 
-test('every kind of task has a scenario', () => {
-  expect(taskKinds.map(({ kind }) => kind).sort()).toEqual(Object.keys(scenarios).sort());
-});
-
 /** Kinds with their steps and the hosts of their world. */
-const worlds = taskKinds.flatMap(({ kind, steps }) => {
-  const names = Object.keys(steps);
-  const here = [kind, names.filter((step) => !goesElsewhere(kind, step)), ['node-1']] as const;
-  const elsewhere = names.filter((step) => goesElsewhere(kind, step));
-  return elsewhere.length === 0 ? [here] : [here, [kind, elsewhere, ['node-1', 'node-2']] as const];
-});
-
-describe.each(worlds)('%s', (kind, steps, hosts) => {
-  let world: CloudWithHost;
-  const current = { fault: faultAt('', '', 'runs twice') };
-
-  beforeAll(async () => {
-    world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts]);
-    await world.startEngine({
-      beforeStep: (task) => current.fault.observer.beforeStep?.(task),
-      afterStep: (task, result) => current.fault.observer.afterStep?.(task, result),
-    });
+const worldsOf = (kinds: readonly TaskKind[]) =>
+  kinds.flatMap(({ kind, steps }) => {
+    const names = Object.keys(steps);
+    const here = [kind, names.filter((step) => !goesElsewhere(kind, step)), ['node-1']] as const;
+    const elsewhere = names.filter((step) => goesElsewhere(kind, step));
+    return elsewhere.length === 0 ? [here] : [here, [kind, elsewhere, ['node-1', 'node-2']] as const];
   });
-  afterAll(() => world.stop());
 
-  test.each(steps.flatMap((step) => faultsOf(step).map((name) => [step, name] as const)))(
-    'step %s: %s',
-    (step, name) => play(world, current, kind, step, name),
-    60_000,
-  );
-});
+/** Declares the tests of some kinds. */
+export function crossWithFaults(kinds: readonly TaskKind[]): void {
+  describe.each(worldsOf(kinds))('%s', (kind, steps, hosts) => {
+    let world: CloudWithHost;
+    const current = { fault: faultAt('', '', 'runs twice') };
+
+    beforeAll(async () => {
+      world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts]);
+      await world.startEngine({
+        beforeStep: (task) => current.fault.observer.beforeStep?.(task),
+        afterStep: (task, result) => current.fault.observer.afterStep?.(task, result),
+      });
+    });
+    afterAll(() => world.stop());
+
+    test.each(steps.flatMap((step) => faultsOf(step).map((name) => [step, name] as const)))(
+      'step %s: %s',
+      (step, name) => play(world, current, kind, step, name),
+      60_000,
+    );
+  });
+}

@@ -1,0 +1,8 @@
+// Which file of the generic crash test crosses which kinds of task with the faults.
+import { taskKinds } from '@cumulet/controller';
+
+/** Their images and interfaces. */
+export const PARTS = taskKinds.filter(({ kind }) => /Image|Backup|Interface/.test(kind));
+export const LIFE = taskKinds.filter(({ kind }) => ['server.create', 'server.delete', 'server.cleanup'].includes(kind));
+/** The rest: power actions, and what is like them. */
+export const POWER = taskKinds.filter((kind) => !PARTS.includes(kind) && !LIFE.includes(kind));
