@@ -27,8 +27,8 @@ if (covers) {
 }
 
 for (const project of [
-  ['unit', '--maxWorkers=2'],
-  ['mariadb', '--maxWorkers=2'],
+  ['unit', '--maxWorkers=3'],
+  ['mariadb', '--maxWorkers=3'],
   ['host', '--runInBand'],
 ]) {
   const out = path.join(directory, `${project[0]}.json`);
