@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createByteWriter } from '../../controller/src/services/image/byteWriter';
-import { startHashThread } from '../../controller/src/services/image/hashThread';
+import { startHashThreads } from '../../controller/src/services/image/hashThread';
 
 let directory: string;
 beforeAll(() => {
@@ -50,9 +50,9 @@ test.each([100, undefined])(
   },
 );
 
-test('a thread that has ended refuses work instead of waiting', async () => {
-  const thread = startHashThread();
-  await thread.update(new Uint8Array(new SharedArrayBuffer(10)));
-  await thread.stop();
-  await expect(thread.update(new Uint8Array(1))).rejects.toThrow('has ended');
+test('threads that have ended refuse work instead of waiting', async () => {
+  const threads = startHashThreads();
+  await threads.update(new Uint8Array(new SharedArrayBuffer(10)));
+  await threads.stop();
+  await expect(threads.update(new Uint8Array(1))).rejects.toThrow('has ended');
 });

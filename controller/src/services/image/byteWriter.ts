@@ -1,7 +1,7 @@
 // Writes a stream of bytes to a file and hashes it meanwhile, in a few pieces of memory that are used again and again.
 import type { FileHandle } from 'node:fs/promises';
 import { createHasher, type Digests } from './hasher';
-import { startHashThread, type HashThread } from './hashThread';
+import { startHashThreads, type HashThreads } from './hashThread';
 
 /** Bytes of one piece, and how many there are: the memory of an upload. */
 const PIECE = 1024 * 1024;
@@ -12,7 +12,7 @@ export interface ByteWriter {
   add(bytes: Buffer): Promise<void>;
   /** Waits for everything and returns the digests. */
   finish(): Promise<Digests>;
-  /** Waits for what is under way and lets go of the thread; also after a failure. */
+  /** Waits for what is under way and lets go of the threads; also after a failure. */
   close(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ async function writeWhole(file: FileHandle, piece: Buffer, position: number): Pr
 }
 
 /** The digests of a small upload are computed here and now. */
-function inPlace(): HashThread {
+function inPlace(): HashThreads {
   const hasher = createHasher();
   return {
     update: (bytes) => Promise.resolve(hasher.update(bytes)),
@@ -33,9 +33,9 @@ function inPlace(): HashThread {
   };
 }
 
-/** @param size what is expected, in bytes; a small upload does without a thread. */
+/** @param size what is expected, in bytes; a small upload does without threads. */
 export function createByteWriter(file: FileHandle, size: number | undefined): ByteWriter {
-  const hasher = size !== undefined && size <= PIECE * PIECES ? inPlace() : startHashThread();
+  const hasher = size !== undefined && size <= PIECE * PIECES ? inPlace() : startHashThreads();
   const free: Buffer[] = [];
   let made = 0;
   let piece: Buffer | undefined;

@@ -1,15 +1,18 @@
-// Computes digests in a thread of its own: for a large upload they cost more than receiving and writing the bytes, and would keep
+// Computes digests in threads, one for each: for a large upload they cost more than receiving and writing the bytes, and would keep
 // other requests waiting.
 import { Worker } from 'node:worker_threads';
 import type { Digests } from './hasher';
 
-export interface HashThread {
+interface Hashing<T> {
   /** Takes the next bytes, which must be in shared memory; resolves when that may be reused. */
   update(bytes: Uint8Array): Promise<void>;
-  finish(): Promise<Digests>;
-  /** Ends the thread; may be called at any time. */
+  finish(): Promise<T>;
+  /** Ends the threads; may be called at any time. */
   stop(): Promise<void>;
 }
+
+/** Both digests of an upload. */
+export type HashThreads = Hashing<Digests>;
 
 /** The compiled program: also when this file runs from its source, as in tests. */
 const PROGRAM = require.resolve('@cumulet/controller/dist/services/image/hashWorker.js');
@@ -17,23 +20,23 @@ const PROGRAM = require.resolve('@cumulet/controller/dist/services/image/hashWor
 const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 };
 
 interface Waiting {
-  readonly resolve: (answer: Digests | null) => void;
+  readonly resolve: (answer: string | null) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Starts a thread. Its answers come in the order of what it is sent. */
-export function startHashThread(): HashThread {
-  const worker = new Worker(PROGRAM, { resourceLimits: HEAP });
+/** Starts a thread for one algorithm of Node's. Its answers come in the order of what it is sent. */
+function startHashThread(algorithm: string): Hashing<string> {
+  const worker = new Worker(PROGRAM, { resourceLimits: HEAP, workerData: algorithm });
   const waiting: Waiting[] = [];
   let failure: Error | undefined;
   const fail = (error: Error): void => {
     failure ??= error;
     for (const one of waiting.splice(0)) one.reject(failure);
   };
-  worker.on('message', (answer: Digests | null) => waiting.shift()?.resolve(answer));
+  worker.on('message', (answer: string | null) => waiting.shift()?.resolve(answer));
   worker.on('error', fail);
-  worker.on('exit', () => fail(new Error('the thread that computes digests has ended')));
-  const ask = (piece: Uint8Array | null): Promise<Digests | null> =>
+  worker.on('exit', () => fail(new Error('a thread that computes digests has ended')));
+  const ask = (piece: Uint8Array | null): Promise<string | null> =>
     new Promise((resolve, reject) => {
       if (failure) return reject(failure);
       waiting.push({ resolve, reject });
@@ -42,10 +45,24 @@ export function startHashThread(): HashThread {
   return {
     update: async (bytes) => void (await ask(bytes)),
     async finish() {
-      const digests = await ask(null);
-      if (!digests) throw new Error('the thread that computes digests gave none');
-      return digests;
+      const digest = await ask(null);
+      if (digest === null) throw new Error('a thread that computes digests gave none');
+      return digest;
     },
     stop: async () => void (await worker.terminate()),
+  };
+}
+
+/** Starts the threads of an upload. */
+export function startHashThreads(): HashThreads {
+  const md5 = startHashThread('md5');
+  const sha512 = startHashThread('sha512');
+  return {
+    update: async (bytes) => void (await Promise.all([md5.update(bytes), sha512.update(bytes)])),
+    async finish() {
+      const [checksum, digest] = await Promise.all([md5.finish(), sha512.finish()]);
+      return { checksum, digest };
+    },
+    stop: async () => void (await Promise.all([md5.stop(), sha512.stop()])),
   };
 }
