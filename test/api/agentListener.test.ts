@@ -301,9 +301,11 @@ describe('an image', () => {
     const controller = createServer(ca.files('ctl'), (request, response) => {
       const { says, gives } = parts[Math.min(ranges.length, parts.length - 1)] ?? { says: 0, gives: '' };
       ranges.push(request.headers.range);
-      response.writeHead(ranges.length > 1 ? 206 : 200, { 'content-length': says });
-      response.write(gives, () => gives.length < says && response.destroy());
+      response.writeHead(ranges.length > 1 ? 206 : 200, { 'content-length': says }).flushHeaders();
+      response.write(gives);
       if (gives.length === says) response.end();
+      // Not before what was written is out.
+      else setTimeout(() => response.destroy(), 50);
     });
     const clock = { ...systemClock, sleep: () => Promise.resolve() };
     const controllers = [await listen(controller)];
