@@ -4,13 +4,15 @@ const { stripVTControlCharacters } = require('node:util');
 
 const LINES = 3;
 const CHARACTERS = 300;
+/** How many lines a comparison adds and removes: nobody asks. */
+const COUNTS = /^[-+] (Expected|Received) +[-+] +\d+$/;
 
 /** The beginning of a failure's message. @param {string} message */
 function beginning(message) {
   const lines = stripVTControlCharacters(message)
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .filter((line) => line !== '' && !COUNTS.test(line));
   const text = lines.slice(0, LINES).join('\n    ');
   return text.length > CHARACTERS ? `${text.slice(0, CHARACTERS)}...` : text;
 }

@@ -19,6 +19,13 @@ test('a failed test is named with the first lines of its message, without colour
   ]);
 });
 
+test('a comparison shows what differs rather than how many lines do', () => {
+  const message = 'Error: expect\n\n- Expected  - 1\n+ Received  + 12\n\n-   "a": 2,\n+   "a": 1,\n';
+  expect(listOf({ status: 'failed', assertionResults: [failed(message)] })).toEqual([
+    'unit: test/unit/a.test.ts: the sky is green\n    Error: expect\n    -   "a": 2,\n    +   "a": 1,',
+  ]);
+});
+
 test('a long message is cut', () => {
   const [text = ''] = listOf({ status: 'failed', assertionResults: [failed('x'.repeat(5000))] });
   expect(text).toHaveLength('unit: test/unit/a.test.ts: the sky is green\n    ...'.length + 300);
