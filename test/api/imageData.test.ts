@@ -1,10 +1,12 @@
 // Image bytes over HTTP: upload, download, ranges, and what is left when something fails.
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { qcow2Header, vmdkHeader } from '../support/diskHeaders';
 import type { Caller } from '@cumulet/controller';
+import { discardBody } from '../../controller/src/api/image/discardBody';
 import { findBootableImage } from '../../controller/src/services/image/boot';
 import { openImageBytes } from '../../controller/src/services/image/store';
 import { activeImage, createImage, patch, startImageCloud, upload } from '../support/images';
@@ -237,6 +239,20 @@ test.each(['file', 'stage'])('an image deleted while its %s is uploaded takes th
   request.end();
   expect(await status).toBe(410);
   expect(leftovers(id)).toEqual([]);
+});
+
+test('the rest of a refused upload is read for a while only, and not at all when it is announced to be huge', async () => {
+  const body = (headers: object) =>
+    Object.assign(new PassThrough(), { headers }) as unknown as IncomingMessage & PassThrough;
+  const endless = body({});
+  const discarded = discardBody(endless);
+  const chunk = Buffer.alloc(64 * 1024 * 1024);
+  for (let at = 0; at < 9; at++) endless.write(chunk);
+  await discarded;
+  expect([endless.writableEnded, endless.listenerCount('data')]).toEqual([false, 0]);
+  const huge = body({ 'content-length': String(2 ** 40) });
+  await discardBody(huge);
+  expect(huge.readableFlowing).toBeNull();
 });
 
 test('a download goes on when the image is deleted meanwhile', async () => {
