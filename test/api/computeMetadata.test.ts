@@ -191,12 +191,12 @@ test('IPv6 addresses without a mode are asked of DHCP, or written out where ther
   await make.subnet(made.id, { ...six, cidr: 'fd00:8::/64', enable_dhcp: false });
   const ids = [];
   for (const prefix of ['fd00:7', 'fd00:8'])
-    ids.push((await make.port(made.id, { fixed_ips: [{ ip_address: `${prefix}::5` }], security_groups: [] })).id);
+    ids.push((await make.port(made.id, { fixed_ips: [{ ip_address: `${prefix}::1:5` }], security_groups: [] })).id);
   const { id } = await boot({ networks: ids.map((port) => ({ port })) });
   const seen = networkData(await cloud.cloud.db.read((session) => portsOfServer(session, id)));
   expect(seen['networks']).toMatchObject([
     { type: 'ipv6_dhcp' },
-    { type: 'ipv6', ip_address: 'fd00:8::5', routes: [] },
+    { type: 'ipv6', ip_address: 'fd00:8::1:5', routes: [] },
   ]);
 });
 
