@@ -42,6 +42,13 @@ test('bytes of an image come back as they went', async () => {
   expect(readFileSync(saved).equals(readFileSync(file))).toBe(true);
 });
 
+test('text that ends its line gets no second end', async () => {
+  const { exit, out } = await all.spawn(words('keypair create printed'));
+  expect(exit).toBe(0);
+  expect(out).toMatch(/^-----BEGIN [^]*-----END [A-Z ]*PRIVATE KEY-----\n$/);
+  await all.spawn(words('keypair delete printed'));
+});
+
 describe('a failure', () => {
   test.each([
     ['a misspelled command', 'sever list', 2, 'did you mean "server list"'],

@@ -25,6 +25,10 @@ test('image', async () => {
   const saved = join(all.directory, 'saved');
   await ok(`image save --file ${saved} data`);
   expect(readFileSync(saved).equals(readFileSync(file))).toBe(true);
+  const nowhere = join(all.directory, 'nowhere', 'saved');
+  expect(await fails(1, `image save --file ${nowhere} data`)).toMatch(
+    /^image "data" could not be saved as \S+: ENOENT/,
+  );
   await ok('image set --name data-1 --property os=bsd --property size_class=s --tag blue --protected data');
   expect(await json('image show data-1')).toMatchObject({ os: 'bsd', size_class: 's', protected: true });
   expect(await fails(1, 'image delete data-1')).toContain('HTTP 403');
@@ -103,6 +107,9 @@ test('keypair', async () => {
     'leave --private-key',
   );
   expect(await fails(1, `keypair create --public-key ${key} x`)).toContain('HTTP 400');
+  expect(await fails(1, `keypair create --public-key ${key}.not x`)).toContain(
+    'the public key could not be read: ENOENT',
+  );
   await ok('keypair delete made brought printed');
   expect(await fails(1, 'keypair delete made')).toContain('no keypair is called "made"');
 });
