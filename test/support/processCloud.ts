@@ -8,6 +8,7 @@ import { makeTestCa, type TestCa } from './certificates';
 import { root } from './checkout';
 import { childCoverage } from './childCoverage';
 import { freePort } from './freePort';
+import { runProcess, type Run } from './programs';
 import { startRabbitMq, type RabbitMq } from './rabbitmq';
 import { connect, PASSWORD, ready, type CloudClient } from './realCloud';
 
@@ -140,16 +141,14 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
     },
     async stop() {
       for (const name of [...children.keys()].reverse()) await cloud.end(name);
-      for (const name of processNames.slice(1)) {
-        const purge = spawn(process.execPath, [mainOf(name), '--config', configFile(name), '--purge'], {
-          stdio: 'ignore',
-          env,
-        });
-        await new Promise((done) => purge.once('exit', done));
-      }
+      const purged: [ProcessName, Run][] = [];
+      for (const name of processNames.slice(1))
+        purged.push([name, await runProcess(name, '--config', configFile(name), '--purge')]);
       await broker.stop();
       ca.stop();
       rmSync(directory, { recursive: true, force: true });
+      for (const [name, { exit, err }] of purged)
+        if (exit !== 0) throw new Error(`the purge of the ${name} ended with ${exit}: ${err}`);
     },
   };
   try {

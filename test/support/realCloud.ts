@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { root } from './checkout';
 import { childCoverage } from './childCoverage';
 import { freePort } from './freePort';
+import { runProcess } from './programs';
 
 /** Speaks to a cloud as its administrator. */
 export interface CloudClient {
@@ -116,9 +117,9 @@ export async function startRealCloud(): Promise<RealCloud> {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill('SIGTERM');
       await ended;
-      const purge = spawn(process.execPath, [main, '--config', config, '--purge'], { stdio: 'ignore', env });
-      await new Promise((done) => purge.once('exit', done));
+      const { exit, err } = await runProcess('standalone', '--config', config, '--purge');
       rmSync(directory, { recursive: true, force: true });
+      if (exit !== 0) throw new Error(`the purge ended with ${exit}: ${err}`);
     },
   });
 }
