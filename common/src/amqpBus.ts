@@ -40,7 +40,7 @@ const PUBLISH_TIMEOUT_MS = 4_000;
 /** A command expires before its step asks again: the shortest time between two rounds is 5 s. */
 const COMMAND_TTL_MS = 4_500;
 const HINT_TTL_MS = 5_000;
-/** Pause before a channel that the broker closed is opened again, and before a refused reply is taken again. */
+/** Pause before what the broker closed or somebody deleted is opened or made again, and before a refused reply is taken again. */
 const AGAIN_MS = 1_000;
 const PREFETCH = 256;
 /** Bounds what one host can pile up. Lost replies cost another round. */
@@ -190,9 +190,11 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
     await channel.assertExchange(REPLIES_EXCHANGE, 'direct', { durable: true });
     await channel.assertQueue(REPLIES_QUEUE, quorum({ 'x-max-length': MOST_REPLIES }));
     await channel.bindQueue(REPLIES_QUEUE, REPLIES_EXCHANGE, REPLIES_QUEUE);
-    // A queue that somebody deleted: the next command declares it.
+    // A queue that somebody deleted is declared again after a pause. At once, the broker would put the agent's old consumer on the new
+    // queue instead of telling the agent that its queue is gone, and such a consumer of a quorum queue gets nothing.
     channel.on('return', ({ fields }) => {
-      for (const host of declared) if (fields.routingKey.startsWith(`agent.${host}.`)) declared.delete(host);
+      const host = [...declared].find((one) => fields.routingKey.startsWith(`agent.${one}.`));
+      if (host !== undefined) setTimeout(() => declared.delete(host), AGAIN_MS).unref();
     });
   });
 
