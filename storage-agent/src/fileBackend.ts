@@ -1,10 +1,11 @@
 // Servers' root disks as files: a qcow2 overlay on a cached image, always with explicit formats.
-import { chmod, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError, isUuid, type DiskEnsure, type Exec } from '@cumulet/common';
 import { diskPlan, type DiskAction, type ObservedFile } from './diskPlan';
 import { fileFault } from './faults';
 import { baseName, diskName, disksDirectory, parseName, serverDirectory } from './layout';
+import { createOverlayMaker, LIMITED } from './overlays';
 import { readQcow2Header } from './qcow2Header';
 
 /** A disk as the compute agent needs it. */
@@ -23,9 +24,6 @@ export interface FileBackend {
   /** Servers that have a directory here, with the names in it. */
   list(): Promise<readonly { readonly serverId: string; readonly names: readonly string[] }[]>;
 }
-
-/** qemu-img reads no bytes of strangers here; the limits hold even so: 2 GiB of address space, 30 s of CPU time. */
-const LIMITED = ['prlimit', '--as=2147483648', '--cpu=30', '--core=0', '--'];
 
 async function namesIn(directory: string): Promise<string[]> {
   try {
@@ -59,6 +57,8 @@ async function assertImageFits(disk: DiskEnsure, imageFile: string): Promise<voi
 }
 
 export function createFileBackend({ dir, exec }: { readonly dir: string; readonly exec: Exec }): FileBackend {
+  const makeOverlay = createOverlayMaker(exec);
+
   const create = async (directory: string, disk: DiskEnsure, imageFile: string): Promise<void> => {
     const { revision, size, image } = disk;
     await assertImageFits(disk, imageFile);
@@ -66,10 +66,7 @@ export function createFileBackend({ dir, exec }: { readonly dir: string; readonl
     await rm(base, { force: true });
     await link(imageFile, base);
     const partial = join(directory, `${diskName(revision)}.part`);
-    // -u: the size is given, so qemu-img need not open the image.
-    const overlay = ['-f', 'qcow2', '-u', '-F', image.format, '-b', base, partial, String(size)];
-    await exec([...LIMITED, 'qemu-img', 'create', '-q', ...overlay]);
-    await chmod(partial, 0o600);
+    await makeOverlay(partial, { size, baseFormat: image.format, base: baseName(revision) });
     await rename(partial, join(directory, diskName(revision)));
   };
 

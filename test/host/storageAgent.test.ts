@@ -1,7 +1,16 @@
 // The storage agent with real qemu-img and files: disks made, repeated, grown, remade, removed; a disk that fills up.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -79,7 +88,7 @@ test.each(['qcow2', 'raw'] as const)('a disk on a %s image: made, repeated, grow
   expect(info(path)).toMatchObject({
     format: 'qcow2',
     'virtual-size': GIB,
-    'backing-filename': backing.path,
+    'full-backing-filename': backing.path,
     'backing-filename-format': format,
   });
   expect(holds(path, 0x5a)).toBe(true);
@@ -105,6 +114,24 @@ test.each(['qcow2', 'raw'] as const)('a disk on a %s image: made, repeated, grow
     expect(await driver.run('disk.remove', id, { server_id: id })).toMatchObject({ outcome: 'done' });
   expect(readdirSync(join(dir, 'disks'))).toEqual([]);
   expect(await agent.inventoryOfResources()).toEqual([]);
+});
+
+test('disks of every kind are what qemu-img makes of it, the first and those from memory; none has anything of another', async () => {
+  const images = [upload(qcow2Image('64M'), 'qcow2'), upload(Buffer.alloc(1 << 20, 0x5a), 'raw')];
+  const kinds = images.flatMap((image) => [1, 2, 3].map((gib) => ({ image, size: gib * GIB })));
+  for (const { image, size } of [...kinds, ...kinds]) {
+    const id = newId();
+    const made = await driver.run('disk.ensure', id, { server_id: id, image, size, revision: 1 });
+    const path = String(made.observed['path']);
+    const reference = join(dir, 'reference.qcow2');
+    const options = ['-q', '-u', '-f', 'qcow2', '-F', image.format, '-b', 'base-r1'];
+    execFileSync('qemu-img', ['create', ...options, reference, String(size)]);
+    expect(readFileSync(path).equals(readFileSync(reference))).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    execFileSync('qemu-img', ['check', '-q', path]);
+    expect(holds(path, 0x5a)).toBe(true);
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x77 0 4k', path]);
+  }
 });
 
 test('an image that is larger than the disk is refused in words', async () => {

@@ -1,0 +1,42 @@
+// Makes empty overlays. qemu-img makes the first of a kind; its bytes say nothing of a server, so the next ones are written from memory,
+// which saves a new server a tenth of its way to its first instruction.
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import type { DiskEnsure, Exec } from '@cumulet/common';
+
+export interface Overlay {
+  /** Bytes of the virtual disk. */
+  readonly size: number;
+  readonly baseFormat: DiskEnsure['image']['format'];
+  /** The base's name in the folder of the overlay. */
+  readonly base: string;
+}
+
+/** Writes an empty overlay to a path that only its owner may open. */
+export type OverlayMaker = (path: string, overlay: Overlay) => Promise<void>;
+
+/** qemu-img reads no bytes of strangers here; the limits hold even so: 2 GiB of address space, 30 s of CPU time. */
+export const LIMITED = ['prlimit', '--as=2147483648', '--cpu=30', '--core=0', '--'];
+
+/** Kinds that are remembered, and bytes of the largest: a disk of a terabyte has an overlay of 200 KiB. */
+const MOST_KINDS = 16;
+const MOST_BYTES = 256 * 1024;
+
+export function createOverlayMaker(exec: Exec): OverlayMaker {
+  const known = new Map<string, Buffer>();
+  return async (path, overlay) => {
+    const { size, baseFormat, base } = overlay;
+    const kind = JSON.stringify([size, baseFormat, base]);
+    const bytes = known.get(kind);
+    if (bytes) {
+      await writeFile(path, bytes, { mode: 0o600 });
+    } else {
+      // -u: the size is given, so qemu-img need not open the base.
+      const kindOptions = ['-f', 'qcow2', '-u', '-F', baseFormat, '-b', base];
+      await exec([...LIMITED, 'qemu-img', 'create', '-q', ...kindOptions, path, String(size)]);
+      const made = await readFile(path);
+      if (made.length <= MOST_BYTES) known.set(kind, made);
+      if (known.size > MOST_KINDS) known.delete(known.keys().next().value ?? '');
+    }
+    await chmod(path, 0o600);
+  };
+}
