@@ -29,5 +29,5 @@ export async function addToCounter<T extends Table>(
     .where(where);
   if (limit !== undefined) builder.andWhere(`${column} + :amount <= :limit`, { amount, limit });
   const result = await builder.execute();
-  return (result.affected ?? 0) > 0;
+  return result.affected === 1;
 }
