@@ -1,6 +1,7 @@
 // Runs every test: the unit project on SQLite, what the database matters to once more on MariaDB, then the host project one file
-// at a time; ends with every failed test and the sums of all. Without arguments it also measures coverage, into coverage/: files
-// below their gate count as one failure. They need tests, or a lower gate with the reason in test/coverage.json.
+// at a time; ends with every failed test and the sums of all. Without arguments it also runs `npm run check`, which counts as one
+// test, and measures coverage, into coverage/: files below their gate count as one failure. They need tests, or a lower gate with
+// the reason in test/coverage.json.
 const { spawnSync } = require('node:child_process');
 const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
@@ -24,6 +25,15 @@ if (covers) {
   chmodSync(directory, 0o711);
   mkdirSync(children);
   chmodSync(children, 0o1777);
+}
+
+if (covers) {
+  const { status } = spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status === 0) sums.passed += 1;
+  else {
+    failures.push('npm run check: see its output above');
+    sums.failed += 1;
+  }
 }
 
 for (const project of [

@@ -129,6 +129,17 @@ test('a converted image with data agrees as well', () => {
 // qemu-img measures how many rounds of a hash fit into this many milliseconds; with few it can't and fails.
 const ROUNDS = 'iter-time=500';
 
+/** Runs qemu-img; again where a busy machine kept it from measuring that. */
+function qemuImg(argv: readonly string[]): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      return void execFileSync('qemu-img', argv, { cwd: directory, stdio: 'pipe' });
+    } catch (error) {
+      if (tries === 10 || !String(error).includes('accurate CPU usage')) throw error;
+    }
+  }
+}
+
 test.each([
   ['a backing file', 'qcow2', ['-b', 'base.raw', '-F', 'raw']],
   ['a data file', 'qcow2', ['-o', 'data_file=outside']],
@@ -146,7 +157,7 @@ test.each([
 ])('what qemu-img makes with %s is refused', (_name, format, options) => {
   writeFileSync(join(directory, 'base.raw'), Buffer.alloc(1024 * 1024));
   const path = join(directory, `hostile.${format}`);
-  execFileSync('qemu-img', ['create', '-q', '-f', format, ...options, path, '1M'], { cwd: directory });
+  qemuImg(['create', '-q', '-f', format, ...options, path, '1M']);
   expect(inspectPath(path).problems).not.toEqual([]);
 });
 
