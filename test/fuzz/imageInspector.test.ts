@@ -188,7 +188,8 @@ test('what passes as clean makes qemu-img open no other file', () => {
       expect(info['backing-filename']).toBeUndefined();
       expect(data?.['data-file']).toBeUndefined();
       for (const extent of data?.extents ?? []) expect(extent.filename).toBe(path);
-      expect(info['virtual-size']).toBe(found.virtualSize);
+      // QEMU leaves out a last sector that is not whole.
+      expect(info['virtual-size']).toBe(Math.floor((found.virtualSize ?? 0) / 512) * 512);
     }),
     { numRuns: 120 },
   );
