@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AgentApi, Bus, Clock, HostApi, Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
-import { cumuletRules, cumuletService } from './api/cumulet/routes';
+import { cumuletService } from './api/cumulet/routes';
 import { identityRootService, identityService } from './api/identity/routes';
 import { imageService } from './api/image/routes';
 import { networkRootService, networkService } from './api/network/routes';
@@ -15,14 +15,11 @@ import { createAgentApi } from './agentApi/agentApi';
 import { createEngine, type Engine, type EngineOptions } from './conductor/engine';
 import { taskKinds } from './conductor/kinds';
 import { openDatabase, type DatabaseOptions } from './db';
-import { computePolicyRules } from './services/compute/policyRules';
+import { rulesOf } from './policyRules';
 import { recoverImages } from './services/image/recover';
-import { imageRules } from './services/image/policyRules';
 import { createIdentity } from './services/identity/identity';
-import { identityRules } from './services/identity/policyRules';
 import { createRouterWatch } from './services/network/routerWatch';
-import { networkRules } from './services/network/policyRules';
-import { baseRules, createPolicy, loadPolicyFile } from './services/policy/policy';
+import { createPolicy } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
 
 export interface ControllerParts {
@@ -51,21 +48,12 @@ export interface Controller {
 /** Opens (and migrates) the database and composes everything; nothing listens or runs before `start`. */
 export async function createController(parts: ControllerParts): Promise<Controller> {
   const { config } = parts;
+  const policy = createPolicy(rulesOf(config));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o711 });
   const db = await openDatabase({
     ...databaseOptions(config),
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
-  const rules = config.policy_file === null ? [] : [loadPolicyFile(config.policy_file)];
-  const policy = createPolicy(
-    baseRules,
-    cumuletRules,
-    identityRules,
-    imageRules,
-    networkRules,
-    computePolicyRules,
-    ...rules,
-  );
   const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log }).catch(
     async (error: unknown) => {
       await db.close();

@@ -9,6 +9,7 @@ export * from './config';
 export * from './controller';
 export * from './db';
 export * from './errors';
+export { printPolicy } from './policyRules';
 export * from './services/caller';
 export { servers } from './db/entities/compute';
 export { networks, portAddresses, ports } from './db/entities/network';

@@ -1,6 +1,7 @@
 // The process cumulet-controller, and the administrator's commands that make certificates and broker users.
 import { runProcess } from '@cumulet/common';
 import { adminUsage, isAdminCommand, runAdminCommand } from './admin/commands';
+import { printPolicy } from './policyRules';
 import { ControllerProcessConfig, startController } from './process';
 
 const args = process.argv.slice(2);
@@ -14,6 +15,7 @@ if (isAdminCommand(args)) {
     prepare: (config) => config,
     health: (config) => config.health,
     start: startController,
+    actions: { 'print-policy': printPolicy },
     more: adminUsage,
   });
 }

@@ -1,5 +1,6 @@
 // The process of a cloud on one machine.
 import { runProcess } from '@cumulet/common';
+import { printPolicy } from '@cumulet/controller';
 import { partsOf, StandaloneConfig } from './config';
 import { createStandalone, purgeHost } from './standalone';
 
@@ -19,6 +20,7 @@ void runProcess({
     };
   },
   actions: {
+    'print-policy': { help: printPolicy.help, run: ({ parts }) => printPolicy.run(parts.controller) },
     purge: {
       help: 'remove all servers, networks and rules of the cloud from this machine and exit; it must not be running',
       async run({ parts }) {

@@ -69,7 +69,7 @@ describe('an administrator’s file', () => {
   const load = (text: string) => {
     const path = join(directory, 'policy.yaml');
     writeFileSync(path, text);
-    return loadPolicyFile(path);
+    return loadPolicyFile(path, { admin: '@', 'identity:list_users': '@' });
   };
 
   test('overrides rules by name', () => {
@@ -80,16 +80,23 @@ describe('an administrator’s file', () => {
     });
   });
 
+  test('may have rules of its own that its rules use', () => {
+    const rules = { 'identity:list_users': 'rule:auditors', auditors: 'role:auditor' };
+    expect(load(JSON.stringify(rules))).toEqual(rules);
+  });
+
   test.each([
     ['- a\n- b\n', 'expected "rule name: rule" lines'],
     ['words', 'expected "rule name: rule" lines'],
     ['a: [b]', 'the rule of a is not a text'],
     ['a: "b', 'policy file'],
+    ['"identity:lst_users": "@"', "unknown rule 'identity:lst_users' (--print-policy lists the names)"],
+    ['constructor: "@"\nadmn: "!"', "unknown rule 'constructor', 'admn'"],
   ])('with %j is refused', (text, message) => {
     expect(() => load(text)).toThrow(message);
   });
 
   test('that is missing is named', () => {
-    expect(() => loadPolicyFile(join(directory, 'none.yaml'))).toThrow('none.yaml');
+    expect(() => loadPolicyFile(join(directory, 'none.yaml'), {})).toThrow('none.yaml');
   });
 });

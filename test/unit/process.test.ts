@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parse } from 'yaml';
 import { freePort } from '../support/freePort';
 import { runProcess, startProcess, type ProcessName, type Program, type Run } from '../support/programs';
 
@@ -103,7 +104,7 @@ describe('arguments', () => {
     expect([agent.exit, agent.err]).toEqual([0, '']);
     expect(agent.out).toContain('usage: cumulet-storage-agent --config FILE [--check-config | --purge]');
     expect(agent.out).toMatch(/\n {2}--purge {10}remove everything/);
-    expect((await runProcess('controller', '-h')).out).toMatch(/--check-config\][^]*host add NAME/);
+    expect((await runProcess('controller', '-h')).out).toMatch(/--check-config \| --print-policy\][^]*host add NAME/);
   });
 
   test.each(['controller', 'compute-agent', 'network-agent', 'storage-agent'] as const)(
@@ -178,6 +179,36 @@ describe('a start that can not succeed ends with the reason', () => {
     } finally {
       other.close();
     }
+  });
+});
+
+test('the rules that hold are listed in the form of a policy file; one that nothing asks for is refused', async () => {
+  const policy_file = at('policy.yaml');
+  const print = (name: 'controller' | 'standalone', config: object): Promise<Run> =>
+    runProcess(name, '--print-policy', '--config', configFile(`${name}-policy`, config));
+  const controller = await controllerConfig({ policy_file });
+  writeFileSync(policy_file, '"identity:list_users": "role:auditor"\n');
+  const [one, other] = await Promise.all([print('controller', controller), print('standalone', {})]);
+  const lines = one.out.split('\n');
+  for (const line of [
+    '"admin": "role:admin and not domain_scope:True"',
+    '"identity:list_users": "role:auditor"',
+    '"network:ports:show:binding:host_id": "rule:admin"',
+    '"os_compute_api:servers:create": "rule:admin_or_member"',
+    '"image:publicize_image": "rule:admin"',
+    '"cumulet:audit": "rule:admin or rule:system_admin"',
+  ])
+    expect(lines).toContain(line);
+  const names = (out: string): string[] => Object.keys(parse(out) as object);
+  expect(names(other.out)).toEqual(names(one.out));
+  // What is printed is a policy file itself.
+  writeFileSync(policy_file, one.out);
+  expect(await print('controller', controller)).toEqual(one);
+  writeFileSync(policy_file, '"identity:lst_users": "role:auditor"\n');
+  expect(await print('controller', controller)).toEqual({
+    exit: 1,
+    out: '',
+    err: `cumulet-controller: policy file ${policy_file}: unknown rule 'identity:lst_users' (--print-policy lists the names)\n`,
   });
 });
 

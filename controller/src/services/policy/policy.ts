@@ -47,15 +47,24 @@ function facts(caller: Caller, target: PolicyTarget): PolicyFacts {
   };
 }
 
-/** Reads an administrator's rules. @throws ConfigError */
-export function loadPolicyFile(path: string): PolicyRules {
+/** The names of the rules that a rule uses. */
+const usedBy = (source: string): string[] => [...source.matchAll(/rule:([^\s()]+)/g)].map(([, name = '']) => name);
+
+/** Reads an administrator's rules: those of `known` and the file's own that its rules use.
+ * @throws ConfigError, also for a name that nothing would ever ask for */
+export function loadPolicyFile(path: string, known: PolicyRules): PolicyRules {
   try {
     const value: unknown = parse(readFileSync(path, 'utf8')) ?? {};
     if (typeof value !== 'object' || Array.isArray(value)) throw new Error('expected "rule name: rule" lines');
     for (const [name, rule] of Object.entries(value as object)) {
       if (typeof rule !== 'string') throw new Error(`the rule of ${name} is not a text`);
     }
-    return value as PolicyRules;
+    const rules = value as PolicyRules;
+    const used = new Set(Object.values(rules).flatMap(usedBy));
+    const unknown = Object.keys(rules).filter((name) => !Object.hasOwn(known, name) && !used.has(name));
+    if (unknown.length > 0)
+      throw new Error(`unknown rule ${unknown.map((name) => `'${name}'`).join(', ')} (--print-policy lists the names)`);
+    return rules;
   } catch (error) {
     throw new ConfigError(`policy file ${path}: ${messageOf(error)}`, { path });
   }
@@ -67,10 +76,8 @@ export function createPolicy(...sets: readonly PolicyRules[]): Policy {
   for (const set of sets) for (const [name, source] of Object.entries(set)) checks.set(name, parseExpression(source));
   const sources = Object.assign({}, ...sets) as PolicyRules;
   for (const [name, source] of Object.entries(sources)) {
-    for (const [, used] of source.matchAll(/rule:([^\s()]+)/g)) {
-      if (used !== undefined && !checks.has(used))
-        throw new ConfigError(`policy: ${name} uses rule:${used}, which does not exist`);
-    }
+    for (const used of usedBy(source))
+      if (!checks.has(used)) throw new ConfigError(`policy: ${name} uses rule:${used}, which does not exist`);
   }
   const lookup = (name: string): Check => checks.get(name) ?? (() => false);
   const allows = (caller: Caller, rule: string, target: PolicyTarget = {}): boolean =>
