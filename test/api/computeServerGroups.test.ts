@@ -52,6 +52,8 @@ test('show a list of one policy until 2.63, and a policy with rules from 2.64', 
     policy: 'affinity',
     rules: {},
   });
+  const gone = await call('DELETE', `/os-server-groups/${id}`);
+  expect([gone.status, gone.body]).toEqual([204, '']);
 });
 
 test('are listed in pages, one project at a time, all for administrators who ask', async () => {

@@ -1,4 +1,7 @@
 // Pages as clients follow them: the default sizes, the links and what a marker must be.
+import { randomUUID } from 'node:crypto';
+import { images } from '../../../controller/src/db/entities/image';
+import { fillServers } from '../../bench/fill';
 import { makeFlavor, makeImage, withoutQuota } from '../../support/computeFixtures';
 import { startIdentity, type IdentityCloud } from '../../support/identity';
 import { networkCalls } from '../../support/networkFixtures';
@@ -39,7 +42,6 @@ test('a page of images has 25, and its links lack the service’s prefix', async
     `/v2/images/${one.id as string}/file`,
     '/v2/schemas/image',
   ]);
-  expect((await get('/image/v2/images?limit=5000')).body.images).toHaveLength(31);
 });
 
 test('a page of servers links absolutely to the next until one is short; an unknown marker is 400', async () => {
@@ -93,4 +95,35 @@ test('sorting: pairs of key and direction for servers and networks, for images a
   expect(byWord.slice(0, 3)).toEqual(['image-0 27', 'image-0 24', 'image-0 21']);
   expect(byWord[10]).toBe('image-1 28');
   expect(await sizes('sort_key=name&sort_dir=asc&sort_key=size&sort_dir=desc')).toEqual(byWord);
+});
+
+test('more than a thousand servers: a thousand without a limit, and a link to the rest', async () => {
+  await fillServers(cloud.cloud, 1003, randomUUID);
+  const list = (path: string) => cloud.call('GET', path, { token: 'admin' });
+  const page = (await list('/compute/v2.1/servers?all_tenants=1')).body;
+  expect(page.servers).toHaveLength(1000);
+  const href = `${cloud.url}/compute/v2.1/servers?all_tenants=1&marker=${page.servers[999].id as string}`;
+  expect(page.servers_links).toEqual([{ rel: 'next', href }]);
+  const rest = (await list(href.slice(cloud.url.length))).body;
+  expect(rest).not.toHaveProperty('servers_links');
+  const ids = [...page.servers, ...rest.servers].map((one: { id: string }) => one.id);
+  expect([ids.length, new Set(ids).size]).toEqual([1003, 1003]);
+});
+
+test('more than a thousand images: a thousand at most, whatever the limit, and a link to the rest', async () => {
+  const { db } = cloud.cloud;
+  const [image] = await db.read((session) => session.find(images, { where: { visibility: 'public' }, limit: 1 }));
+  if (!image) throw new Error('there is no public image');
+  await db.write((session) =>
+    session.insert(
+      images,
+      Array.from({ length: 1000 }, () => ({ ...image, id: randomUUID() })),
+    ),
+  );
+  const page = (await get('/image/v2/images?limit=5000')).body;
+  expect(page.images).toHaveLength(1000);
+  const rest = (await get(`/image${page.next as string}`)).body;
+  expect(rest).not.toHaveProperty('next');
+  const ids = [...page.images, ...rest.images].map((one: { id: string }) => one.id);
+  expect([ids.length, new Set(ids).size]).toEqual([1031, 1031]);
 });
