@@ -5,7 +5,8 @@ import { HostError, isUuid, type DiskEnsure, type Exec } from '@cumulet/common';
 import { diskPlan, type DiskAction, type ObservedFile } from './diskPlan';
 import { fileFault } from './faults';
 import { baseName, diskName, disksDirectory, parseName, serverDirectory } from './layout';
-import { createOverlayMaker, LIMITED } from './overlays';
+import { limited } from './limits';
+import { createOverlayMaker, TABLES_CPU_SECONDS } from './overlays';
 import { readQcow2Header } from './qcow2Header';
 
 /** A disk as the compute agent needs it. */
@@ -74,7 +75,8 @@ export function createFileBackend({ dir, exec }: { readonly dir: string; readonl
     if (action.kind === 'create') return create(directory, disk, imageFile);
     const path = join(directory, action.name);
     if (action.kind === 'remove') return rm(path, { force: true, recursive: true });
-    await exec([...LIMITED, 'qemu-img', 'resize', '-q', '-f', 'qcow2', path, String(action.size)]);
+    const argv = [...limited(TABLES_CPU_SECONDS), 'qemu-img', 'resize', '-q', '-f', 'qcow2', path, String(action.size)];
+    await exec(argv);
   };
 
   return {

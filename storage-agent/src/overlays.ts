@@ -2,6 +2,7 @@
 // which saves a new server a tenth of its way to its first instruction.
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import type { DiskEnsure, Exec } from '@cumulet/common';
+import { limited } from './limits';
 
 export interface Overlay {
   /** Bytes of the virtual disk. */
@@ -14,8 +15,8 @@ export interface Overlay {
 /** Writes an empty overlay to a path that only its owner may open. */
 export type OverlayMaker = (path: string, overlay: Overlay) => Promise<void>;
 
-/** qemu-img reads no bytes of strangers here; the limits hold even so: 2 GiB of address space, 30 s of CPU time. */
-export const LIMITED = ['prlimit', '--as=2147483648', '--cpu=30', '--core=0', '--'];
+/** Seconds of CPU time to make or grow a disk, which reads and writes tables of its format only. */
+export const TABLES_CPU_SECONDS = 30;
 
 /** Kinds that are remembered, and bytes of the largest: a disk of a terabyte has an overlay of 200 KiB. */
 const MOST_KINDS = 16;
@@ -32,7 +33,7 @@ export function createOverlayMaker(exec: Exec): OverlayMaker {
     } else {
       // -u: the size is given, so qemu-img need not open the base.
       const kindOptions = ['-f', 'qcow2', '-u', '-F', baseFormat, '-b', base];
-      await exec([...LIMITED, 'qemu-img', 'create', '-q', ...kindOptions, path, String(size)]);
+      await exec([...limited(TABLES_CPU_SECONDS), 'qemu-img', 'create', '-q', ...kindOptions, path, String(size)]);
       const made = await readFile(path);
       if (made.length <= MOST_BYTES) known.set(kind, made);
       if (known.size > MOST_KINDS) known.delete(known.keys().next().value ?? '');

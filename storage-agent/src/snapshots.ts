@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CumuletError, HostError, type AgentApi, type Exec, type Snapshot } from '@cumulet/common';
 import { diskFull, fileFault } from './faults';
 import { baseName, diskName, serverDirectory, snapshotPath } from './layout';
+import { limited } from './limits';
 import { readQcow2Header } from './qcow2Header';
 
 export interface Snapshots {
@@ -24,9 +25,8 @@ export interface SnapshotOptions {
   readonly exec: Exec;
 }
 
-/** The disk is large but not strange: its headers are ours, and the base was looked at. An hour of CPU time is for its bytes. */
-const LIMITED = ['prlimit', '--as=2147483648', '--cpu=3600', '--core=0', '--'];
-const HOUR_MS = 3_600_000;
+/** Every byte of a disk is copied, so the time is for its size: its headers are ours, and the base was looked at. */
+const COPY_SECONDS = 3600;
 const READ_CHUNK = 1024 * 1024;
 
 /** The disk with all that it stands on, named with formats: what the overlay's header says about its base is not looked at. */
@@ -86,8 +86,8 @@ export function createSnapshots({ dir, host, api, exec }: SnapshotOptions): Snap
           await rm(partial, { force: true });
           const source = diskSource(disk, base, snapshot.base_format);
           // Without -U: a disk that a guest writes to is locked, and this fails instead of reading half of a change.
-          const argv = [...LIMITED, 'qemu-img', 'convert', '-q', '-O', 'qcow2', source, partial];
-          await exec(argv, { timeout: HOUR_MS, signal });
+          const argv = [...limited(COPY_SECONDS), 'qemu-img', 'convert', '-q', '-O', 'qcow2', source, partial];
+          await exec(argv, { timeout: COPY_SECONDS * 1000, signal });
           await rename(partial, path);
         }
         await chmod(path, 0o600);
