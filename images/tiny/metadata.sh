@@ -57,7 +57,7 @@ host_key() {
   [ -s /etc/dropbear/key ] || dropbearkey -t ed25519 -f /etc/dropbear/key > /dev/null 2>&1
 }
 
-# apply: host name, keys and the host's own key. Another instance id than last time (an image made of a server) starts anew.
+# apply: host name, keys, whether the password opens, and the host's own key. Another instance id than last time (an image made of a server) starts anew.
 apply() {
   uuid=$(field uuid)
   if [ -n "$uuid" ] && [ "$uuid" != "$(cat /var/lib/tiny/instance 2> /dev/null)" ]; then
@@ -73,8 +73,23 @@ apply() {
     hostname -F /etc/hostname
   fi
   hostname > /www/index.html
+  set_password
   host_key
   sync
+}
+
+# set_password: the well-known password opens the consoles, too, only while nobody gave a key. passwd refuses to do what is done.
+set_password() {
+  locked=
+  case $(grep '^root:' /etc/passwd) in root:!*) locked=yes ;; esac
+  if [ -s /root/.ssh/authorized_keys ]; then
+    [ -z "$locked" ] || return 0
+    passwd -l root > /dev/null
+    echo "This server takes no password: log in by ssh with your key." > /etc/issue
+  elif [ -n "$locked" ]; then
+    passwd -u root > /dev/null
+    rm -f /etc/issue
+  fi
 }
 
 # start_ssh: passwords only while nobody gave a key.

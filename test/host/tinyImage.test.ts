@@ -90,6 +90,14 @@ function sshWithPassword(port: number, command: string): { stdout: string; stder
   return spawnSync('ssh', [...options, 'root@127.0.0.1', command], { encoding: 'utf8', env, timeout: 30_000 });
 }
 
+/** Gives the well-known name and password at the prompt of the serial console. */
+async function logInOnConsole(console: QemuGuest): Promise<void> {
+  await console.seen('login:');
+  console.type('root\n');
+  await console.seen('assword:');
+  console.type('tiny\n');
+}
+
 const userData = '#!/bin/sh\necho it ran on $(hostname)\n';
 
 function configDrive(metadata: object): string {
@@ -125,7 +133,7 @@ test('the image is under 40 MB, and building it again needs no network', () => {
   expect(statSync(again).size).toBeGreaterThan(5e6);
 });
 
-test('a config drive gives name, all keys and user data; passwords are off over ssh; the disk is used whole; the power button shuts down cleanly', async () => {
+test('a config drive gives name, all keys and user data; passwords are off over ssh and on the console; the disk is used whole; the power button shuts down cleanly', async () => {
   const ssh = await freePort();
   const http = await freePort();
   const drive = configDrive({
@@ -153,6 +161,10 @@ test('a config drive gives name, all keys and user data; passwords are off over 
   const password = sshWithPassword(ssh, 'id -u');
   expect(password.stderr).toMatch(/Permission denied/);
   expect(password.stdout).toBe('');
+  await guest.seen('This server takes no password');
+  await logInOnConsole(guest);
+  const refused = await guest.seen('Login incorrect');
+  expect(refused.slice(refused.lastIndexOf('assword:'))).not.toContain('#');
   expect(await (await fetch(`http://127.0.0.1:${http}/`)).text()).toBe('from-drive\n');
   await guest.powerButton();
   await guest.poweredOff();
@@ -173,10 +185,7 @@ test('the metadata service gives name and user data; without a key the password 
     expect(log).toMatch(/TINY-USERDATA rc=0 it ran on from-service/);
     expect(sshWithPassword(ssh, 'id -u').stdout).toBe('0\n');
     const hostKey = sshWithPassword(ssh, 'md5sum < /etc/dropbear/key').stdout;
-    await guest.seen('login:');
-    guest.type('root\n');
-    await guest.seen('assword:');
-    guest.type('tiny\n');
+    await logInOnConsole(guest);
     await guest.seen('#', guest.log().lastIndexOf('assword:'));
     const before = guest.log().length;
     guest.type('reboot\n');
