@@ -1,13 +1,13 @@
 # Debian packages: only the missing ones are installed, the compiler first because npm waits for it. Sourced.
 # shellcheck shell=sh disable=SC2154 # state, task are set by the callers
 
-# What compiling better-sqlite3 takes, what the cloud runs, and what only the tests need.
+# What compiling better-sqlite3 takes; what the cloud, its commands and the recipe of the demo image run; and what only the
+# tests need.
 COMPILER="python3 make g++"
 RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables iptables ipset conntrack iproute2 procps
-  kmod openssh-client iputils-ping"
+  kmod openssh-client iputils-ping iputils-arping genisoimage openssl e2fsprogs xz-utils zstd"
 # shellcheck disable=SC2034 # used by test.sh
-TEST_TOOLS="genisoimage sshpass tcpdump iputils-arping python3-openstackclient shellcheck openssl rabbitmq-server
-  mariadb-server"
+TEST_TOOLS="sshpass tcpdump python3-openstackclient shellcheck rabbitmq-server mariadb-server"
 # What those would start; the tests start their own.
 TEST_SERVICES="rabbitmq-server.service epmd.service epmd.socket mariadb.service"
 

@@ -2,7 +2,8 @@
 # Builds the demo guest "tiny": a BIOS-bootable compressed qcow2 from the distribution's own packages.
 #   images/tiny/build.sh OUT.qcow2 [WORKDIR]
 # Packages are fetched with "apt-get download" and unpacked into WORKDIR, where they stay: a second build needs no network.
-# Nothing is installed or mounted; qemu-img and mke2fs must be there.
+# Nothing is installed or mounted; qemu-img and mke2fs must be there, and what unpacks the kernel's modules: Debian 13 has
+# them as .xz, Ubuntu as .zst.
 set -eu
 umask 022
 export LC_ALL=C MTOOLS_SKIP_CHECK=1 PATH="$PATH:/usr/sbin:/sbin"
@@ -167,8 +168,8 @@ make_disk() {
 case $# in 1 | 2) ;; *) die "usage: build.sh OUT.qcow2 [WORKDIR]" ;; esac
 out=$1
 work=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/cumulet/tiny}
-for tool in dpkg qemu-img mke2fs gzip; do
-  command -v "$tool" > /dev/null || die "$tool not found (Debian packages: qemu-utils, e2fsprogs)"
+for tool in dpkg qemu-img mke2fs gzip xz zstd; do
+  command -v "$tool" > /dev/null || die "$tool not found (Debian packages: qemu-utils, e2fsprogs, xz-utils, zstd)"
 done
 mkdir -p "$work" "$(dirname "$out")"
 work=$(cd "$work" && pwd)

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec, Logger, NetworkState, RouterState } from '@cumulet/common';
-import { messageOf } from '@cumulet/common';
+import { CommandError, messageOf } from '@cumulet/common';
 import { routerNamespace } from './names';
 import { emptyNamespace, planNamespace, type NamespaceState } from './namespacePlan';
 import { execIn, observeNamespace } from './observe';
@@ -56,23 +56,39 @@ export interface Routers {
   forget(routerId: string): void;
 }
 
+/** A command's own words, which are the same for every address. */
+const reasonOf = (error: unknown): string => (error instanceof CommandError && error.stderr.trim()) || messageOf(error);
+
 export function createRouters(exec: Exec, prefix: string, log: Logger): Routers {
   const applied = new Map<string, { readonly text: string; readonly router: RouterState }>();
 
+  /** Reasons that were told already, by router: the same one at every change would only hide other warnings. */
+  const told = new Map<string, Set<string>>();
+
+  const notAnnounced = (routerId: string, address: string, reason: string): void => {
+    // Its namespace went while the announcement was under way.
+    if (!applied.has(routerId)) return;
+    const reasons = told.get(routerId) ?? new Set();
+    if (reasons.has(reason)) return;
+    told.set(routerId, reasons.add(reason));
+    log.warn({ router: routerId, address, error: reason }, 'an address was not announced: neighbours may not reach it');
+  };
+
   // Three times, a second apart: a new link is wired after this, and its carrier may come up to a second later still.
-  const announce = (namespace: string, addresses: readonly LinkAddress[]): void => {
+  const announce = (routerId: string, namespace: string, addresses: readonly LinkAddress[]): void => {
+    const inside = execIn(exec, namespace);
     for (const { link, address } of addresses) {
-      execIn(
-        exec,
-        namespace,
-      )(['arping', '-q', '-A', '-c', '3', '-w', '3', '-I', link, address]).catch((error: unknown) => {
-        log.debug({ namespace, address, error: messageOf(error) }, 'an address was not announced');
-      });
+      inside(['arping', '-q', '-A', '-c', '3', '-w', '3', '-I', link, address]).catch((error: unknown) =>
+        notAnnounced(routerId, address, reasonOf(error)),
+      );
     }
   };
 
   return {
-    forget: (routerId) => applied.delete(routerId),
+    forget: (routerId) => {
+      applied.delete(routerId);
+      told.delete(routerId);
+    },
     ensure: async (router, networks, fresh, full) => {
       const namespace = routerNamespace(prefix, router.id);
       const plan = routerPlan(router, networks);
@@ -87,7 +103,7 @@ export function createRouters(exec: Exec, prefix: string, log: Logger): Routers 
       ]);
       await deleteFlows(inside, staleTranslations(before?.router, router));
       applied.set(router.id, { text, router });
-      announce(namespace, newAddresses(before?.router, router));
+      announce(router.id, namespace, newAddresses(before?.router, router));
       return true;
     },
   };
