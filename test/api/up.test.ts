@@ -43,6 +43,7 @@ afterEach(() => {
 
 const argv = (more: readonly string[]): string[] => [
   ...[MAIN, '--url', all.cloud.test.url, '--config', config, '--user', 'me', '--command', './cumulet'],
+  ...['--logs', all.directory],
   ...more,
 ];
 const path = (): string => `${tools}:${process.env['PATH']}`;
@@ -68,19 +69,29 @@ test('the first configuration is written, and what is special about it noted', a
 test('a second run makes nothing, tells how things are and warns last', async () => {
   const notes = join(all.directory, 'notes');
   writeFileSync(notes, 'KVM does not work here\n');
-  const { exit, out, err } = await up('--warnings', notes, '--data', '/data', '--logs', '/logs');
+  const { exit, out, err } = await up('--warnings', notes, '--data', '/data');
   expect({ exit, err }).toEqual({ exit: 0, err: '' });
   expect(out).toContain(`The cloud is up: ${all.cloud.test.url}/v3`);
   expect(out).toContain('(the server hello was deleted: boot another one)');
-  expect(out).toContain('Data: /data   Logs: /logs');
+  expect(out).toContain(`Data: /data   Logs: ${all.directory}`);
   expect(out).toContain('Stop: sudo ./cumulet down');
   expect(out.trimEnd().split('\n\n').at(-1)?.replaceAll(/\s+/g, ' ')).toBe(
     `warning: KVM does not work here warning: an ssh key was made for you: ${join(home, '.ssh/id_ed25519')}`,
   );
+  expect(readFileSync(join(all.directory, 'install.log'), 'utf8')).toContain('warning: KVM does not work here\n');
   expect(existsSync(join(home, '.ssh/id_ed25519.pub'))).toBe(true);
   expect(JSON.parse(readFileSync(join(config, 'demo.json'), 'utf8')).users).toEqual(['me']);
   const env = { OS_CLOUD: 'cumulet-demo', OS_CLIENT_CONFIG_FILE: cloudsFile() };
   expect((await all.run('token issue -f value -c project_id', env)).exit).toBe(0);
+});
+
+test('warnings that find no room on the screen are in the log that it names', async () => {
+  const notes = join(all.directory, 'notes');
+  const warnings = Array.from({ length: 20 }, (_, n) => `number ${n}`);
+  writeFileSync(notes, warnings.join('\n'));
+  expect((await up('--warnings', notes)).out).toContain(`more warnings in ${all.directory}/install.log`);
+  const log = readFileSync(join(all.directory, 'install.log'), 'utf8').split('\n');
+  expect(log).toEqual(expect.arrayContaining(warnings.map((text) => `warning: ${text}`)));
 });
 
 test('the line to log in says what keeps from it', async () => {

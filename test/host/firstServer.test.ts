@@ -39,7 +39,7 @@ const up = (): Promise<Run> =>
     process.execPath,
     [
       ...[join(root, 'cli/dist/up/main.js'), '--url', cloud.url, '--config', cloud.directory],
-      ...['--image', tinyImage(), '--user', CALLER.name],
+      ...['--image', tinyImage(), '--user', CALLER.name, '--logs', directory],
     ],
     directory,
     { PATH: `${directory}:${process.env['PATH']}` },

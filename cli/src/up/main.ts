@@ -123,13 +123,22 @@ async function loginLine(demo: Session, key: SshKey): Promise<string> {
   return sshLine(hello.address, key);
 }
 
+/** What the script warned of, and what is warned of here; all of it is in the log, as the last screen may have no room. */
+function warnings(options: Options): { readonly all: readonly string[]; readonly warn: (text: string) => void } {
+  const all: string[] = [];
+  const warn = (text: string): void => {
+    all.push(text);
+    appendFileSync(path.join(options.logs, 'install.log'), `warning: ${text}\n`);
+  };
+  if (existsSync(options.warnings)) readFileSync(options.warnings, 'utf8').split('\n').filter(Boolean).forEach(warn);
+  return { all, warn };
+}
+
 async function run(options: Options): Promise<void> {
-  const warnings = existsSync(options.warnings)
-    ? readFileSync(options.warnings, 'utf8').split('\n').filter(Boolean)
-    : [];
+  const { all, warn } = warnings(options);
   const before = demoState(options.config);
   const user = callingUser(options.user);
-  const key = before.finished ? sshKey(user) : await demoContent(options, (text) => warnings.push(text));
+  const key = before.finished ? sshKey(user) : await demoContent(options, warn);
   const state = demoState(options.config);
   const { password } = state;
   if (!state.users.includes(user.name)) saveDemoState(options.config, { ...state, users: [...state.users, user.name] });
@@ -137,12 +146,12 @@ async function run(options: Options): Promise<void> {
     cumulet: cloudEntry(options.url, 'admin', adminPassword(options.config), 'admin'),
     'cumulet-demo': cloudEntry(options.url, 'demo', password, 'demo'),
   });
-  if (key.made) warnings.push(`an ssh key was made for you: ${key.privateFile}`);
+  if (key.made) warn(`an ssh key was made for you: ${key.privateFile}`);
   const demo = await signIn(options.url, 'demo', password, 'demo');
-  if (before.finished) await stillAnswers(demo, (text) => warnings.push(text));
+  if (before.finished) await stillAnswers(demo, warn);
   const ssh = await loginLine(demo, key);
   const { url, data, logs, command } = options;
-  console.log(lastScreen({ url, ssh, cloudsFile, data, logs, command, warnings }).join('\n'));
+  console.log(lastScreen({ url, ssh, cloudsFile, data, logs, command, warnings: all }).join('\n'));
 }
 
 async function main(): Promise<void> {
