@@ -5,7 +5,7 @@ run_test() {
   begin test
   export build_targets="" extra_packages="$TEST_TOOLS"
   echo "Preparing the tests (log: $log_dir/install.log)"
-  for each in machine compiler modules packages compile build image libvirt; do start_task "$each"; done
+  for each in machine compiler modules packages compile build libvirt; do start_task "$each"; done
   await_task machine "Machine"
   await_task compiler "Compiler"
   await_task modules "Node modules"
