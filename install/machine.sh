@@ -1,5 +1,5 @@
 # Is this machine fit? Root, distribution, disk, port and virtualization; each "no" says what to do. Sourced.
-# shellcheck shell=sh disable=SC2154 # root, node, state are set by the callers
+# shellcheck shell=sh disable=SC2154 # root, node, state, data_dir are set by the callers
 
 API_PORT=5000
 # MiB: packages about 600, node_modules and build 500, images and servers the rest.
@@ -57,11 +57,19 @@ kvm_works() {
   grep -qE '^flags[[:space:]]*:.* (vmx|svm)( |$)' "${CPUINFO:-/proc/cpuinfo}" && [ -c /dev/kvm ] && (: <> /dev/kvm) 2> /dev/null
 }
 
+# check_room: only a first up installs and builds; a cloud that is there starts, and goes, on a full disk as well.
+check_room() {
+  if [ -e "$data_dir" ]; then return 0; fi
+  check_disk "$data_dir"
+  check_disk "$root"
+}
+
 task_machine() {
   check_distribution
-  check_disk /var/lib/cumulet
-  check_disk "$root"
-  if [ "${needs_port-}" = yes ]; then check_port; fi
+  if [ "${starts_cloud-}" = yes ]; then
+    check_room
+    check_port
+  fi
   memory=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   [ "$memory" -ge 1000 ] || fail "this machine has $memory MiB of memory; at least 1000 are needed for the cloud and a first server"
   if kvm_works; then

@@ -25,7 +25,7 @@ run_up() {
     exit 2
   fi
   begin up
-  export needs_port=yes build_targets="standalone cli"
+  export starts_cloud=yes build_targets="standalone cli"
   echo "Bringing up the cloud (log: $log_dir/install.log)"
   for each in machine compiler modules packages compile build image cloud; do start_task "$each"; done
   await_task machine "Machine"

@@ -1,33 +1,26 @@
-// The script's own decisions: which Node.js, whether KVM works, what it says when it cannot go on.
-import { spawnSync } from 'node:child_process';
+// The script's own decisions: which Node.js, whether KVM works, whether the machine is fit, what it says when it cannot go on.
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { scriptShell } from '../../support/scriptShell';
 
-const root = path.resolve(__dirname, '../../..');
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(path.join(tmpdir(), 'cumulet-script-'));
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
+/** The home directory is ours, and the PATH has no node. */
+const shell = (text: string, env: Readonly<Record<string, string>> = {}) =>
+  scriptShell(directory, `home_of() { echo ${directory}; }; ${text}`, env);
+
 function fakeNode(where: string, version: string): string {
   const file = path.join(directory, where);
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
   return file;
-}
-
-/** Runs a piece of shell with the script's parts loaded; the home directory is ours, the PATH has no node. */
-function shell(text: string, env: Readonly<Record<string, string>> = {}) {
-  const tools = path.join(directory, 'tools');
-  spawnSync('sh', [
-    '-c',
-    `mkdir -p ${tools}; ln -s /bin/true ${tools}/apt-get; for t in sh tr ls sort getent cut id dirname grep cat awk readlink; do ln -s "$(command -v $t)" ${tools}/; done`,
-  ]);
-  const prelude = `root=${root}; self=cumulet; for part in node tasks machine packages build cloud; do . ${root}/install/$part.sh; done; home_of() { echo ${directory}; };`;
-  const ran = spawnSync('sh', ['-euc', `${prelude} ${text}`], { encoding: 'utf8', env: { PATH: tools, ...env } });
-  return { status: ran.status, out: ran.stdout.trim(), err: ran.stderr.trim() };
 }
 
 const only = (file: string) => `node_candidates() { ${file}; };`;
@@ -83,4 +76,57 @@ test.each([
   });
   expect(result.out).toContain(error);
   expect(result.status).toBe(error === '' ? 0 : 1);
+});
+
+test('commands that need root say how to get it', () => {
+  const refused = shell('id() { echo 1000; }; need_root up');
+  expect(refused).toMatchObject({ status: 1, out: '' });
+  expect(refused.err).toMatch(/^cumulet: "up" .*needs root: sudo cumulet up$/);
+  expect(shell('id() { echo 0; }; need_root up')).toEqual({ status: 0, out: '', err: '' });
+});
+
+const FAIL = 'fail() { echo "$*"; exit 1; };';
+const free = (mebibytes: number) => `df() { printf 'head\\nfs 9 9 ${mebibytes} 9%% /\\n'; };`;
+
+test.each([
+  [2999, 1, /^only 2999 MiB are free in .*, and 3000 MiB are needed/],
+  [3000, 0, /^$/],
+])('room for a first up with %i MiB free', (mebibytes, status, words) => {
+  const later = path.join(directory, 'not/yet/there');
+  const result = shell(`${FAIL} ${free(mebibytes)} check_disk ${later}`);
+  expect(result).toMatchObject({ status, out: expect.stringMatching(words) });
+  // The filesystem that it will be on.
+  if (status !== 0) expect(result.out).toContain(`free in ${directory},`);
+});
+
+/** The rest of task_machine, on a machine that is fit. */
+const FIT = 'check_distribution() { name=Debian; }; kvm_works() { :; }; detail() { :; }; check_port() { echo port; };';
+
+test.each([
+  ['a first up', 'yes', false, /^only 10 MiB are free/],
+  ['an up with its cloud there', 'yes', true, /^port$/],
+  ['down and test', '', false, /^$/],
+])('what is asked of the machine by %s on a full disk', (_, startsCloud, there, words) => {
+  if (there) mkdirSync(path.join(directory, 'data'));
+  const result = shell(`${FAIL} ${free(10)} ${FIT} task_machine`, { starts_cloud: startsCloud });
+  expect(result).toMatchObject({ out: expect.stringMatching(words), err: '' });
+});
+
+test.each([
+  ['LISTEN 0 511 127.0.0.1:5000 0.0.0.0:* users:(("nginx",pid=77,fd=3))', 'nginx (process 77)'],
+  ['', 'another program'],
+])('a port that is taken is told with who has it: %j', async (line, holder) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const check = `${FAIL} node=${process.execPath}; API_PORT=${port}; ss() { echo '${line}'; }; check_port`;
+  try {
+    expect(shell(check)).toMatchObject({ status: 1, out: expect.stringContaining(`in use by ${holder},`) });
+    // Our own cloud may have it.
+    expect(shell(`cloud_pid() { echo 1; }; ${check}`)).toMatchObject({ status: 0, out: '' });
+  } finally {
+    server.close();
+    await once(server, 'close');
+  }
+  expect(shell(check)).toEqual({ status: 0, out: '', err: '' });
 });

@@ -1,0 +1,32 @@
+// Runs a piece of shell with all parts of the script `cumulet` loaded, on a PATH of a few tools, so that a test of its functions
+// can neither find what it should not nor run what would change the machine.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { root } from './checkout';
+
+const PARTS = 'node tasks machine packages build cloud up down test';
+const TOOLS =
+  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir find stat sha256sum date uname nproc';
+
+/** The script's directories and files, all inside the test's own; and the machine's libvirt is told of, not touched. */
+const OWN = `
+  data_dir=$own/data config_dir=$own/etc run_dir=$own/run cache_dir=$own/cache log_dir=$own/log state=$own/state
+  guest_logs=$own/guests lock_file=$own/lock qemu_conf=$own/qemu.conf
+  start_libvirt() { mkdir -p "$run_dir"; : > "$run_dir/started_libvirt"; }
+  leave_libvirt() { echo left libvirt: $(ls "$run_dir" 2> /dev/null); }
+`;
+
+/** @param directory - of the test; gets the tools, and everything that the script's functions write
+ * @returns how it ended and what it said, without blanks around */
+export function scriptShell(directory: string, text: string, env: Readonly<Record<string, string>> = {}) {
+  const tools = path.join(directory, 'tools');
+  mkdirSync(tools, { recursive: true });
+  spawnSync('sh', [
+    '-c',
+    `ln -sf /bin/true ${tools}/apt-get; for t in ${TOOLS}; do ln -sf "$(command -v $t)" ${tools}/; done`,
+  ]);
+  const prelude = `root=${root}; self=cumulet; for part in ${PARTS}; do . ${root}/install/$part.sh; done; own=${directory}; ${OWN}`;
+  const ran = spawnSync('sh', ['-euc', `${prelude} ${text}`], { encoding: 'utf8', env: { PATH: tools, ...env } });
+  return { status: ran.status, out: ran.stdout.trim(), err: ran.stderr.trim() };
+}
