@@ -15,7 +15,7 @@ begin() {
   chmod 750 "$log_dir"
   state=$(mktemp -d)
   export state log_dir
-  trap 'code=$?; trap - EXIT; end_tasks; rm -rf "$state"; exit $code' EXIT
+  trap 'code=$?; trap - EXIT; end_tasks; own_output || :; rm -rf "$state"; exit $code' EXIT
   trap 'echo >&2; echo "cumulet: interrupted; run it again to go on" >&2; exit 130' INT TERM HUP
 }
 
