@@ -126,14 +126,31 @@ outdated() {
   [ -n "$(find "$root" -path '*/node_modules' -prune -o -path '*/dist/*' -newer "$run_dir/cumulet.pid" -type f -name '*.js' -print | head -n 1)" ]
 }
 
+# absent PATH...: those that are not there.
+absent() {
+  for each in "$@"; do
+    if [ ! -e "$each" ]; then echo "$each"; fi
+  done
+}
+
+# take_back: after a failed first start, removes what was not there before it ($before, a path a line). The marks in run_dir tell
+# what we did to libvirt and /dev/kvm, so that is undone before they go. A password made beside an administrator's own
+# cumulet.yaml stays, as that may have led to a database which knows it.
+take_back() {
+  if ! echo "$before" | grep -qxF "$data_dir"; then return 0; fi
+  if echo "$before" | grep -qxF "$run_dir"; then leave_libvirt; fi
+  echo "$before" | while read -r path; do rm -rf "$path"; done
+}
+
 task_cloud() {
   after packages compile build
-  fresh=
-  [ -e "$data_dir" ] || fresh=yes
+  before=$(absent "$data_dir" "$config_dir" "$config_dir/cumulet.yaml" "$run_dir")
   start_libvirt
   mkdir -p "$run_dir" "$data_dir"
-  "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" 2> "$state/configure" ||
+  if ! "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" 2> "$state/configure"; then
+    take_back
     fail "no configuration could be written: $(sed 's/^cumulet: //' "$state/configure")"
+  fi
   if cloud_pid > /dev/null && ! outdated; then
     wait_ready "$(cloud_pid)" || fail "the cloud runs (process $(cloud_pid)) but its API does not answer: see $log_dir/cumulet.log; sudo $self down stops it"
     detail "runs already"
@@ -145,6 +162,6 @@ task_cloud() {
   if wait_ready "$(cat "$run_dir/cumulet.pid")"; then return 0; fi
   stop_process
   why=$(last_words)
-  if [ -n "$fresh" ]; then rm -rf "$data_dir" "$config_dir" "$run_dir"; fi
+  take_back
   fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why"
 }

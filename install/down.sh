@@ -1,6 +1,8 @@
 # cumulet down: stops the cloud and leaves its servers running; --purge removes everything it made. Sourced.
 # shellcheck shell=sh disable=SC2154 # root, node, self are set by cumulet
 
+guest_logs=/var/log/libvirt/qemu
+
 # purge_cloud: servers, networks, rules, data, logs, configuration and the entries in clouds.yaml. The packages stay, as do
 # node_modules and the build in the checkout.
 purge_cloud() {
@@ -12,8 +14,8 @@ purge_cloud() {
     await_task purge "Cloud"
   fi
   leave_libvirt
-  rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" /var/log/libvirt/qemu/cumulet-*
-  rm -f /run/cumulet.lock
+  rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" "$guest_logs"/cumulet-*
+  rm -f "$lock_file"
   echo "The cloud is removed: servers, networks, data, logs, configuration and the entries in clouds.yaml."
   echo "What stays: the Debian packages, the ssh key of your account, and node_modules and dist in $root."
 }

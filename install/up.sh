@@ -1,10 +1,12 @@
 # cumulet up: from nothing to a booted server; run again, it changes nothing. Sourced.
 # shellcheck shell=sh disable=SC2154 # root, node, self are set by cumulet
 
+lock_file=/run/cumulet.lock
+
 # begin COMMAND: one command at a time on this machine, a place for notes, and tidy ends.
 begin() {
   need_root "$1"
-  exec 9> /run/cumulet.lock
+  exec 9> "$lock_file"
   flock -n 9 || {
     echo "cumulet: another cumulet up, down or test is running on this machine: wait for it" >&2
     exit 1
