@@ -4,6 +4,8 @@
 config_dir=/etc/cumulet
 data_dir=/var/lib/cumulet
 run_dir=/run/cumulet
+daemon_pids=/run
+kvm_device=/dev/kvm
 API_URL=http://127.0.0.1:$API_PORT
 
 # cloud_pid: the process id of our cloud; fails when it does not run. A recycled id is not taken for it.
@@ -36,10 +38,10 @@ reread_qemu_conf() {
 
 # leave_libvirt: ends the daemons that we started ourselves, and undoes spare_cgroups.
 leave_libvirt() {
-  if [ -e "$run_dir/opened_kvm" ]; then chown root:root /dev/kvm && chmod 600 /dev/kvm; fi
+  if [ -e "$run_dir/opened_kvm" ]; then chown root:root "$kvm_device" && chmod 600 "$kvm_device"; fi
   if [ -e "$run_dir/started_libvirt" ]; then
     for daemon in libvirtd virtlogd; do
-      if pid=$(cat "/run/$daemon.pid" 2> /dev/null); then kill "$pid" 2> /dev/null || :; fi
+      if pid=$(cat "$daemon_pids/$daemon.pid" 2> /dev/null); then kill "$pid" 2> /dev/null || :; fi
     done
   fi
   if grep -qsF "$QEMU_MARK" "$qemu_conf"; then
@@ -51,11 +53,11 @@ leave_libvirt() {
 # open_kvm: gives /dev/kvm to the group kvm, as udev does where it runs. While QEMU can't open a device that is there, libvirt
 # examines QEMU anew at every start of a server, which takes seconds each time.
 open_kvm() {
-  if [ ! -c /dev/kvm ] || ! getent group kvm > /dev/null; then return 0; fi
-  if [ "$(stat -c %G:%a /dev/kvm)" != root:600 ]; then return 0; fi
+  if [ ! -c "$kvm_device" ] || ! getent group kvm > /dev/null; then return 0; fi
+  if [ "$(stat -c %G:%a "$kvm_device")" != root:600 ]; then return 0; fi
   mkdir -p "$run_dir"
   : > "$run_dir/opened_kvm"
-  if ! { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; }; then warn "/dev/kvm is root's alone and can't be given to the group kvm: servers start slowly"; fi
+  if ! { chgrp kvm "$kvm_device" && chmod 660 "$kvm_device"; }; then warn "$kvm_device is root's alone and can't be given to the group kvm: servers start slowly"; fi
 }
 
 # start_libvirt: by systemd where that runs the machine, else the daemons themselves.

@@ -7,14 +7,15 @@ import { root } from './checkout';
 
 const PARTS = 'node tasks machine packages build cloud up down test';
 const TOOLS =
-  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir find stat sha256sum date uname nproc';
+  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc';
 
-/** The script's directories and files, all inside the test's own; and the machine's libvirt is told of, not touched. */
+/** The script's directories and files, all inside the test's own; libvirt is "started" by the mark that it leaves. */
 const OWN = `
   data_dir=$own/data config_dir=$own/etc run_dir=$own/run cache_dir=$own/cache log_dir=$own/log state=$own/state
-  guest_logs=$own/guests lock_file=$own/lock qemu_conf=$own/qemu.conf
+  guest_logs=$own/guests lock_file=$own/lock qemu_conf=$own/qemu.conf daemon_pids=$own/pids kvm_device=$own/kvm
   start_libvirt() { mkdir -p "$run_dir"; : > "$run_dir/started_libvirt"; }
-  leave_libvirt() { echo left libvirt: $(ls "$run_dir" 2> /dev/null); }
+  reread_qemu_conf() { echo qemu.conf changed; }
+  chown() { echo "chown $*"; }
 `;
 
 /** @param directory - of the test; gets the tools, and everything that the script's functions write
