@@ -38,5 +38,6 @@ module.exports = {
     '{common,libvirt,controller,compute-agent,network-agent,storage-agent,standalone,cli}/src/**/*.ts',
     '!**/index.ts',
   ],
+  testSequencer: '<rootDir>/test/sequencer.js',
   coverageProvider: 'v8',
 };
