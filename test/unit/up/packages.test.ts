@@ -131,10 +131,12 @@ function members(node: ts.Expression): (string | undefined)[] {
   );
 }
 
-/** An array's elements, with those of the constants that are spread into it. */
+/** An array's elements, with those of the constants and of the results of functions that are spread into it. */
 function elements(node: ts.Expression): ts.Expression[] {
-  const [constant] = ts.isIdentifier(node) ? initializers(node) : [];
+  const name = ts.isCallExpression(node) ? node.expression : node;
+  const [constant] = ts.isIdentifier(name) ? initializers(name) : [];
   if (constant) return elements(constant);
+  if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) return elements(node.body);
   if (!ts.isArrayLiteralExpression(node)) return [node];
   return node.elements.flatMap((element) => (ts.isSpreadElement(element) ? elements(element.expression) : [element]));
 }
