@@ -2,12 +2,15 @@
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -95,11 +98,35 @@ function cloudsPath(home: string): string {
 /** What remains of a file that held our entries only. */
 const NOTHING = 'clouds: {}\n';
 
+/** The file itself: what a link leads to, so that the link stays. The caller has the user's rights, not root's.
+ * @throws Error in words when it is another user's */
+function targetOf(file: string, user: CallingUser): string {
+  if (!existsSync(file) || !lstatSync(file).isSymbolicLink()) return file;
+  const target = realpathSync(file);
+  if (statSync(target).uid !== user.uid)
+    throw new Error(
+      `${file} leads to ${target}, which is not the file of ${user.name}: remove the link and run up again`,
+    );
+  return target;
+}
+
 /** Removes the file, and the directory when nothing else is in it. */
 function removeEmpty(file: string): void {
   rmSync(file, { force: true });
   const directory = path.dirname(file);
   if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+}
+
+/** Replaces a file in one step; it is its owner's alone from the beginning. */
+function replace(file: string, text: string): void {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const beside = `${file}.${process.pid}`;
+  try {
+    writeFileSync(beside, text, { mode: 0o600, flag: 'wx' });
+    renameSync(beside, file);
+  } finally {
+    rmSync(beside, { force: true });
+  }
 }
 
 /** Puts the entries into the user's file: theirs, mode 0600, replaced in one step; gone when no
@@ -108,20 +135,13 @@ function removeEmpty(file: string): void {
 export function writeClouds(user: CallingUser, entries: Readonly<Record<string, CloudEntry | undefined>>): string {
   return asUser(user, () => {
     const file = cloudsPath(user.home);
-    const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    const target = targetOf(file, user);
+    const before = existsSync(target) ? readFileSync(target, 'utf8') : '';
     const after = mergeClouds(before, entries, file);
-    if (after === NOTHING) removeEmpty(file);
-    else if (after !== before) {
-      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-      const beside = `${file}.${process.pid}`;
-      try {
-        writeFileSync(beside, after, { mode: 0o600, flag: 'wx' });
-        renameSync(beside, file);
-      } finally {
-        rmSync(beside, { force: true });
-      }
-    }
-    if (existsSync(file)) chmodSync(file, 0o600);
+    // A link is the user's own work, and stays with what it leads to.
+    if (after === NOTHING && target === file) removeEmpty(file);
+    else if (after !== before) replace(target, after);
+    if (existsSync(target)) chmodSync(target, 0o600);
     return file;
   });
 }

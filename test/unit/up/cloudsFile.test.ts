@@ -1,5 +1,18 @@
 // clouds.yaml keeps what others wrote in it.
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { cloudEntry, mergeClouds, writeClouds } from '../../../cli/src/up/cloudsFile';
@@ -111,5 +124,61 @@ describe('the file', () => {
     writeFileSync(path.join(directory, 'clouds.yml'), 'clouds: {a: [');
     expect(() => writeClouds(user(), { cumulet: entry })).toThrow(/clouds\.yml is not valid YAML/);
     expect(readFileSync(path.join(directory, 'clouds.yml'), 'utf8')).toBe('clouds: {a: [');
+  });
+
+  describe('that is a link', () => {
+    let link: string;
+    beforeEach(() => {
+      mkdirSync(path.join(home, 'dotfiles'));
+      mkdirSync(path.join(home, '.config/openstack'), { recursive: true });
+      link = path.join(home, '.config/openstack/clouds.yaml');
+    });
+    const linkTo = (target: string): void => symlinkSync(target, link);
+
+    test('stays one: what it leads to is changed, and is its owner’s alone', () => {
+      const target = path.join(home, 'dotfiles/clouds.yaml');
+      writeFileSync(target, others, { mode: 0o644 });
+      linkTo('../../dotfiles/clouds.yaml');
+      expect(writeClouds(user(), { cumulet: entry })).toBe(link);
+      expect(lstatSync(link).isSymbolicLink()).toBe(true);
+      expect(readFileSync(target, 'utf8')).toContain('# keep');
+      expect(readFileSync(target, 'utf8')).toContain('username: demo');
+      expect(lstatSync(target).isFile()).toBe(true);
+      expect(statSync(target).mode & 0o777).toBe(0o600);
+      expect(readdirSync(path.dirname(target))).toEqual(['clouds.yaml']);
+      writeClouds(user(), { cumulet: undefined });
+      expect(lstatSync(link).isSymbolicLink()).toBe(true);
+      expect(readFileSync(target, 'utf8')).not.toContain('username: demo');
+    });
+
+    test('keeps its place when our entries were all that was in it', () => {
+      const target = path.join(home, 'dotfiles/clouds.yaml');
+      writeFileSync(target, '');
+      linkTo(target);
+      writeClouds(user(), { cumulet: entry });
+      writeClouds(user(), { cumulet: undefined });
+      expect(lstatSync(link).isSymbolicLink()).toBe(true);
+      expect(readFileSync(target, 'utf8')).toBe('clouds: {}\n');
+    });
+
+    test('to nothing is replaced by the file', () => {
+      linkTo(path.join(home, 'dotfiles/none.yaml'));
+      writeClouds(user(), { cumulet: entry });
+      expect(lstatSync(link).isFile()).toBe(true);
+    });
+
+    test('to a file of another user is refused, and nothing is written', () => {
+      let target = '/etc/passwd';
+      if (userInfo().uid === 0) {
+        target = path.join(home, 'dotfiles/foreign.yaml');
+        writeFileSync(target, others, { mode: 0o666 });
+        chownSync(target, 1, 1);
+      }
+      const before = readFileSync(target, 'utf8');
+      linkTo(target);
+      expect(() => writeClouds(user(), { cumulet: entry })).toThrow(/which is not the file of/);
+      expect(readFileSync(target, 'utf8')).toBe(before);
+      expect(readdirSync(path.dirname(link))).toEqual(['clouds.yaml']);
+    });
   });
 });
