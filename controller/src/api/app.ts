@@ -11,6 +11,7 @@ import { stringifyInSlices } from '../slices';
 import { checkBody, DEFAULT_BODY_LIMIT, readJson } from './body';
 import { parseQuery } from './query';
 import type { ApiRequest, ApiResponse, ApiService, Method, Microversion, Route } from './route';
+import { answerUnreadable } from './unreadable';
 
 const NO_VERSION: Microversion = { major: 0, minor: 0 };
 
@@ -222,6 +223,7 @@ export function createApp(services: readonly ApiService[], cloud: Cloud): Expres
 /** Starts listening. Resolves when the port is open; rejects with the system's error when it is taken. */
 export function listen(app: Express, address: string, port: number): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, app);
+  answerUnreadable(server);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, address, () => resolve(server));
