@@ -43,26 +43,28 @@ export function createAgent(options: AgentOptions): Agent {
   const stopping = new AbortController();
   let session: number | undefined;
   let queue: CommandQueue | undefined;
-  /** Commands that arrive while the host is being reconciled; undefined when they may run at once. */
+  /** Commands that arrive while the agent registers and reconciles its host; undefined when they may run at once. */
   let held: Command[] | undefined;
   let subscription: Subscription | undefined;
   let heartbeats: Promise<void> | undefined;
 
+  const take = (command: Command): void => {
+    const { task, step } = command;
+    if (command.session === session) queue?.take(command);
+    else log.info({ task, step, session: command.session }, 'command of another session dropped');
+  };
+  // The controller may ask before the agent knows the session that it asks for.
   const onCommand = (command: Command): void => {
-    if (command.session !== session) {
-      const { task, step } = command;
-      return log.info({ task, step, session: command.session }, 'command of another session dropped');
-    }
     if (held) held.push(command);
-    else queue?.take(command);
+    else take(command);
   };
 
   /** One registration from beginning to end. Work of the session before ends first: two never act on one resource. */
   const register = async (): Promise<void> => {
     session = undefined;
+    held = [];
     await queue?.stop();
     queue = undefined;
-    held = [];
     const registered = await api.register({ host, role, inventory: await options.inventory() });
     const generations = new Map(registered.expected.map(({ id, generation }) => [id, generation]));
     queue = createCommandQueue({ host, bus, log, handlers: options.handlers, generations });
@@ -71,7 +73,7 @@ export function createAgent(options: AgentOptions): Agent {
     await options.reconcile(registered.expected);
     const waiting = held;
     held = undefined;
-    for (const command of waiting) queue.take(command);
+    waiting.forEach(take);
     log.info({ session, expected: registered.expected.length }, 'registered');
   };
 

@@ -155,6 +155,36 @@ test('commands that arrive during the reconciliation run after it', async () => 
   await until('run', () => runs.length === 1);
 });
 
+test('commands that arrive before the answer to the registration run when they are of its session', async () => {
+  const { runs, handler } = gate();
+  const sessions = [7, 8];
+  let answer: () => void = unused;
+  const { agent, send, events } = await scene(
+    { 'disk.remove': handler },
+    {
+      register: () =>
+        new Promise((resolve) => {
+          const session = sessions.shift() ?? 9;
+          answer = () => resolve({ session, expected: [] });
+          events.push('asked');
+        }),
+      heartbeat: (_host, _role, session) =>
+        session === 7 ? Promise.reject(new CumuletError('stale_session', 'register again')) : Promise.resolve(),
+    },
+  );
+  const starting = agent.start();
+  await until('the first registration', () => events.includes('asked'));
+  answer();
+  await starting;
+  await until('the second registration', () => events.filter((one) => one === 'asked').length === 2);
+  await send({ session: 7, resource: 'old' });
+  await send({ session: 8, resource: 'new' });
+  await delay(10);
+  answer();
+  await until('run', () => runs.length > 0);
+  expect(runs.map(({ command }) => command.resource)).toEqual(['new']);
+});
+
 test('a registration that fails is tried again', async () => {
   let attempts = 0;
   const { agent } = await scene(

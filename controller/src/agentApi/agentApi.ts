@@ -12,6 +12,7 @@ import { networkChanges } from '../services/network/networkChanges';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
+import { rouseTasks } from '../services/tasks';
 import { startAgain, wasRestarted } from './hostRestart';
 import { reportServers } from './serverReports';
 import { storeSnapshot } from './snapshots';
@@ -77,10 +78,14 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     if (role === 'network' && underlayOf(agent) !== underlayOf({ inventory }))
       await recordChanges(session, cloud, await changedNetworksOfHost(session, host));
     if (role === 'compute' && agent && wasRestarted(agent.inventory, inventory)) await startAgain(session, cloud, host);
-    const here = role === 'network' ? [] : await session.find(servers, { where: { host, deleted_at: IsNull() } });
+    const here = await session.find(servers, { where: { host, deleted_at: IsNull() } });
+    // What the agent's earlier session was asked is lost with it: steps that wait for an answer ask this one.
+    const ids = here.map(({ id }) => id);
+    await rouseTasks(session, cloud, 'server', ids);
     // What is not expected any more is removed by the agent before it takes commands: its residue is settled with that.
     await session.delete(residues, { host, resource_type: role });
-    return { session: number, expected: here.map(({ id, generation }) => ({ id, generation })) };
+    const expected = role === 'network' ? [] : here;
+    return { session: number, expected: expected.map(({ id, generation }) => ({ id, generation })) };
   });
 }
 

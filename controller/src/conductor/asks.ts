@@ -47,11 +47,12 @@ export function createAsk(
     const own = replies.filter((one) => one.kind === kind && one.host === target.host);
     const reply = own.find((one) => one.outcome === 'done') ?? own[0];
     if (reply) return answerOf(reply);
-    const key = `${task.step}/${task.send}/${kind}/${target.host}`;
-    if (sent.has(key)) return undefined;
     const session = await sessionOf(cloud, target.host, kind);
     // An agent that never registered can't be asked; the step waits and asks again, until its deadline.
     if (session === undefined) return undefined;
+    // What an earlier session of the agent was asked is lost with it.
+    const key = `${task.step}/${task.send}/${kind}/${target.host}/${session}`;
+    if (sent.has(key)) return undefined;
     sent.add(key);
     const { id, step, send, request_id } = task;
     const command: Command = { task: id, step, send, session, kind, body, request_id, ...target };

@@ -1,7 +1,7 @@
 // How a service starts durable work: it inserts a task in the transaction that makes or changes the resource.
 import { newId } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { isDuplicate, type Row, type WriteSession } from '../db';
+import { In, isDuplicate, type Row, type WriteSession } from '../db';
 import { taskEvents, taskResources, tasks } from '../db/entities/tasks';
 import { ConflictError } from '../errors';
 
@@ -84,6 +84,19 @@ export async function requestDelete(session: WriteSession, cloud: Cloud, request
   const running = { resource_type: request.resourceType, resource_id: request.resourceId, active: 1 };
   const turned = await session.update(tasks, running, { delete_requested_at: now, run_at: now });
   if (turned === 0) await createTask(session, cloud, request);
+  session.afterCommit(cloud.wake);
+}
+
+/** Makes what waits for these resources look at them again now, not when its wait ends. */
+export async function rouseTasks(
+  session: WriteSession,
+  cloud: Cloud,
+  resourceType: string,
+  resourceIds: readonly string[],
+): Promise<void> {
+  if (resourceIds.length === 0) return;
+  const waiting = { resource_type: resourceType, resource_id: In([...resourceIds]), active: 1 };
+  await session.update(tasks, waiting, { run_at: cloud.clock.now() });
   session.afterCommit(cloud.wake);
 }
 
