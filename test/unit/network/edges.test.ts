@@ -56,7 +56,7 @@ describe('what ip prints', () => {
       {},
     ];
     const routes = [{ dst: 'default', gateway: '10.0.0.254' }, { dst: '10.0.0.0/24' }, { gateway: '10.0.0.9' }];
-    const read = parseNamespaceState(JSON.stringify(links), JSON.stringify(routes), '');
+    const read = parseNamespaceState(`${JSON.stringify(links)}\n${JSON.stringify(routes)}\n`);
     expect(read.links.get('qr')?.addresses).toEqual(['10.0.0.1/24', 'fe80::a9fe:a9fe/64', '/0']);
     expect(read.links.get('')).toEqual({ mac: '', mtu: 0, up: false, addresses: [] });
     expect(read.routes).toEqual([
