@@ -4,7 +4,6 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parse } from 'yaml';
 import { freePort } from '../support/freePort';
 import { runProcess, startProcess, type ProcessName, type Program, type Run } from '../support/programs';
 
@@ -199,7 +198,7 @@ test('the rules that hold are listed in the form of a policy file; one that noth
     '"cumulet:audit": "rule:admin or rule:system_admin"',
   ])
     expect(lines).toContain(line);
-  const names = (out: string): string[] => Object.keys(parse(out) as object);
+  const names = (out: string): string[] => out.split('\n').map((line) => line.slice(0, line.indexOf('": ')));
   expect(names(other.out)).toEqual(names(one.out));
   // What is printed is a policy file itself.
   writeFileSync(policy_file, one.out);
