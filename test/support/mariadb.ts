@@ -72,6 +72,8 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
     // Nothing here must survive a power cut.
     '--innodb-flush-log-at-trx-commit=0',
     '--innodb-doublewrite=0',
+    '--innodb-flush-method=nosync',
+    '--innodb-file-per-table=0',
     ...settings,
   ];
   const guards: ChildProcess[] = [];
