@@ -44,7 +44,7 @@ export async function hostViews(session: ReadSession, now: number): Promise<Host
     heard.set(agent.host, (heard.get(agent.host) ?? new Set()).add(agent.role));
   }
   const metadata = await metadataByHost(session);
-  return (await session.find(hosts)).map((host) => ({
+  return (await session.find(hosts, { order: { name: 'ASC' } })).map((host) => ({
     name: host.name,
     enabled: host.enabled,
     disabledReason: host.disabled_reason,
