@@ -1,8 +1,9 @@
-// Runs every test: the unit project on SQLite, what the database matters to once more on MariaDB, then the host project one file
-// at a time; ends with every failed test and the sums of all. Without arguments it also runs `npm run check`, which counts as one
-// test, and measures coverage, into coverage/: files below their gate count as one failure. They need tests, or a lower gate with
-// the reason in test/coverage.json.
-const { spawnSync } = require('node:child_process');
+// Runs every test: the unit project on SQLite, then what the database matters to once more on MariaDB, and beside it the host
+// project one file at a time, which mostly waits for guests; ends with every failed test and the sums of all. Without arguments it
+// begins with `npm run check`, which counts as one test, and measures coverage, into coverage/: files below their gate count as one
+// failure. They need tests, or a lower gate with the reason in test/coverage.json.
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
 const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
@@ -27,77 +28,81 @@ if (covers) {
   chmodSync(children, 0o1777);
 }
 
-if (covers) {
-  const { status } = spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: ['ignore', 2, 2] });
-  if (status === 0) sums.passed += 1;
-  else {
-    failures.push('npm run check: see its output above');
-    sums.failed += 1;
-  }
-}
-
-for (const project of [
-  ['unit', '--maxWorkers=3'],
-  ['mariadb', '--maxWorkers=3'],
-  ['host', '--runInBand'],
-]) {
-  const out = path.join(directory, `${project[0]}.json`);
+/** Runs a project to its end and adds its results. */
+async function runProject(project, ...options) {
+  const out = path.join(directory, `${project}.json`);
   const jest = [
     path.join(root, 'node_modules/jest/bin/jest.js'),
     ...passedOn,
     ...(covers
-      ? ['--coverage', '--coverageReporters=json', `--coverageDirectory=${path.join(coverage, project[0])}`]
+      ? ['--coverage', '--coverageReporters=json', `--coverageDirectory=${path.join(coverage, project)}`]
       : []),
     '--json',
     '--outputFile',
     out,
-    ...project.slice(1),
+    ...options,
     '--selectProjects',
-    project[0],
+    project,
   ];
   const env = covers ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
-  const ran = spawnSync(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const ran = spawn(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [status, signal] = await once(ran, 'exit');
   try {
     const result = JSON.parse(readFileSync(out, 'utf8'));
     sums.passed += result.numPassedTests;
     sums.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
     sums.skipped += result.numPendingTests + result.numTodoTests;
-    failures.push(...failuresOf(project[0], root, result));
+    failures.push(...failuresOf(project, root, result));
     broken ||= !result.success;
   } catch (error) {
     failures.push(
-      `the ${project[0]} tests ended with status ${ran.status} (signal ${ran.signal}) and no result: ${error.message}`,
+      `the ${project} tests ended with status ${status} (signal ${signal}) and no result: ${error.message}`,
     );
     sums.failed += 1;
   }
 }
-if (covers) {
-  // What ran in processes of their own.
-  const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
-  spawnSync(
-    process.execPath,
-    [
-      require.resolve('c8/bin/c8.js'),
-      ...report,
-      '--include',
-      '*/src/**',
-      // As in collectCoverageFrom of jest.config.js.
-      '--exclude',
-      '**/index.ts',
-      '--reports-dir',
-      path.join(coverage, 'children'),
-    ],
-    { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  try {
-    if (!checkCoverage())
-      throw new Error('the files named above need tests, or a lower gate and its reason in test/coverage.json');
-  } catch (error) {
-    failures.push(`coverage: ${error.message}`);
-    sums.failed += 1;
+
+async function main() {
+  if (covers) {
+    const { status } = spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: ['ignore', 2, 2] });
+    if (status === 0) sums.passed += 1;
+    else {
+      failures.push('npm run check: see its output above');
+      sums.failed += 1;
+    }
   }
+  await runProject('unit', '--maxWorkers=3');
+  await Promise.all([runProject('mariadb', '--maxWorkers=2'), runProject('host', '--runInBand')]);
+  if (covers) {
+    // What ran in processes of their own.
+    const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
+    spawnSync(
+      process.execPath,
+      [
+        require.resolve('c8/bin/c8.js'),
+        ...report,
+        '--include',
+        '*/src/**',
+        // As in collectCoverageFrom of jest.config.js.
+        '--exclude',
+        '**/index.ts',
+        '--reports-dir',
+        path.join(coverage, 'children'),
+      ],
+      { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    try {
+      if (!checkCoverage())
+        throw new Error('the files named above need tests, or a lower gate and its reason in test/coverage.json');
+    } catch (error) {
+      failures.push(`coverage: ${error.message}`);
+      sums.failed += 1;
+    }
+  }
+  rmSync(directory, { recursive: true, force: true });
+  if (failures.length > 0) console.log(`\nFailed:\n${failures.join('\n')}`);
+  console.log(`${sums.passed} passed, ${sums.failed} failed, ${sums.skipped} skipped`);
+  process.exit(broken || sums.failed > 0 ? 1 : 0);
 }
-rmSync(directory, { recursive: true, force: true });
-if (failures.length > 0) console.log(`\nFailed:\n${failures.join('\n')}`);
-console.log(`${sums.passed} passed, ${sums.failed} failed, ${sums.skipped} skipped`);
-process.exit(broken || sums.failed > 0 ? 1 : 0);
+
+void main();
