@@ -12,8 +12,6 @@ async function run(id: number, argv: readonly string[], options: Parameters<type
   } catch (error) {
     if (!(error instanceof CommandError)) return { id, error };
     return { id, failure: [error.argv, error.exitCode, error.stdout, error.stderr, error.reason] };
-  } finally {
-    running.delete(id);
   }
 }
 
@@ -22,7 +20,8 @@ parentPort?.on('message', (request: ExecRequest) => {
   if ('abort' in request) return running.get(id)?.abort();
   const aborter = new AbortController();
   running.set(id, aborter);
-  void run(id, request.argv, { ...request.options, signal: aborter.signal }).then((answer) =>
-    parentPort?.postMessage(answer),
-  );
+  void run(id, request.argv, { ...request.options, signal: aborter.signal }).then((answer) => {
+    running.delete(id);
+    parentPort?.postMessage(answer);
+  });
 });

@@ -71,13 +71,13 @@ const unavailable: MetadataAnswer = {
 
 /** The answer to one request; the last known one when the controller gives none. */
 async function answerTo(context: MetadataContext, request: IncomingMessage): Promise<MetadataAnswer> {
-  const remote = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  const remote = String(request.socket.remoteAddress).replace(/^::ffff:/, '');
   const address = context.identify(remote);
   if (address === undefined) return { status: 404, contentType: 'text/plain', body: 'No port has this address.\n' };
   const body = await readBody(request);
   if (body === undefined) return { status: 413, contentType: 'text/plain', body: 'The body is too long.\n' };
-  const method = request.method ?? 'GET';
-  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  const method = String(request.method);
+  const path = String(request.url).replace(/\?.*/s, '');
   const key = `${context.networkId} ${address} ${method} ${path}`;
   const { host, networkId } = context;
   try {
@@ -117,4 +117,4 @@ export function createMetadataServer(context: MetadataContext): Server {
 
 /** Whether an address has to be translated before the controller can know it. */
 export const isLinkLocal = (address: string): boolean =>
-  isIPv6(address.split('%')[0] ?? '') && /^fe[89ab]/i.test(address);
+  isIPv6(address.replace(/%.*/, '')) && /^fe[89ab]/i.test(address);

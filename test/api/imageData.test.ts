@@ -1,12 +1,13 @@
 // Image bytes over HTTP: upload, download, ranges, and what is left when something fails.
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { qcow2Header, vmdkHeader } from '../support/diskHeaders';
 import type { Caller } from '@cumulet/controller';
 import { discardBody } from '../../controller/src/api/image/discardBody';
+import { images } from '../../controller/src/db/entities/image';
 import { findBootableImage } from '../../controller/src/services/image/boot';
 import { openImageBytes } from '../../controller/src/services/image/store';
 import { activeImage, createImage, patch, startImageCloud, upload } from '../support/images';
@@ -313,6 +314,17 @@ describe('for the rest of the cloud', () => {
     const { size, stream, path } = await openImageBytes(cloud.cloud, image.os_hash_value);
     expect([size, path]).toEqual([24, join(cloud.directory, 'images', image.id)]);
     expect((await stream.toArray()).join('')).toBe('bytes only of this image');
+    // A file that is there but can't be opened is no deleted image.
+    rmSync(path);
+    symlinkSync(path, path);
+    await expect(openImageBytes(cloud.cloud, image.os_hash_value)).rejects.toMatchObject({ code: 'ELOOP' });
+  });
+
+  test('an image whose disk nobody measured counts as large as its file', async () => {
+    const { id } = await activeImage(cloud);
+    await cloud.cloud.db.write((session) => session.update(images, { id }, { virtual_size: null }));
+    const { size, virtual_size } = await read('demo', id);
+    expect(virtual_size).toBe(size);
   });
 
   test('the digest finds another image with the same bytes when one is gone', async () => {

@@ -94,6 +94,16 @@ test.each(
   expect([answer.status, answer.body.NeutronError.type]).toEqual([403, 'PolicyNotAuthorized']);
 });
 
+test.each(Object.keys(members).filter((path) => path !== '/agents'))(
+  '%s are not there for a token without a project',
+  async (path) => {
+    const list = await call('GET', path, undefined, 'domain');
+    const rows = Object.values(list.body as object).filter(Array.isArray)[0] as { id: string }[];
+    expect([list.status, rows.map(({ id }) => id)]).toEqual([200, []]);
+    expect((await call('GET', `${path}/${owned.get(path)}`, undefined, 'domain')).status).toBe(404);
+  },
+);
+
 test('without a token every route is 401', async () => {
   for (const route of networkService.routes) {
     const answer = await call(

@@ -46,8 +46,8 @@ export function testCaller(name: string, roles: readonly string[], changes: Part
 }
 
 /**
- * Tokens that stand for callers: "admin", the tenants "demo" and "other", "reader" who may only read demo's project, and "system", an
- * administrator of the cloud whose token is for no project.
+ * Tokens that stand for callers: "admin", the tenants "demo" and "other", "reader" who may only read demo's project, and two whose
+ * token is for no project: "system", an administrator of the cloud, and "domain", who reads a domain.
  */
 export const testCallers: Readonly<Record<string, Caller>> = {
   admin: testCaller('admin', ['admin', 'member', 'reader']),
@@ -59,6 +59,12 @@ export const testCallers: Readonly<Record<string, Caller>> = {
     projectName: null,
     projectDomainId: null,
     systemScope: true,
+  }),
+  domain: testCaller('domain', ['reader'], {
+    projectId: null,
+    projectName: null,
+    projectDomainId: null,
+    domainId: 'default',
   }),
 };
 

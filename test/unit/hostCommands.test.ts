@@ -1,5 +1,8 @@
 // The one door to host commands, with real commands: what succeeds, and how each failure is told. The same from a thread of its own.
+import { execFileSync } from 'node:child_process';
 import { CommandError, createExecThread, exec as execHere } from '@cumulet/common';
+import { root } from '../support/checkout';
+import { childCoverage } from '../support/childCoverage';
 
 describe.each([
   ['in this thread', execHere],
@@ -73,4 +76,17 @@ describe.each([
     const answers = await Promise.all(words.map((word) => exec(['echo', '-n', word])));
     expect(answers.map(({ stdout }) => stdout)).toEqual(words);
   });
+});
+
+test('the thread keeps no process alive, whatever came of its commands', () => {
+  const program = `
+    const exec = require('./common').createExecThread();
+    const aborter = new AbortController();
+    const all = [exec(['echo', 'out']), exec(['false']), exec(['\\0']), exec(['sleep', '60'], { signal: aborter.signal })];
+    aborter.abort();
+    Promise.allSettled(all).then((ends) => console.log(JSON.stringify(ends.map(({ value, reason }) => value?.stdout ?? reason.code ?? reason.name))));
+  `;
+  const env = { PATH: process.env['PATH'], ...childCoverage() };
+  const out = execFileSync(process.execPath, ['-e', program], { cwd: root, env, encoding: 'utf8' });
+  expect(JSON.parse(out)).toEqual(['out\n', 'command_failed', 'TypeError', 'command_failed']);
 });

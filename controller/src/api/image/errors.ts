@@ -7,7 +7,7 @@ import type { ErrorRenderer } from '../route';
 export const renderImageError: ErrorRenderer = (error, request) => {
   const { status: plain, message, facts } = publicError(error, request.id);
   const status = error instanceof OverQuotaError ? 413 : plain;
-  const title = STATUS_CODES[status] ?? 'Error';
+  const title = STATUS_CODES[status];
   if (status === 401) {
     return {
       status,

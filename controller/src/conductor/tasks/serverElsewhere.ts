@@ -32,9 +32,7 @@ export async function decide(cloud: Cloud, task: Task, excluded: readonly string
 
 /** Goes to `leave` when another host could take the server. */
 async function goElsewhere({ cloud, task }: StepContext, fault: Fault): Promise<StepResult | undefined> {
-  const { host } = await serverOf(cloud, task);
-  if (host === null) return undefined;
-  const tried = [...new Set([...triedHosts(task), host])];
+  const tried = [...new Set([...triedHosts(task), hostOf(await serverOf(cloud, task))])];
   if (tried.length >= MOST_HOSTS || (await decide(cloud, task, tried)).candidates.length === 0) return undefined;
   return next('leave', { facts: { tried, lastFault: fault }, message: `${fault.message}; another host is tried` });
 }
@@ -60,12 +58,10 @@ export const orElsewhere =
     try {
       const result = await step(context);
       if (result.type !== 'wait' || !silence) return result;
-      const { host } = await serverOf(context.cloud, context.task);
-      if (host === null || !(await isSilent(context, host))) return result;
+      if (!(await isSilent(context, hostOf(await serverOf(context.cloud, context.task))))) return result;
       return (await goElsewhere(context, { code: 'host_silent', message: 'The host does not answer.' })) ?? result;
     } catch (error) {
-      if (!(error instanceof HostFault)) throw error;
-      if (error.retryable && context.task.attempt < TRIES_IN_PLACE) throw error;
+      if (!(error instanceof HostFault) || (error.retryable && context.task.attempt < TRIES_IN_PLACE)) throw error;
       const elsewhere = await goElsewhere(context, { code: error.fault.code, message: messageOf(error) });
       if (!elsewhere) throw error;
       return elsewhere;

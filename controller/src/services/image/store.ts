@@ -71,15 +71,10 @@ export interface ImageBytes {
  */
 export async function openImageFile(path: string, range?: { start: number; end: number }): Promise<ImageBytes> {
   const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    // The stream owns the handle and closes it at its end, or when it is destroyed.
-    const stream = createReadStream(path, { fd: file, highWaterMark: READ_CHUNK, ...range });
-    return { size, stream, path };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+  const { size } = await file.stat();
+  // The stream owns the handle and closes it at its end, or when it is destroyed.
+  const stream = createReadStream(path, { fd: file, highWaterMark: READ_CHUNK, ...range });
+  return { size, stream, path };
 }
 
 /** The bytes of an image by the SHA-512 of its content, from `start` on, for hosts that boot it. @throws NotFoundError */

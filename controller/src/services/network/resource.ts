@@ -69,8 +69,7 @@ export async function touchResource<T extends Table>(
   resource: Resource<T>,
   row: Row<T>,
 ): Promise<void> {
-  const { id, revision } = row as { id?: unknown; revision?: unknown };
-  if (typeof id !== 'string' || typeof revision !== 'number') return;
+  const { id, revision } = row as unknown as { id: string; revision: number };
   const set = touched(context, { revision }) as unknown as Partial<Row<T>>;
   await context.session.update(resource.table, { id } as never, set);
 }
