@@ -136,8 +136,8 @@ test('reports what libvirt said, with its code and domain', async () => {
 });
 
 test('answers many calls at once', async () => {
-  const answers = await Promise.all(Array.from({ length: 200 }, () => client.hostname()));
-  expect(new Set(answers).size).toBe(1);
+  const answers = await Promise.all(Array.from({ length: 200 }, () => client.version()));
+  expect(new Set(answers.map(({ library }) => library)).size).toBe(1);
 });
 
 test('statistics of all domains, or of some', async () => {
