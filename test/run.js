@@ -38,6 +38,8 @@ async function runProject(project, ...options) {
       ? ['--coverage', '--coverageReporters=json', `--coverageDirectory=${path.join(coverage, project)}`]
       : []),
     '--json',
+    // What a failed test leaves open must not keep the others' results waiting.
+    '--forceExit',
     '--outputFile',
     out,
     ...options,
