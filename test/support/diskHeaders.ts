@@ -73,12 +73,26 @@ export function vmdkHeader(
 }
 
 /** A dynamic VHD: the copy of the footer and the sparse header. */
-export function vhdHeader(changes: { type?: number; parent?: boolean; sparse?: boolean } = {}): Buffer {
+export function vhdHeader(
+  changes: {
+    type?: number;
+    parent?: boolean;
+    sparse?: boolean;
+    /** Where the dynamic header is said to be. */
+    at?: bigint;
+    creator?: string;
+    size?: bigint;
+    /** Cylinders, of 16 heads and 63 sectors each. */
+    cylinders?: number;
+  } = {},
+): Buffer {
   const bytes = Buffer.alloc(4096);
   bytes.write('conectix', 0, 'latin1');
-  bytes.writeBigUInt64BE(512n, 16);
-  bytes.write('win ', 28, 'latin1');
-  bytes.writeBigUInt64BE(10_485_760n, 48);
+  bytes.writeBigUInt64BE(changes.at ?? 512n, 16);
+  bytes.write(changes.creator ?? 'win ', 28, 'latin1');
+  bytes.writeBigUInt64BE(changes.size ?? 10_485_760n, 48);
+  bytes.writeUInt16BE(changes.cylinders ?? 0, 56);
+  bytes.set([16, 63], 58);
   bytes.writeUInt32BE(changes.type ?? 3, 60);
   if (changes.sparse !== false) bytes.write('cxsparse', 512, 'latin1');
   if (changes.parent) bytes.write('etc/passwd', 512 + 64, 'utf16le');
