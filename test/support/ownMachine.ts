@@ -121,6 +121,8 @@ export async function startOwnMachine(): Promise<OwnMachine> {
     await until('the boot', () => existsSync(join(directory, 'booted')));
     const unshare = childOf(power.pid ?? 0) ?? 0;
     init = childOf(unshare) ?? 0;
+    // The kernel takes the old link away some time after the namespace that it led to.
+    await until('the end of the old link', () => !existsSync(join('/sys/class/net', link)));
     execFileSync('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(init)]);
     execFileSync('ip', ['addr', 'add', `${outside}/30`, 'dev', link]);
     execFileSync('ip', ['link', 'set', link, 'up']);
