@@ -169,10 +169,10 @@ describe('a guest that runs', () => {
     expect(one?.statistics).toMatchObject({
       'state.state': 1,
       'vcpu.0.state': 1,
-      'vcpu.0.time': expect.any(Number),
       'balloon.maximum': 32768,
       'block.0.name': 'vda',
     });
+    expect(one?.statistics['vcpu.0.time']).toBeGreaterThan(0);
     expect((await client.blockInfo(uuid, 'vdb')).capacity).toBe(4 << 20);
     expect((await client.blockStats(uuid, 'vda')).rdBytes).toBeGreaterThan(0n);
     expect(await client.vcpus(uuid)).toMatchObject([{ number: 0, state: 1 }]);
