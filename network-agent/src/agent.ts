@@ -19,7 +19,7 @@ import type { NetworkAgentConfig } from './config';
 import { createDataplane, type Applied } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
-import { createHostKernel, loadBridgeFilter } from './hostKernel';
+import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } from './hostKernel';
 import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
 import { merged } from './serial';
@@ -31,6 +31,8 @@ export interface NetworkAgentParts {
   readonly bus: Bus;
   readonly api: AgentApi;
   readonly exec: Exec;
+  /** Default: as this process sees it. */
+  readonly readKernel?: ReadKernel;
   readonly log: Logger;
   readonly clock: Clock;
   readonly config: NetworkAgentConfig;
@@ -51,9 +53,10 @@ export interface NetworkAgent {
 const FEED_TRIES = 20;
 const FEED_PAUSE_MS = 50;
 
-export function createNetworkAgent({ host, bus, api, exec, log, clock, config }: NetworkAgentParts): NetworkAgent {
+export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
+  const { host, bus, api, exec, log, clock, config } = parts;
   const feed = createFeed(api, host);
-  const kernel = createHostKernel(exec, join(config.stateDir, 'kernel.json'));
+  const kernel = createHostKernel(exec, parts.readKernel ?? readKernelFile, join(config.stateDir, 'kernel.json'));
   const answers = createAnswerCache();
   const stopping = new AbortController();
   const loops: Promise<void>[] = [];

@@ -16,14 +16,15 @@ export interface HostKernel {
   restore(): Promise<void>;
 }
 
-/** Reads the output of `sysctl`. */
-const parseSettings = (text: string): Settings =>
-  Object.fromEntries(
-    text.split('\n').flatMap((line) => {
-      const [key = '', value] = line.split('=');
-      return value === undefined ? [] : [[key.trim(), value.trim()]];
-    }),
-  );
+/** Reads a file of the host's kernel; undefined when there is none. */
+export type ReadKernel = (path: string) => Promise<string | undefined>;
+
+/** Reads this process' own kernel view. */
+export const readKernelFile: ReadKernel = (path) =>
+  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
 
 /** What settings were before they were changed, kept in a file. An unreadable one counts as none. */
 async function remembered(path: string): Promise<Settings> {
@@ -35,19 +36,26 @@ async function remembered(path: string): Promise<Settings> {
   }
 }
 
-/** `path`: the file that remembers what the settings were. */
-export function createHostKernel(exec: Exec, path: string): HostKernel {
+/**
+ * @param read looks at the settings without a process, because they are looked at every few seconds
+ * @param path the file that remembers what the settings were
+ */
+export function createHostKernel(exec: Exec, read: ReadKernel, path: string): HostKernel {
+  const find = async (key: string): Promise<readonly [string, string | undefined]> => [
+    key,
+    (await read(`/proc/sys/${key.replaceAll('.', '/')}`))?.trim(),
+  ];
   const assignments = (settings: Settings): string[] =>
     Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   return {
     async ensure(forwarding) {
       const wanted: Settings = forwarding ? { ...WANTED, 'net.ipv4.ip_forward': '1' } : WANTED;
-      const found = parseSettings((await exec(['sysctl', '-e', ...Object.keys(wanted)])).stdout);
-      const wrong = Object.entries(wanted).filter(([key, value]) => found[key] !== value);
+      const found = new Map(await Promise.all(Object.keys(wanted).map(find)));
+      const wrong = Object.entries(wanted).filter(([key, value]) => found.get(key) !== value);
       const names = wrong.map(([key]) => key);
       if (names.length === 0) return names;
       // Written down first: what was changed and then forgotten could not be put back.
-      const before = { ...Object.fromEntries(names.map((key) => [key, found[key]])), ...(await remembered(path)) };
+      const before = { ...Object.fromEntries(names.map((key) => [key, found.get(key)])), ...(await remembered(path)) };
       await writeFile(`${path}.new`, JSON.stringify(before), { mode: 0o600 });
       await rename(`${path}.new`, path);
       try {

@@ -22,7 +22,7 @@ import {
   releaseServerPorts,
 } from '../../controller/src/services/network/serverPorts';
 import { networkCalls } from './networkFixtures';
-import { inNamespace } from './networkLab';
+import { inNamespace, kernelOf } from './networkLab';
 import { startTestCloud, type TestCloud } from './testCloud';
 
 export interface LabHost {
@@ -150,6 +150,7 @@ export async function createHostLab(): Promise<HostLab> {
         bus,
         api: apiOf(name),
         exec: run,
+        readKernel: kernelOf(run),
         log: silentLogger,
         clock: systemClock,
         config: {

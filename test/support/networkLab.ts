@@ -73,6 +73,12 @@ export const inNamespace =
   (argv, options) =>
     exec(['nsenter', `--net=/run/netns/${name}`, ...argv], options);
 
+/** The kernel's settings as seen in a namespace. */
+export const kernelOf =
+  (run: Exec) =>
+  async (path: string): Promise<string> =>
+    (await run(['cat', path])).stdout;
+
 /** Whether a command succeeds. */
 export const succeeds = (run: Exec, argv: readonly string[]): Promise<boolean> =>
   run(argv).then(
@@ -166,6 +172,7 @@ export async function createNetworkLab(): Promise<NetworkLab> {
         bus,
         api,
         exec: run,
+        readKernel: kernelOf(run),
         log: silentLogger,
         clock: systemClock,
         config: { ...parseConfig(NetworkAgentConfig, '{}', 'test'), stateDir, namespace_prefix: prefix, ...config },

@@ -241,17 +241,17 @@ describe('kernel settings', () => {
     const exec: Exec = (argv) => {
       calls.push(argv.join(' '));
       const names = argv.slice(1).filter((word) => !word.startsWith('-'));
-      if (!argv.includes('-w')) {
-        const known = names.filter((name) => settings[name] !== undefined);
-        return Promise.resolve({ stdout: known.map((name) => `${name} = ${settings[name]}\n`).join(''), stderr: '' });
-      }
       for (const [name = '', value = ''] of names.map((word) => word.split('='))) {
         if (settings[name] !== undefined) settings[name] = value;
         else if (!argv.includes('-e')) return Promise.reject(new CommandError(argv, 255, '', 'no such file'));
       }
       return Promise.resolve({ stdout: '', stderr: '' });
     };
-    return { calls, settings, host: createHostKernel(exec, join(directory, 'kernel.json')) };
+    const read = (path: string): Promise<string | undefined> => {
+      const value = settings[path.replace('/proc/sys/', '').replaceAll('/', '.')];
+      return Promise.resolve(value === undefined ? undefined : `${value}\n`);
+    };
+    return { calls, settings, host: createHostKernel(exec, read, join(directory, 'kernel.json')) };
   }
   const filtering = { 'net.bridge.bridge-nf-call-iptables': '1', 'net.bridge.bridge-nf-call-ip6tables': '1' };
   const off = { ...filtering, 'net.bridge.bridge-nf-call-iptables': '0', 'net.ipv4.ip_forward': '0' };
@@ -259,9 +259,9 @@ describe('kernel settings', () => {
   test('wrong ones are put right, good ones left alone', async () => {
     const { calls, host } = kernel({ ...filtering, 'net.ipv4.ip_forward': '0' });
     expect(await host.ensure(false)).toEqual([]);
-    expect(calls).toHaveLength(1);
+    expect(calls).toEqual([]);
     expect(await host.ensure(true)).toEqual(['net.ipv4.ip_forward']);
-    expect(calls.at(-1)).toBe('sysctl -q -w net.ipv4.ip_forward=1');
+    expect(calls).toEqual(['sysctl -q -w net.ipv4.ip_forward=1']);
   });
 
   test('are put back as they were first found, also by another process and when they were changed again meanwhile', async () => {
