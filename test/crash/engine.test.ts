@@ -9,6 +9,7 @@ import {
   type Cloud,
   type Engine,
   type EngineOptions,
+  type ReadSession,
   type Step,
   type TaskKind,
 } from '@cumulet/controller';
@@ -144,6 +145,26 @@ test('tasks that found no place begin when others end, not at the next look', as
   await run([kindOf({ one })], { concurrency: 2, leaseMs: 60_000, pollMs: 3_600_000 });
   for (const id of ids) expect((await ended(id)).error).toBeNull();
   expect(most).toBe(2);
+});
+
+test('tasks that another dispatcher holds do not hide those that are free, however many they are', async () => {
+  const waiting = kindOf({ one: () => Promise.resolve(wait(600)) }, { kind: 'test.wait' });
+  const long = { leaseMs: 60_000, pollMs: 3_600_000 };
+  for (let at = 0; at < 4; at++) await begin({ kind: 'test.wait', resourceId: `held-${at}` });
+  const full = await run([waiting], { ...long, concurrency: 4 });
+  const leased = (session: ReadSession) => session.count(tasks, { active: 1, step: 'one' });
+  await until('the leases', async () => (await cloud.db.read(leased)) === 4);
+  full.wake();
+  const id = await begin();
+  await run([kindOf({ one: () => Promise.resolve(done()) }), waiting], { ...long, concurrency: 2 });
+  await ended(id);
+});
+
+test('tasks of unknown kinds do not hide others', async () => {
+  for (let at = 0; at < 3; at++) await begin({ kind: 'test.other', resourceId: `other-${at}` });
+  const id = await begin();
+  await run([kindOf({ one: () => Promise.resolve(done()) })], { concurrency: 2, pollMs: 3_600_000 });
+  await ended(id);
 });
 
 test('a deletion that is asked for while the last step ends is not lost with the task', async () => {

@@ -73,6 +73,8 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   } = options;
   const kinds = new Map(options.kinds.map((kind) => [kind.kind, kind]));
   const leases: Leases = createLeases(cloud.db, { owner: newId(), leaseMs });
+  /** NEW_STEP itself of an unknown kind, which then fails in words. */
+  const firstOf = (kind: string): string => kinds.get(kind)?.first ?? NEW_STEP;
   const held = new Map<string, Held>();
   const drives = new Set<Promise<void>>();
   const stopping = new AbortController();
@@ -140,7 +142,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     await commit(async (session) => {
       await leases.change(session, task, {
         kind: kindName,
-        step: kinds.get(kindName)?.first ?? NEW_STEP,
+        step: firstOf(kindName),
         state,
         attempt: 0,
         send: 1,
@@ -351,29 +353,38 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     holder.rouse();
   }
 
-  async function poll(): Promise<void> {
-    const now = cloud.clock.now();
-    // What is held is among them: fewer would leave places empty.
-    const rows = await leases.candidates(now, concurrency);
-    crowded = rows.length === concurrency;
-    const free: { id: string; step: string }[] = [];
-    for (const task of rows) {
+  /** What others did to the tasks that we hold: they recorded a reply, or asked for a deletion. */
+  async function hear(): Promise<void> {
+    if (held.size === 0) return;
+    for (const task of await leases.ours()) {
       const holder = held.get(task.id);
-      const kind = kinds.get(task.kind);
-      if (holder) {
-        if (task.run_at !== holder.runAt && holder.runAt > 0)
-          inform(holder, task.delete_requested_at !== null && kind?.onDelete !== undefined);
-      } else if (kind && task.run_at <= now && (task.lease_until ?? 0) < now && held.size + free.length < concurrency)
-        free.push({ id: task.id, step: task.step === NEW_STEP ? kind.first : task.step });
+      if (!holder || holder.runAt === 0 || task.run_at === holder.runAt) continue;
+      inform(holder, task.delete_requested_at !== null && kinds.get(task.kind)?.onDelete !== undefined);
     }
+  }
+
+  /** Leases what is free, as far as there is room. */
+  async function takeFree(): Promise<void> {
+    const now = cloud.clock.now();
+    const room = concurrency - held.size;
+    const rows = room > 0 ? await leases.free([...kinds.keys()], now, room) : [];
+    crowded = rows.length === Math.max(room, 0);
+    // A lease of ours may have run out before it was renewed.
+    const free = rows.filter((task) => !held.has(task.id));
     if (free.length === 0) return;
-    for (const id of await leases.take(free, now)) {
+    const wanted = free.map(({ id, kind, step }) => ({ id, step: step === NEW_STEP ? firstOf(kind) : step }));
+    for (const id of await leases.take(wanted, now)) {
       const driving: Promise<void> = drive(id).finally(() => {
         drives.delete(driving);
         if (crowded) rousePoll();
       });
       drives.add(driving);
     }
+  }
+
+  async function poll(): Promise<void> {
+    await hear();
+    await takeFree();
   }
 
   async function repeat(ms: number, work: () => Promise<void>, expose: (rouse: () => void) => void): Promise<void> {

@@ -23,8 +23,10 @@ export class DeletionAsked extends Error {}
 
 export interface Leases {
   readonly owner: string;
-  /** Active tasks that are due or ours, oldest first. */
-  candidates(now: number, limit: number): Promise<Task[]>;
+  /** Tasks of these kinds that are due and that nobody holds, oldest first. Those of other dispatchers must not crowd them out. */
+  free(kinds: readonly string[], now: number, limit: number): Promise<Task[]>;
+  /** Active tasks that are ours. */
+  ours(): Promise<Task[]>;
   /** Takes the free ones of these; returns the ids that are ours now. One that has not begun gets its first step. */
   take(wanted: readonly { readonly id: string; readonly step: string }[], now: number): Promise<string[]>;
   /** Prolongs our leases of the tasks that are driven, by one statement. A task that was dropped must become free. */
@@ -52,17 +54,15 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
 
   return {
     owner,
-    candidates: (now, limit) =>
-      db.read((session) =>
-        session.find(tasks, {
-          where: [
-            { active: 1, run_at: LessThanOrEqual(now) },
-            { active: 1, lease_owner: owner },
-          ],
-          order: { run_at: 'ASC' },
-          limit,
-        }),
-      ),
+    free: (kinds, now, limit) => {
+      const due = { active: 1, kind: In([...kinds]), run_at: LessThanOrEqual(now) };
+      const where = [
+        { ...due, lease_until: IsNull() },
+        { ...due, lease_until: LessThan(now) },
+      ];
+      return db.read((session) => session.find(tasks, { where, order: { run_at: 'ASC' }, limit }));
+    },
+    ours: () => db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner } })),
     take: (wanted, now) =>
       db.write(async (session) => {
         const taken: string[] = [];
