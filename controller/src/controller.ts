@@ -1,7 +1,7 @@
 // Composes a controller: database, policy, services, HTTP. Standalone and the controller process differ only in what they hand in.
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
-import type { AgentApi, Bus, Clock, HostApi, Logger } from '@cumulet/common';
+import { systemClock, type AgentApi, type Bus, type Clock, type HostApi, type Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
 import { cumuletService } from './api/cumulet/routes';
@@ -10,11 +10,12 @@ import { imageService } from './api/image/routes';
 import { networkRootService, networkService } from './api/network/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
+import { openDatabaseClock, type DatabaseClock } from './databaseClock';
 import { databaseOptions } from './databaseConfig';
 import { createAgentApi } from './agentApi/agentApi';
 import { createEngine, type Engine, type EngineOptions } from './conductor/engine';
 import { taskKinds } from './conductor/kinds';
-import { openDatabase, type DatabaseOptions } from './db';
+import { openDatabase, type Database, type DatabaseOptions } from './db';
 import { rulesOf } from './policyRules';
 import { recoverImages } from './services/image/recover';
 import { createIdentity } from './services/identity/identity';
@@ -25,7 +26,8 @@ import type { TokenAuthority } from './services/caller';
 export interface ControllerParts {
   readonly config: ControllerConfig;
   readonly bus: Bus;
-  readonly clock: Clock;
+  /** Stands in for the database's clock, in tests. */
+  readonly clock?: Clock;
   readonly log: Logger;
   readonly host: (name: string) => HostApi | undefined;
   /** Stands in for identity's own token check, in tests of other services. */
@@ -45,6 +47,17 @@ export interface Controller {
   stop(): Promise<void>;
 }
 
+/** What needs the database to be opened and may refuse it. @throws ConfigError */
+async function openParts({ config, log, ...parts }: ControllerParts, db: Database) {
+  const clock: Clock & Partial<DatabaseClock> = parts.clock ?? (await openDatabaseClock(db, systemClock, log));
+  try {
+    return { clock, identity: await createIdentity({ config, db, clock, log }) };
+  } catch (error) {
+    await clock.stop?.();
+    throw error;
+  }
+}
+
 /** Opens (and migrates) the database and composes everything; nothing listens or runs before `start`. */
 export async function createController(parts: ControllerParts): Promise<Controller> {
   const { config } = parts;
@@ -54,15 +67,14 @@ export async function createController(parts: ControllerParts): Promise<Controll
     ...databaseOptions(config),
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
-  const identity = await createIdentity({ config, db, clock: parts.clock, log: parts.log }).catch(
-    async (error: unknown) => {
-      await db.close();
-      throw error;
-    },
-  );
+  const { clock, identity } = await openParts(parts, db).catch(async (error: unknown) => {
+    await db.close();
+    throw error;
+  });
   const cloud: Cloud = {
     ...parts,
     db,
+    clock,
     policy,
     identity,
     tokens: parts.tokens ?? identity.tokens,
@@ -106,6 +118,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
       await engine?.stop();
       await routerWatch?.stop();
       await identity.stop();
+      await clock.stop?.();
       await db.close();
     },
   };

@@ -6,7 +6,6 @@ import {
   listenOn,
   observed,
   readTls,
-  systemClock,
   TlsConfig,
   type Logger,
   type Running,
@@ -66,7 +65,6 @@ export async function startController(config: ControllerProcessConfig, log: Logg
   const controller = await createController({
     config,
     bus,
-    clock: systemClock,
     log,
     host: (name) => found.hosts?.host(name),
   });

@@ -38,7 +38,6 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   const controller = await createController({
     config: parts.controller,
     bus,
-    clock: systemClock,
     log: createLogger('controller'),
     host: (name) => (name === parts.host ? found.api : undefined),
   });

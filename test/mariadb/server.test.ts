@@ -1,5 +1,6 @@
 // What MariaDB does that SQLite can't: transactions side by side, a server that goes away, connections that are cut or encrypted.
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { createConnection } from 'mysql2/promise';
 import { DatabaseUnavailableError, openDatabase, type Database } from '@cumulet/controller';
 import { imageQuotaTurns as turns } from '../../controller/src/db/entities/image';
 import { changes } from '../../controller/src/db/entities/tasks';
@@ -183,6 +184,19 @@ test('controllers that start together migrate once', async () => {
   const all = await Promise.all([open(), open(), open()]);
   await all[0]?.write((session) => session.insert(changes, change('first')));
   expect(await all[2]?.read((session) => session.count(changes))).toBe(1);
+}, 60_000);
+
+test('a controller waits for the one that migrates, for longer than a statement may wait', async () => {
+  options = await createMariadbDatabase(server.url);
+  const { socket: socketPath = '', user, password } = options;
+  const other = await createConnection({ socketPath, user, password });
+  await other.query(`SELECT GET_LOCK('cumulet.migrations.${options.database}', 0)`);
+  let isOpen = false;
+  const opening = open().then((opened) => ((isOpen = true), opened));
+  await new Promise((resolve) => setTimeout(resolve, 6_000));
+  expect(isOpen).toBe(false);
+  await other.end();
+  expect(await (await opening).read((session) => session.count(changes))).toBe(0);
 }, 60_000);
 
 test('the connection is encrypted for the server that the certificate names, and for no other', async () => {

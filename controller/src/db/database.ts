@@ -15,6 +15,8 @@ export interface Database {
   write<T>(work: (session: WriteSession) => Promise<T>): Promise<T>;
   /** Reads what was committed; never waits for writers. @throws DatabaseUnavailableError */
   read<T>(work: (session: ReadSession) => Promise<T>): Promise<T>;
+  /** The time of the server that all controllers share, in milliseconds since the epoch; SQLite has none but the process's. */
+  time(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -17,8 +17,12 @@ type Options = DatabaseOptions & MariadbOptions;
 const RETRY_FOR_MS = 10_000;
 /** A statement that takes longer than this, in milliseconds, is taken for one whose connection is cut. */
 const STATEMENT_MS = 15_000;
-/** How long another controller may take with the migrations, in seconds. */
-const MIGRATION_LOCK_SECONDS = 300;
+/** How long another controller may take with the migrations, in milliseconds, and for how many seconds a statement waits for it. */
+const MIGRATION_MS = 300_000;
+const LOCK_SECONDS = 5;
+
+/** Milliseconds since the epoch. UNIX_TIMESTAMP(NOW()) goes through local time, which is ambiguous for an hour a year. */
+const TIME_SQL = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000 AS now";
 
 /** Sent once on each new connection, so that transactions do not pay for it. Lock waits are short because they are repeated. */
 const SESSION_SQL = [
@@ -86,15 +90,22 @@ function dropBrokenConnection(error: unknown, runner: QueryRunner | undefined): 
   );
 }
 
+/** Waits for a lock of the server's, which goes with the connection; for longer than one statement may take. */
+async function takeLock(runner: QueryRunner, name: string): Promise<void> {
+  const until = performance.now() + MIGRATION_MS;
+  for (;;) {
+    const rows = (await runner.query('SELECT GET_LOCK(?, ?) AS got', [name, LOCK_SECONDS])) as { got: number | null }[];
+    if (rows[0]?.got === 1) return;
+    if (performance.now() > until) throw new Error('another controller has been migrating the database for too long');
+  }
+}
+
 /** Runs what is missing, one controller at a time: the others wait and find nothing left to do. */
 async function migrate(source: DataSource, database: string): Promise<void> {
   const runner = source.createQueryRunner();
   const name = `cumulet.migrations.${database}`.slice(0, 64);
   try {
-    const rows = (await runner.query('SELECT GET_LOCK(?, ?) AS got', [name, MIGRATION_LOCK_SECONDS])) as {
-      got: number | null;
-    }[];
-    if (rows[0]?.got !== 1) throw new Error('another controller has been migrating the database for too long');
+    await takeLock(runner, name);
     await source.runMigrations({ transaction: 'none' });
     await runner.query('SELECT RELEASE_LOCK(?)', [name]);
   } finally {
@@ -210,6 +221,10 @@ export async function openMariadb(options: Options): Promise<Database> {
       return turn;
     },
     read: (work) => insisting(() => work(createSession(reader.manager, noCommit))),
+    async time() {
+      const rows = await insisting(() => reader.query<{ now: number }[]>(TIME_SQL));
+      return Number(rows[0]?.now);
+    },
     async close() {
       await Promise.all(running);
       await reader.destroy();

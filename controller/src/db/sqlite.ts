@@ -63,6 +63,7 @@ export async function openSqlite(options: Options): Promise<Database> {
       return turn;
     },
     read: (work) => work(createSession(reader.manager, noCommit)),
+    time: () => Promise.resolve(Date.now()),
     async close() {
       await tail;
       await reader.destroy();

@@ -1,0 +1,88 @@
+// Several dispatchers over one MariaDB: who holds a task does not depend on the clocks of their machines.
+import { createMemoryBus, silentLogger, systemClock, type Clock } from '@cumulet/common';
+import { createEngine, done, openDatabase, wait, type Database, type Engine } from '@cumulet/controller';
+import { tasks } from '../../controller/src/db/entities/tasks';
+import { openDatabaseClock, type DatabaseClock } from '../../controller/src/databaseClock';
+import { createTask } from '../../controller/src/services/tasks';
+import { kindOf, until } from '../support/engineTasks';
+import { optionsOf } from '../support/mariadb';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
+
+const HALF_A_MINUTE = 30_000;
+const machine = (off: number): Clock => ({ ...systemClock, now: () => Date.now() + off });
+
+let test_: TestCloud;
+let db: Database;
+const clocks: DatabaseClock[] = [];
+const engines: Engine[] = [];
+
+beforeEach(async () => {
+  test_ = await startTestCloud();
+  const { database } = test_.cloud.config;
+  db = await openDatabase(optionsOf(process.env['CUMULET_TEST_DATABASE'] ?? '', database.name));
+});
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.kill()));
+  for (const clock of clocks.splice(0)) await clock.stop();
+  await db.close();
+  await test_.stop();
+});
+
+async function clockOf(off: number): Promise<Clock> {
+  const clock = await openDatabaseClock(db, machine(off), silentLogger);
+  clocks.push(clock);
+  return clock;
+}
+
+test('the time is the server’s, to the millisecond and without a zone', async () => {
+  const before = Date.now();
+  const time = await db.time();
+  expect(time).toBeGreaterThanOrEqual(before - 1);
+  expect(time).toBeLessThanOrEqual(Date.now() + 1);
+});
+
+test.each([-HALF_A_MINUTE, HALF_A_MINUTE])(
+  'a controller whose machine is %d ms off takes no lease from another one, and begins what is due',
+  async (off) => {
+    const ran: string[] = [];
+    const start = async (name: string, clock: Clock): Promise<void> => {
+      const held = kindOf({
+        one: () => {
+          ran.push(name);
+          return Promise.resolve(ran.length > 5 ? done() : wait(0.2));
+        },
+      });
+      const cloud = { ...test_.cloud, db, clock, bus: createMemoryBus() };
+      const engine = createEngine(cloud, { kinds: [held], leaseMs: 5_000, pollMs: 20 });
+      engines.push(engine);
+      await engine.start();
+    };
+    const right = await clockOf(0);
+    const wrong = await clockOf(off);
+    const begin = (resourceId: string, clock: Clock) =>
+      db.write((session) =>
+        createTask(
+          session,
+          { ...test_.cloud, clock },
+          {
+            kind: 'test.work',
+            resourceType: 'thing',
+            resourceId,
+            requestId: 'req-1',
+            projectId: null,
+            userId: null,
+          },
+        ),
+      );
+    const ended = (id: string) =>
+      until('the end', async () => (await db.read((session) => session.count(tasks, { id, active: 1 }))) === 0);
+    await start('right', right);
+    const first = await begin('one', right);
+    await until('its first run', () => ran.length > 0);
+    await start('wrong', wrong);
+    await ended(first);
+    expect(new Set(ran)).toEqual(new Set(['right']));
+    // What the other one asks for is due at once for everybody.
+    await ended(await begin('two', wrong));
+  },
+);
