@@ -28,6 +28,8 @@ export interface ProcessDefinition<S extends TSchema, C> {
   readonly schema: S;
   /** From the checked file to what `start` takes; refuses what a schema can't. @throws ConfigError */
   readonly prepare: (config: Static<S>, source: string) => C;
+  /** Looks at what the configuration names, changing nothing; returns what it could not look at. @throws ConfigError */
+  readonly check?: (config: C) => Promise<readonly string[]>;
   readonly health: (config: C) => HealthConfig;
   /** Resolves when the process serves. `fail` ends it for a failure that comes later. */
   readonly start: (config: C, log: Logger, fail: (error: unknown) => void) => Promise<Running>;
@@ -53,7 +55,7 @@ function usage<S extends TSchema, C>({ name, actions = {}, more = '' }: ProcessD
   return `usage: ${name} --config FILE [--check-config${others.join('')}]
 
   --config FILE    configuration (YAML); every key is documented in docs/operations.md
-  --check-config   read it, say what is wrong with it and exit
+  --check-config   read it and what it names, say what is wrong and exit
 ${lines.join('')}${more}
 example: ${name} --config /etc/cumulet/${name.replace('cumulet-', '')}.yaml
 `;
@@ -113,7 +115,10 @@ async function main<S extends TSchema, C>(definition: ProcessDefinition<S, C>): 
     const path = values['config'];
     if (typeof path !== 'string') throw new Error(`--config is missing\n\n${usage(definition)}`);
     const config = definition.prepare(loadConfig(definition.schema, path), path);
-    if (values['check-config']) return say(`${path} is right\n`);
+    if (values['check-config']) {
+      const notes = (await definition.check?.(config)) ?? [];
+      return say([`${path} is right`, ...notes, ''].join('\n'));
+    }
     const action = Object.entries(actions).find(([name]) => values[name])?.[1];
     if (action) return say(`${await action.run(config)}\n`);
     await run(definition, config);

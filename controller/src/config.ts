@@ -30,6 +30,11 @@ export const ControllerConfig = Type.Object(
       minimum: 60,
       description: 'Seconds after which the key that signs tokens is replaced.',
     }),
+    token_key_file: Type.Union([Type.String(), Type.Null()], {
+      default: null,
+      description:
+        'File with the secret that encrypts the keys that sign tokens, the same at all controllers; data_dir/token-keys.secret unless set.',
+    }),
     lockout_attempts: Type.Integer({
       default: 10,
       minimum: 0,

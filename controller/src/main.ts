@@ -1,6 +1,7 @@
 // The process cumulet-controller, and the administrator's commands that make certificates and broker users.
 import { runProcess } from '@cumulet/common';
 import { adminUsage, isAdminCommand, runAdminCommand } from './admin/commands';
+import { checkController } from './checkConfig';
 import { printPolicy } from './policyRules';
 import { ControllerProcessConfig, startController } from './process';
 
@@ -13,6 +14,7 @@ if (isAdminCommand(args)) {
     name: 'cumulet-controller',
     schema: ControllerProcessConfig,
     prepare: (config) => config,
+    check: checkController,
     health: (config) => config.health,
     start: startController,
     actions: { 'print-policy': printPolicy },

@@ -1,11 +1,23 @@
 // Several controllers on one database: what one changes holds in the others soon; keys rotate without anybody noticing.
-import { existsSync, readFileSync, statSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  mkdtempSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openDatabase } from '@cumulet/controller';
 import jwt from 'jsonwebtoken';
 import { identityChanges, tokenKeys } from '../../controller/src/db/entities/identity';
+import { openSigningKeys } from '../../controller/src/services/identity/signingKeys';
 import { startIdentity, type IdentityCloud, type Person } from '../support/identity';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
+import { createTestDatabase } from '../support/testDatabase';
 
 let first: IdentityCloud;
 let second: TestCloud;
@@ -170,6 +182,34 @@ test('the private keys are in the database only encrypted, and the key file is f
   await expect(startTestCloud({ realIdentity: true, config: { data_dir: first.test.directory } })).rejects.toThrow(
     'does not fit the signing keys',
   );
+});
+
+test('a controller without the key file of the others refuses to start and makes none', async () => {
+  const token_key_file = join(first.test.directory, 'copied.secret');
+  const start = () =>
+    startTestCloud({ realIdentity: true, config: { data_dir: first.test.directory, token_key_file } });
+  await expect(start()).rejects.toThrow(`there is no key file ${token_key_file}, but the database has signing keys`);
+  expect(existsSync(token_key_file)).toBe(false);
+  copyFileSync(join(first.test.directory, 'token-keys.secret'), token_key_file);
+  const third = await start();
+  expect((await third.call('GET', '/v3/auth/projects', { token: await token() })).status).toBe(200);
+  await third.stop();
+});
+
+test('of two controllers with different key files that make a cloud at once, one begins and the other takes its file away', async () => {
+  const made = await createTestDatabase();
+  const db = await openDatabase(made.options);
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-two-'));
+  const open = (name: string) =>
+    openSigningKeys({ db, clock: first.clock, keyFile: join(directory, name), lifetime: 1, verifyFor: 1 });
+  const opened = await Promise.allSettled([open('one'), open('two')]);
+  expect(opened.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  const refused = opened.find((one) => one.status === 'rejected');
+  expect(String(refused?.reason)).toContain('does not fit the signing keys');
+  expect(readdirSync(directory)).toHaveLength(1);
+  await db.close();
+  await made.drop();
+  rmSync(directory, { recursive: true });
 });
 
 test('a damaged or missing bootstrap file is named', async () => {

@@ -1,9 +1,12 @@
 // Several dispatchers over one MariaDB: who holds a task does not depend on the clocks of their machines.
-import { createMemoryBus, silentLogger, systemClock, type Clock } from '@cumulet/common';
+import { createMemoryBus, parseConfig, silentLogger, systemClock, type Clock } from '@cumulet/common';
 import { createEngine, done, openDatabase, wait, type Database, type Engine } from '@cumulet/controller';
+import { checkController } from '../../controller/src/checkConfig';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { openDatabaseClock, type DatabaseClock } from '../../controller/src/databaseClock';
+import { ControllerProcessConfig } from '../../controller/src/process';
 import { createTask } from '../../controller/src/services/tasks';
+import { makeTestCa } from '../support/certificates';
 import { kindOf, until } from '../support/engineTasks';
 import { optionsOf } from '../support/mariadb';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
@@ -86,3 +89,20 @@ test.each([-HALF_A_MINUTE, HALF_A_MINUTE])(
     await ended(await begin('two', wrong));
   },
 );
+
+test('a database that refuses the controller is wrong configuration, one with its keys is right', async () => {
+  const ca = await makeTestCa();
+  await ca.add('controller', 'c');
+  const process = parseConfig(ControllerProcessConfig, '', 'defaults');
+  const config = (change: object) => {
+    const { config } = test_.cloud;
+    const agent_api = { ...process.agent_api, tls: ca.config('c') };
+    return { ...process, ...config, agent_api, database: { ...config.database, ...change } };
+  };
+  expect(await checkController(config({}))).toEqual([]);
+  await expect(checkController(config({ name: 'nowhere' }))).rejects.toThrow(/^database: Unknown database/);
+  await expect(checkController(config({ user: 'nobody' }))).rejects.toThrow(/^database: Access denied/);
+  const [note] = await checkController(config({ socket: '/nowhere' }));
+  expect(note).toMatch(/^not checked: whether the key file .* fits the database, which is not reached: .*ENOENT/);
+  ca.stop();
+});

@@ -1,8 +1,8 @@
 // Passwords and keys: hashes carry their cost, only a few run at once, sealed keys open only with their file.
-import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openKeyFile } from '../../controller/src/services/identity/keyFile';
+import { makeKeyFile, readKeyFile, requireKeyFile, type KeyFile } from '../../controller/src/services/identity/keyFile';
 import { createPasswords, gate } from '../../controller/src/services/identity/passwords';
 
 let directory: string;
@@ -60,27 +60,37 @@ test('at most so much runs and waits; the rest is refused, and a failure frees i
   expect(await again).toBe(5);
 });
 
+/** The key file at a path, made when there is none. */
+const keyFileAt = (path: string): KeyFile => {
+  makeKeyFile(path);
+  return requireKeyFile(path);
+};
+
 test('a key file is made once, for its owner alone, and opens what it sealed', () => {
   const path = join(directory, 'key');
-  const sealed = openKeyFile(path).seal('private');
+  expect(readKeyFile(path)).toBeUndefined();
+  expect(() => requireKeyFile(path)).toThrow(`there is no key file ${path}, but the database has signing keys`);
+  expect([makeKeyFile(path), makeKeyFile(path)]).toEqual([true, false]);
+  const sealed = requireKeyFile(path).seal('private');
   expect(sealed).not.toContain('private');
-  chmodSync(path, 0o644);
-  expect(openKeyFile(path).open(sealed)).toBe('private');
+  expect(requireKeyFile(path).open(sealed)).toBe('private');
   expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readdirSync(directory)).toEqual(['key']);
 });
 
 test('what was sealed with another file, or changed, does not open', () => {
   const path = join(directory, 'key');
-  const file = openKeyFile(path);
+  const file = keyFileAt(path);
   const sealed = Buffer.from(file.seal('private'), 'base64');
   sealed[sealed.length - 1] = (sealed.at(-1) ?? 0) ^ 1;
-  for (const text of [sealed.toString('base64'), openKeyFile(join(directory, 'other')).seal('x'), 'AAAA'])
+  for (const text of [sealed.toString('base64'), keyFileAt(join(directory, 'other')).seal('x'), 'AAAA'])
     expect(() => file.open(text)).toThrow('does not fit the signing keys');
 });
 
-test('a key file that is damaged or has no place is named', () => {
+test('a key file that is damaged, can not be read or has no place is named', () => {
   const path = join(directory, 'key');
   writeFileSync(path, 'too short');
-  expect(() => openKeyFile(path)).toThrow(`the key file ${path} does not hold 32 bytes`);
-  expect(() => openKeyFile(join(directory, 'nowhere', 'key'))).toThrow('cannot make the key file');
+  expect(() => readKeyFile(path)).toThrow(`the key file ${path} does not hold 32 bytes`);
+  expect(() => readKeyFile(directory)).toThrow(`cannot read the key file ${directory}`);
+  expect(() => makeKeyFile(join(directory, 'nowhere', 'key'))).toThrow('cannot make the key file');
 });

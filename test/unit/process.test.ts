@@ -1,10 +1,11 @@
 // The cloud's processes as a service manager sees them: what they say of a wrong configuration, when they are ready, how they end.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../support/freePort';
+import { startTestCloud } from '../support/testCloud';
 import { runProcess, startProcess, type ProcessName, type Program, type Run } from '../support/programs';
 
 jest.setTimeout(60_000);
@@ -41,6 +42,10 @@ describe('the administrator’s commands', () => {
     expect(made.controller.out).toMatch(/^Copy .*ctl to \/etc\/cumulet\/tls on controller ctl/);
     expect(made.controller.out).not.toContain('rabbitmqctl');
     expect(made.host.out).toContain(`rabbitmqctl import_definitions ${at('h1')}/broker.json`);
+    const secret = (directory: string): string => readFileSync(at(directory, 'token-keys.secret'), 'utf8');
+    expect(secret('ctl')).toBe(secret('ca'));
+    expect(statSync(at('ctl', 'token-keys.secret')).mode & 0o777).toBe(0o600);
+    expect(existsSync(at('h1', 'token-keys.secret'))).toBe(false);
     const renewed = await admin('host', 'add', 'h1', '--out', at('h1'), '--renew');
     expect([renewed.exit, renewed.out]).toEqual([0, expect.not.stringContaining('rabbitmqctl')]);
   });
@@ -135,6 +140,39 @@ describe('arguments', () => {
       );
     },
   );
+
+  test('that of the controller is checked against the files that it names, and against its database', async () => {
+    const config = await controllerConfig({ data_dir: at('checked') });
+    const check = (change: object): Promise<Run> =>
+      runProcess('controller', '--check-config', '--config', configFile('checked', { ...config, ...change }));
+    const cloud = await startTestCloud({ realIdentity: true });
+    const path = join(cloud.directory, 'cumulet.db');
+    const [right, foreign, damaged] = [join(cloud.directory, 'token-keys.secret'), at('foreign'), at('damaged')];
+    copyFileSync(at('ca', 'token-keys.secret'), foreign);
+    writeFileSync(damaged, 'short');
+    await cloud.controller.stop();
+    const database = { path };
+    expect(await check({ database, token_key_file: right })).toMatchObject({ exit: 0, err: '' });
+    for (const [change, words] of [
+      [{ token_key_file: damaged }, 'does not hold 32 bytes in base64'],
+      [{ database, token_key_file: foreign }, `the key file ${foreign} does not fit the signing keys in the database`],
+      [
+        { database, token_key_file: at('none') },
+        `there is no key file ${at('none')}, but the database has signing keys`,
+      ],
+      [{ policy_file: at('none') }, 'none'],
+      [{ database: { kind: 'mariadb' } }, 'database.password_file: is needed'],
+    ] as const) {
+      const { exit, out, err } = await check(change);
+      expect([exit, out, err]).toEqual([1, '', expect.stringContaining(words)]);
+    }
+    const away = await check({ database: { kind: 'mariadb', port: nobody, password_file: foreign } });
+    expect(away.out).toMatch(
+      / is right\nnot checked: whether .* fits the database, which is not reached: .*ECONNREFUSED/,
+    );
+    expect(existsSync(at('checked'))).toBe(false);
+    rmSync(cloud.directory, { recursive: true });
+  });
 
   test.each([
     ['nothing', [], /--config is missing\n\nusage: cumulet-network-agent/],

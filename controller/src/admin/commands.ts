@@ -11,8 +11,8 @@ const OPTIONS = {
 } as const;
 
 export const adminUsage = `
-  ca init              make the cloud's CA and the controllers' user at the message broker
-  controller add NAME  make the certificate of a controller
+  ca init              make the cloud's CA, the controllers' user at the message broker, and their key file
+  controller add NAME  make the certificate of a controller, and copy the key file for it
   host add NAME        make the certificate of a host and its user at the message broker
 
   --out DIR            where to write; copy it to /etc/cumulet/tls there; default ./NAME

@@ -11,6 +11,7 @@ import {
   type Exec,
   type Peer,
 } from '@cumulet/common';
+import { makeKeyFile } from '../services/identity/keyFile';
 import { issue, makeCa } from './certificates';
 
 const filesOf = (directory: string) => ({
@@ -18,6 +19,7 @@ const filesOf = (directory: string) => ({
   own: { cert: join(directory, 'certificate.crt'), key: join(directory, 'certificate.key') },
   password: join(directory, 'broker-password'),
   broker: join(directory, 'broker.json'),
+  tokenKeys: join(directory, 'token-keys.secret'),
 });
 
 async function exists(path: string): Promise<boolean> {
@@ -41,14 +43,15 @@ async function writeBroker(directory: string, define: (password: string) => Brok
 }
 
 /**
- * Makes the CA and the broker user of the controllers.
+ * Makes the CA, the broker user of the controllers and the secret that they share.
  * @throws CumuletError exists: a second CA would shut out everybody who has a certificate of the first
  */
 export async function initCa(exec: Exec, directory: string, virtualHost: string): Promise<void> {
-  const { ca } = filesOf(directory);
+  const { ca, tokenKeys } = filesOf(directory);
   if (await exists(ca.key)) throw new CumuletError('exists', `${ca.key} is there already; nothing was changed`);
   await secretDirectory(directory);
   await makeCa(exec, ca);
+  makeKeyFile(tokenKeys);
   await writeBroker(directory, (password) => controllerDefinitions(virtualHost, password));
 }
 
@@ -64,7 +67,7 @@ export async function addPeer(
   virtualHost: string,
   renew: boolean,
 ): Promise<void> {
-  const { ca, password } = filesOf(caDirectory);
+  const { ca, password, tokenKeys } = filesOf(caDirectory);
   if (!(await exists(ca.key)))
     throw new CumuletError('no_ca', `there is no CA in ${caDirectory}: make it with "ca init"`);
   const files = filesOf(directory);
@@ -80,7 +83,9 @@ export async function addPeer(
   if (peer.role === 'host') {
     await writeBroker(directory, (secret) => hostDefinitions(virtualHost, peer.name, secret));
   } else {
-    // All controllers are one user.
+    // All controllers are one user, and encrypt the keys that sign tokens with one secret.
     await writeFile(files.password, await readFile(password), { mode: 0o600 });
+    makeKeyFile(tokenKeys);
+    await writeFile(files.tokenKeys, await readFile(tokenKeys), { mode: 0o600 });
   }
 }

@@ -2,6 +2,7 @@
 export * from './columns';
 export * from './counter';
 export * from './database';
+export * from './inspect';
 export * from './failures';
 export * from './groupBy';
 export * from './list';

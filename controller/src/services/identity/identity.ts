@@ -6,7 +6,6 @@ import type { Database } from '../../db';
 import { bootstrap } from './bootstrap';
 import { createCatalog, type Catalog } from './catalog';
 import { openChangeFeed, type ChangeFeed } from './changeFeed';
-import { openKeyFile } from './keyFile';
 import { createLockout } from './lockout';
 import { createLogin, type Login } from './login';
 import { createPasswords, type Passwords } from './passwords';
@@ -43,6 +42,10 @@ export interface IdentityParts {
   readonly log: Logger;
 }
 
+/** Where the secret is that encrypts the keys that sign tokens. */
+export const keyFilePath = ({ token_key_file, data_dir }: ControllerConfig): string =>
+  token_key_file ?? join(data_dir, 'token-keys.secret');
+
 /** Opens the identity service and makes what a new cloud needs. @throws ConfigError */
 export async function createIdentity({ config, db, clock, log }: IdentityParts): Promise<Identity> {
   const passwords = createPasswords(config.password_cost);
@@ -52,7 +55,7 @@ export async function createIdentity({ config, db, clock, log }: IdentityParts):
   const keys = await openSigningKeys({
     db,
     clock,
-    file: openKeyFile(join(config.data_dir, 'token-keys.secret')),
+    keyFile: keyFilePath(config),
     lifetime: config.token_key_lifetime * 1000,
     verifyFor: keepFor,
   });

@@ -1,6 +1,6 @@
-// Encrypts the private signing keys in the database with a secret that is only in a file of the controller.
+// Encrypts the private signing keys in the database with a secret that is only in a file, the same one at every controller.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { ConfigError, messageOf } from '@cumulet/common';
 
 const SECRET_BYTES = 32;
@@ -8,29 +8,15 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 export interface KeyFile {
+  readonly path: string;
   seal(text: string): string;
   /** @throws ConfigError when the text was sealed with another file. */
   open(sealed: string): string;
 }
 
-function readSecret(path: string): Buffer {
-  try {
-    writeFileSync(path, randomBytes(SECRET_BYTES).toString('base64') + '\n', { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-      throw new ConfigError(`cannot make the key file ${path}: ${messageOf(error)}`, { path });
-  }
-  chmodSync(path, 0o600);
-  const secret = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64');
-  if (secret.length !== SECRET_BYTES)
-    throw new ConfigError(`the key file ${path} does not hold ${SECRET_BYTES} bytes in base64`, { path });
-  return secret;
-}
-
-/** Opens the key file, making it when there is none: 32 random bytes, mode 0600. AES-256-GCM. @throws ConfigError */
-export function openKeyFile(path: string): KeyFile {
-  const secret = readSecret(path);
+function keyFile(path: string, secret: Buffer): KeyFile {
   return {
+    path,
     seal(text) {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv('aes-256-gcm', secret, nonce);
@@ -48,10 +34,56 @@ export function openKeyFile(path: string): KeyFile {
         return text.toString('utf8');
       } catch {
         throw new ConfigError(
-          `the key file ${path} does not fit the signing keys in the database; put back the one they were made with`,
+          `the key file ${path} does not fit the signing keys in the database: it is another cloud's, or was made anew; ` +
+            'put the one there that the keys were made with, from a backup or another controller',
           { path },
         );
       }
     },
   };
+}
+
+/** Reads a key file; undefined when there is none. AES-256-GCM. @throws ConfigError when it holds something else */
+export function readKeyFile(path: string): KeyFile | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new ConfigError(`cannot read the key file ${path}: ${messageOf(error)}`, { path });
+  }
+  const secret = Buffer.from(text.trim(), 'base64');
+  if (secret.length !== SECRET_BYTES)
+    throw new ConfigError(`the key file ${path} does not hold ${SECRET_BYTES} bytes in base64`, { path });
+  return keyFile(path, secret);
+}
+
+/**
+ * Makes a key file where there is none: 32 random bytes, mode 0600, complete from the moment that it has its name.
+ * @returns whether it was made here
+ * @throws ConfigError
+ */
+export function makeKeyFile(path: string): boolean {
+  const draft = `${path}.${process.pid}.new`;
+  try {
+    writeFileSync(draft, `${randomBytes(SECRET_BYTES).toString('base64')}\n`, { mode: 0o600, flush: true });
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new ConfigError(`cannot make the key file ${path}: ${messageOf(error)}`, { path });
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** The key file of a cloud that has signing keys. @throws ConfigError */
+export function requireKeyFile(path: string): KeyFile {
+  const file = readKeyFile(path);
+  if (file) return file;
+  throw new ConfigError(
+    `there is no key file ${path}, but the database has signing keys that were made with one: ` +
+      'put it there, from a backup or another controller',
+    { path },
+  );
 }

@@ -1,10 +1,11 @@
 // The keys that sign tokens: made in the database, one published ahead of use, rotated, kept until their last token has expired.
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import type { Clock } from '@cumulet/common';
-import type { Database, WriteSession } from '../../db';
+import { chmodSync, rmSync } from 'node:fs';
+import { ConfigError, type Clock } from '@cumulet/common';
+import type { Database, ReadSession, WriteSession } from '../../db';
 import { tokenKeys, type TokenKey } from '../../db/entities/identity';
 import { orElseDone } from './conflicts';
-import type { KeyFile } from './keyFile';
+import { makeKeyFile, requireKeyFile, type KeyFile } from './keyFile';
 
 /** An unknown key id makes us look into the database, but not more often than this. */
 const RELOAD_AT_MOST_EVERY_MS = 1000;
@@ -23,7 +24,8 @@ export interface SigningKeys {
 export interface SigningKeyOptions {
   readonly db: Database;
   readonly clock: Clock;
-  readonly file: KeyFile;
+  /** Path of the key file. */
+  readonly keyFile: string;
   /** How long a key signs, in milliseconds. */
   readonly lifetime: number;
   /** How long after its last use a key must still verify, in milliseconds. */
@@ -44,22 +46,51 @@ function newKey(generation: number, file: KeyFile, now: number): TokenKey {
 const madeAt = (rows: readonly TokenKey[], generation: number): number | undefined =>
   rows.find((row) => row.generation === generation)?.created_at;
 
-async function makeFirst(session: WriteSession, options: SigningKeyOptions): Promise<void> {
+async function makeFirst(session: WriteSession, file: KeyFile, now: number): Promise<void> {
   if ((await session.count(tokenKeys)) > 0) return;
-  const now = options.clock.now();
-  await session.insert(tokenKeys, [newKey(1, options.file, now), newKey(2, options.file, now)]);
+  await session.insert(tokenKeys, [newKey(1, file, now), newKey(2, file, now)]);
+}
+
+const allKeys = (session: ReadSession): Promise<TokenKey[]> =>
+  session.find(tokenKeys, { order: { generation: 'ASC' } });
+
+/** Whether a key file is the one of these keys; anything is, while there are none. @throws ConfigError */
+export async function requireFittingKeyFile(session: ReadSession, path: string): Promise<void> {
+  const active = (await allKeys(session)).at(-2);
+  if (active) requireKeyFile(path).open(active.private_key);
+}
+
+/**
+ * The key file, and the first two keys where there are none. The file is made before the keys are, so that a crash in between loses
+ * nothing. Of controllers that begin a new cloud at the same time one makes the keys; a file that another one made for nothing goes.
+ */
+async function openKeyFile({ db, clock, keyFile: path }: SigningKeyOptions): Promise<KeyFile> {
+  const isNew = (await db.read((session) => session.count(tokenKeys))) === 0;
+  const isMade = isNew && makeKeyFile(path);
+  const file = requireKeyFile(path);
+  chmodSync(path, 0o600);
+  if (!isNew) return file;
+  await orElseDone(() => db.write((session) => makeFirst(session, file, clock.now())));
+  try {
+    await db.read((session) => requireFittingKeyFile(session, path));
+    return file;
+  } catch (error) {
+    if (isMade && error instanceof ConfigError) rmSync(path);
+    throw error;
+  }
 }
 
 /** Opens the signing keys, making the first two when there are none. @throws ConfigError when the key file is not theirs. */
 export async function openSigningKeys(options: SigningKeyOptions): Promise<SigningKeys> {
-  const { db, clock, file } = options;
+  const { db, clock } = options;
+  const file = await openKeyFile(options);
   let rows: TokenKey[] = [];
   let publicKeys = new Map<string, KeyObject>();
   let signing: { kid: string; key: KeyObject };
   let loadedAt = 0;
 
   async function load(): Promise<void> {
-    const found = await db.read((session) => session.find(tokenKeys, { order: { generation: 'ASC' } }));
+    const found = await db.read(allKeys);
     const active = found.at(-2);
     if (!active) throw new Error('there are no keys to sign tokens with');
     publicKeys = new Map(found.map((row) => [row.kid, publicKeys.get(row.kid) ?? createPublicKey(row.public_key)]));
@@ -89,7 +120,6 @@ export async function openSigningKeys(options: SigningKeyOptions): Promise<Signi
     await load();
   }
 
-  await orElseDone(() => db.write((session) => makeFirst(session, options)));
   await load();
   return {
     current: () => signing,

@@ -1,0 +1,34 @@
+// What --check-config of a controller looks at beyond the file itself: the files it names, and whether they fit the database.
+import { ConfigError, messageOf, readTls } from '@cumulet/common';
+import { databaseOptions } from './databaseConfig';
+import { inspectDatabase } from './db';
+import { tokenKeys } from './db/entities/identity';
+import { rulesOf } from './policyRules';
+import type { ControllerProcessConfig } from './process';
+import { keyFilePath } from './services/identity/identity';
+import { readKeyFile } from './services/identity/keyFile';
+import { requireFittingKeyFile } from './services/identity/signingKeys';
+import { createPolicy } from './services/policy/policy';
+
+/** What a server answers that another password or name would change. */
+const REFUSED = ['ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR', 'ER_BAD_DB_ERROR'];
+
+/** Changes nothing, neither files nor the database. Returns what could not be looked at. @throws ConfigError */
+export async function checkController(config: ControllerProcessConfig): Promise<readonly string[]> {
+  createPolicy(rulesOf(config));
+  readTls(config.agent_api.tls);
+  const options = databaseOptions(config);
+  const keyFile = keyFilePath(config);
+  readKeyFile(keyFile);
+  try {
+    await inspectDatabase(options, [tokenKeys], (session) => requireFittingKeyFile(session, keyFile));
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    if (REFUSED.includes((error as { code?: string }).code ?? ''))
+      throw new ConfigError(`database: ${messageOf(error)}`, { key: 'database' });
+    return [
+      `not checked: whether the key file ${keyFile} fits the database, which is not reached: ${messageOf(error)}`,
+    ];
+  }
+}
