@@ -8,6 +8,7 @@ import { cumuletService } from './api/cumulet/routes';
 import { identityRootService, identityService } from './api/identity/routes';
 import { imageService } from './api/image/routes';
 import { networkRootService, networkService } from './api/network/routes';
+import { placementService } from './api/placement/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
 import { openDatabaseClock, type DatabaseClock } from './databaseClock';
@@ -89,6 +90,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
       networkService,
       networkRootService,
       computeService,
+      placementService,
       cumuletService,
       identityRootService,
     ],

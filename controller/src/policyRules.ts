@@ -5,6 +5,7 @@ import { computePolicyRules } from './services/compute/policyRules';
 import { identityRules } from './services/identity/policyRules';
 import { imageRules } from './services/image/policyRules';
 import { networkRules } from './services/network/policyRules';
+import { placementRules } from './services/placement/policyRules';
 import { baseRules, createPolicy, loadPolicyFile, type PolicyRules } from './services/policy/policy';
 
 const defaultRules: PolicyRules = {
@@ -14,6 +15,7 @@ const defaultRules: PolicyRules = {
   ...imageRules,
   ...networkRules,
   ...computePolicyRules,
+  ...placementRules,
 };
 
 /** All rules by name. @throws ConfigError for a file that can't be read or names a rule that nothing asks for */

@@ -4,6 +4,7 @@ import { computeService } from '../../controller/src/api/compute/routes';
 import { identityService } from '../../controller/src/api/identity/routes';
 import { imageService } from '../../controller/src/api/image/routes';
 import { networkService } from '../../controller/src/api/network/routes';
+import { placementService } from '../../controller/src/api/placement/routes';
 import { startTestCloud, type Answer, type TestCloud } from '../support/testCloud';
 
 let cloud: TestCloud;
@@ -13,9 +14,10 @@ beforeAll(async () => {
 afterAll(() => cloud.stop());
 
 /** Microversions at which each route exists. */
-const version = (until: number | undefined): string => (until === undefined ? '2.90' : '2.1');
+const version = (until: number | undefined): string =>
+  `compute ${until === undefined ? '2.90' : '2.1'}, placement 1.39`;
 
-const writes = [computeService, identityService, imageService, networkService].flatMap((service) =>
+const writes = [computeService, identityService, imageService, networkService, placementService].flatMap((service) =>
   service.routes
     .filter(({ method, rawBody }) => ['POST', 'PUT', 'PATCH'].includes(method) && rawBody !== true)
     .filter(({ path }) => service.name !== 'compute' || path.startsWith('/v2.1/'))
@@ -23,7 +25,7 @@ const writes = [computeService, identityService, imageService, networkService].f
       const path = `${service.prefixes[0] ?? ''}${route.path.replace(/:\w+/g, '00000000-0000-4000-8000-000000000000')}`;
       const jsonPatch = service.name === 'image' && route.method === 'PATCH';
       const type = jsonPatch ? 'application/openstack-images-v2.1-json-patch' : 'application/json';
-      const headers = { 'content-type': type, 'openstack-api-version': `compute ${version(route.until)}` };
+      const headers = { 'content-type': type, 'openstack-api-version': version(route.until) };
       return [
         `${route.method} ${path}`,
         { method: route.method, path, headers, schema: route.schema !== undefined },

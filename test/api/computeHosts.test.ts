@@ -155,7 +155,10 @@ describe('hypervisors', () => {
 
   test('of a host whose compute agent has not registered yet have no numbers, and one that is switched off says so', async () => {
     await makeHost(cloud, 'h0');
-    await cloud.cloud.db.write((session) => session.delete(agents, { host: 'h0' }));
+    await cloud.cloud.db.write(async (session) => {
+      await session.delete(agents, { host: 'h0' });
+      await session.update(hosts, { name: 'h0' }, { inventory: {} });
+    });
     const body = { host: 'h0', binary: 'nova-compute', disabled_reason: 'new' };
     await put('/os-services/disable-log-reason', body);
     const fresh = await first('/os-hypervisors/detail', '2.28');

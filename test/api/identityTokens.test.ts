@@ -77,6 +77,7 @@ test('the catalog has the addresses from which clients find every service', asyn
     image: at('/image'),
     compute: at('/compute/v2.1'),
     network: at('/network'),
+    placement: at('/placement'),
   });
 });
 

@@ -77,7 +77,7 @@ let address = '';
 test('token issue and catalog list', async () => {
   expect(await value('id', 'token', 'issue')).toMatch(/^ey/);
   const catalog = await openstack('catalog', 'list', '-f', 'value', '-c', 'Type');
-  expect(catalog.split('\n').sort()).toEqual(['compute', 'identity', 'image', 'network']);
+  expect(catalog.split('\n').sort()).toEqual(['compute', 'identity', 'image', 'network', 'placement']);
 });
 
 test('project, user and role: create and grant', async () => {

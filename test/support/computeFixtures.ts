@@ -110,7 +110,9 @@ export async function makeHost(cloud: TestCloud, name: string, zone = 'nova'): P
       used_disk_gib: 0,
       generation: 1,
       failed_builds: 0,
-      inventory: {},
+      inventory: { vcpus: 16, memory_mib: 8192 },
+      traits: [],
+      inventory_settings: {},
       created_at: now,
       updated_at: now,
     });
@@ -122,7 +124,7 @@ export async function makeHost(cloud: TestCloud, name: string, zone = 'nova'): P
         session: 1,
         started_at: now,
         heard_at: now,
-        inventory: {},
+        inventory: role === 'storage' ? { disk_gib: 100 } : {},
         listener: null,
       });
   });

@@ -99,6 +99,8 @@ const host = (id: string, reason: string | null, created: number) => ({
   generation: 0,
   failed_builds: 0,
   inventory: { cpus: [1, 2] },
+  traits: ['CUSTOM_FAST'],
+  inventory_settings: {},
   created_at: created,
   updated_at: created,
 });

@@ -20,6 +20,7 @@ const host = (name: string, changes: Partial<HostView> = {}): HostView => ({
   zone: 'nova',
   capacity: { vcpus: 8, memoryMib: 8192, diskGib: 100 },
   used: { vcpus: 0, memoryMib: 0, diskGib: 0 },
+  portions: {},
   aggregateMetadata: new Map(),
   architecture: 'x86_64',
   virtType: 'kvm',
@@ -89,6 +90,14 @@ test.each<[string, Partial<HostView>, Partial<PlacementRequest>, string]>([
   ['vCPUs', { used: { vcpus: 8, memoryMib: 0, diskGib: 0 } }, {}, 'not enough vCPUs: 1 asked, 0 free'],
   ['memory', { used: { vcpus: 0, memoryMib: 8000, diskGib: 0 } }, {}, 'not enough memory: 512 MiB asked, 192 MiB free'],
   ['disk', { capacity: { vcpus: 8, memoryMib: 8192, diskGib: 4 } }, {}, 'not enough disk: 5 GiB asked, 4 GiB free'],
+  ['vCPUs', { portions: { vcpus: { min: 2, max: 8, step: 1 } } }, {}, 'vCPUs: at least 2 a server, 1 asked'],
+  [
+    'memory',
+    { portions: { memoryMib: { min: 1, max: 256, step: 1 } } },
+    {},
+    'memory: at most 256 MiB a server, 512 MiB asked',
+  ],
+  ['disk', { portions: { diskGib: { min: 1, max: 100, step: 4 } } }, {}, 'disk: only multiples of 4 GiB, 5 GiB asked'],
 ])('%s says no (%#)', (filter, hostChanges, requestChanges, reason) => {
   const decision = schedule([host('a', hostChanges)], request(requestChanges));
   expect(decision).toEqual({ candidates: [], rejections: [{ host: 'a', filter, reason }] });
@@ -116,6 +125,8 @@ test.each<[string, Partial<HostView>, Partial<PlacementRequest>]>([
   ['server group', {}, { group: group('affinity', {}) }],
   ['server group', {}, { group: group('affinity', { a: 1 }) }],
   ['server group', {}, { group: group('soft-anti-affinity', { a: 3 }) }],
+  ['memory', { portions: { memoryMib: { min: 512, max: 512, step: 256 } } }, {}],
+  ['disk', { portions: { diskGib: { min: 2, max: 4, step: 2 } } }, { need: { vcpus: 1, memoryMib: 512, diskGib: 0 } }],
 ])('%s lets a host pass (%#)', (filter, hostChanges, requestChanges) => {
   const rule = filters.find(({ name }) => name === filter);
   expect(rule?.refuse(host('a', hostChanges), request(requestChanges))).toBeUndefined();

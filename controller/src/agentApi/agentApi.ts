@@ -3,12 +3,13 @@ import { CumuletError, messageOf, newId, type AgentApi, type Registered, type Re
 import type { Cloud } from '../cloud';
 import { IsNull, LessThan, type WriteSession } from '../db';
 import { servers } from '../db/entities/compute';
-import { agents, hosts, residues, type Host } from '../db/entities/tasks';
+import { agents, hosts, residues, type Host, type InventorySettings } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { recordChanges } from '../services/network/changes';
 import { networkChanges } from '../services/network/networkChanges';
+import { capacityOf, totalsOf } from '../services/placement/inventory';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
@@ -20,22 +21,25 @@ import { storeSnapshot } from './snapshots';
 /** How long a host may keep what it could not remove before it is told to register, and so to clean up, again. */
 const RESIDUE_PATIENCE_MS = 30_000;
 
-const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
-
-/** What the host can give out: what its agents found, times the configured ratios. Each role knows its own part. */
-function capacity(cloud: Cloud, { role, inventory }: Registration): Partial<Host> {
+/** What the host can give out of what its agents found. Each role knows its own part. */
+function capacity(cloud: Cloud, { role, inventory }: Registration, settings: InventorySettings): Partial<Host> {
   const { ratios } = cloud.config;
-  if (role === 'storage') return { cap_disk_gib: number(inventory['disk_gib']) * ratios.disk };
+  const totals = totalsOf(inventory, inventory);
+  if (role === 'storage') return { cap_disk_gib: capacityOf(totals.DISK_GB, settings.DISK_GB, ratios.disk) };
   if (role === 'network') return {};
-  const cap_vcpus = number(inventory['vcpus']) * ratios.vcpus;
-  return { cap_vcpus, cap_memory_mib: number(inventory['memory_mib']) * ratios.memory, inventory: { ...inventory } };
+  return {
+    cap_vcpus: capacityOf(totals.VCPU, settings.VCPU, ratios.vcpus),
+    cap_memory_mib: capacityOf(totals.MEMORY_MB, settings.MEMORY_MB, ratios.memory),
+    inventory: { ...inventory },
+  };
 }
 
 async function upsertHost(session: WriteSession, cloud: Cloud, registration: Registration): Promise<void> {
   const now = cloud.clock.now();
   const { host } = registration;
-  const known = await session.findOne(hosts, { name: host });
-  const facts = capacity(cloud, registration);
+  // Held: its settings must not change before its capacity is written.
+  const known = await session.findOne(hosts, { name: host }, 'exclusive');
+  const facts = capacity(cloud, registration, known?.inventory_settings ?? {});
   if (known) {
     await session.update(hosts, { name: host }, { ...facts, updated_at: now });
     return;
@@ -47,7 +51,13 @@ async function upsertHost(session: WriteSession, cloud: Cloud, registration: Reg
     inventory: {},
   };
   const unused = { used_vcpus: 0, used_memory_mib: 0, used_disk_gib: 0, generation: 0, failed_builds: 0 };
-  const settings = { enabled: true, disabled_reason: null, availability_zone: 'nova' };
+  const settings = {
+    enabled: true,
+    disabled_reason: null,
+    availability_zone: 'nova',
+    traits: [],
+    inventory_settings: {},
+  };
   await session.insert(hosts, {
     id: newId(),
     name: host,

@@ -4,6 +4,13 @@ import type { Resources } from '../db/entities/tasks';
 import { filters, type Filter } from './filters';
 import { weighers, type Weigher } from './weighers';
 
+/** The portions in which a resource is given out. */
+export interface Portions {
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+}
+
 /** A host as the scheduler sees it; memory in MiB, disk in GiB, capacities with their ratio applied. */
 export interface HostView {
   readonly name: string;
@@ -14,13 +21,15 @@ export interface HostView {
   readonly zone: string;
   readonly capacity: Resources;
   readonly used: Resources;
+  /** Where the administrator set any. */
+  readonly portions: Readonly<Partial<Record<keyof Resources, Portions>>>;
   /** Metadata of the host's aggregates: a key has every value that one of them gives it. */
   readonly aggregateMetadata: ReadonlyMap<string, readonly string[]>;
   /** libvirt's name of the processor's architecture: x86_64. Undefined before the host told it. */
   readonly architecture: string | undefined;
   /** What runs guests: kvm or qemu. Undefined before the host told it. */
   readonly virtType: string | undefined;
-  /** Names of what the host can do, such as HW_CPU_X86_AVX2. */
+  /** Names of what the host is and can do, found by its agent or set by the administrator: HW_CPU_X86_AVX2, CUSTOM_FAST. */
   readonly traits: ReadonlySet<string>;
   /** Servers that could not be built there since the last one that could. */
   readonly failedBuilds: number;

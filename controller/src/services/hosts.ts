@@ -4,6 +4,7 @@ import { MoreThan, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
 import type { HostView } from '../scheduler/scheduler';
+import { HOST_CLASSES, RESOURCE_KEYS } from './placement/inventory';
 
 /** An agent that was not heard for this long is down. */
 export const AGENT_TIMEOUT_MS = 10_000;
@@ -25,14 +26,33 @@ async function metadataByHost(session: ReadSession): Promise<Map<string, Map<str
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-/** What the compute agent told of its machine at registration, as far as placement looks at it. */
-function machineOf({ inventory }: Host): Pick<HostView, 'architecture' | 'virtType' | 'traits'> {
-  const cpu = inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
+/** Traits that the compute agent found. */
+export function foundTraits({ inventory }: Pick<Host, 'inventory'>): string[] {
   const traits = inventory['traits'];
+  return Array.isArray(traits) ? traits.map(String) : [];
+}
+
+/** Traits that the compute agent found and those that the administrator gave it. */
+export const traitsOfHost = (host: Pick<Host, 'inventory' | 'traits'>): Set<string> =>
+  new Set([...foundTraits(host), ...host.traits]);
+
+/** In which portions the administrator lets resources be given out. */
+const portionsOf = ({ inventory_settings }: Host): HostView['portions'] =>
+  Object.fromEntries(
+    HOST_CLASSES.flatMap((name) => {
+      const set = inventory_settings[name];
+      return set ? [[RESOURCE_KEYS[name], { min: set.min_unit, max: set.max_unit, step: set.step_size }]] : [];
+    }),
+  );
+
+/** What the compute agent told of its machine at registration, as far as placement looks at it. */
+function machineOf(host: Host): Pick<HostView, 'architecture' | 'virtType' | 'traits' | 'portions'> {
+  const cpu = host.inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
   return {
     architecture: textOf(cpu?.arch),
-    virtType: textOf(inventory['virt_type']),
-    traits: new Set(Array.isArray(traits) ? traits.map(String) : []),
+    virtType: textOf(host.inventory['virt_type']),
+    traits: traitsOfHost(host),
+    portions: portionsOf(host),
   };
 }
 

@@ -133,6 +133,7 @@ test('the catalog has one entry per service built here, unversioned where client
     image: at('/image'),
     compute: at('/compute/v2.1'),
     network: at('/network'),
+    placement: at('/placement'),
   });
   for (const entry of catalog) {
     expect(Object.keys(entry).sort()).toEqual(['endpoints', 'id', 'name', 'type']);

@@ -1,4 +1,4 @@
-// Tables of what steers placement: host aggregates and server groups.
+// Tables of what steers placement: host aggregates, server groups, and names that administrators add to the placement API's.
 import {
   id,
   integer,
@@ -55,4 +55,20 @@ export const serverGroups = table(
 );
 export type ServerGroup = Row<typeof serverGroups>;
 
-export const placementTables: readonly Table[] = [aggregates, aggregateHosts, serverGroups];
+/** Traits that an administrator made. Hosts that have one name it themselves (`host.traits`). */
+export const customTraits = table('custom_trait', { name: text(255), created_at: time() }, { primary: ['name'] });
+
+/** Resource classes that an administrator made. */
+export const customResourceClasses = table(
+  'custom_resource_class',
+  { name: text(255), created_at: time() },
+  { primary: ['name'] },
+);
+
+export const placementTables: readonly Table[] = [
+  aggregates,
+  aggregateHosts,
+  serverGroups,
+  customTraits,
+  customResourceClasses,
+];

@@ -104,6 +104,19 @@ export interface Resources {
   readonly diskGib: number;
 }
 
+/** What of a host is given out, under the names of the placement API. */
+export type HostResourceClass = 'VCPU' | 'MEMORY_MB' | 'DISK_GB';
+
+/** How much of a resource is given out, and in which portions. */
+export interface InventorySetting {
+  readonly allocation_ratio: number;
+  readonly reserved: number;
+  readonly min_unit: number;
+  readonly max_unit: number;
+  readonly step_size: number;
+}
+export type InventorySettings = Readonly<Partial<Record<HostResourceClass, InventorySetting>>>;
+
 /** A machine with agents: capacity and what is claimed of it. Liveness is in `agent`. */
 export const hosts = table(
   'host',
@@ -123,6 +136,10 @@ export const hosts = table(
     /** Servers that could not be built here since the last one that could. */
     failed_builds: integer(),
     inventory: json<Record<string, unknown>>(),
+    /** Traits that the administrator gave it, besides those that its agent found. */
+    traits: json<readonly string[]>(),
+    /** What the administrator set of its inventory. A class that is not there has the configuration's ratio and nothing reserved. */
+    inventory_settings: json<InventorySettings>(),
     created_at: time(),
     updated_at: time(),
   },

@@ -1,4 +1,5 @@
 // All migrations, oldest first. How to add one: docs/architecture.md.
 import { Initial } from './initial';
+import { PlacementSettings } from './placementSettings';
 
-export const migrations = [Initial] as const;
+export const migrations = [Initial, PlacementSettings] as const;

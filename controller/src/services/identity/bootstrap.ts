@@ -24,6 +24,7 @@ const SERVICES = [
   { type: 'image', name: 'glance', url: '/image' },
   { type: 'compute', name: 'nova', url: '/compute/v2.1' },
   { type: 'network', name: 'neutron', url: '/network' },
+  { type: 'placement', name: 'placement', url: '/placement' },
 ] as const;
 
 const DEFAULT_DOMAIN = 'default';
