@@ -51,6 +51,13 @@ export interface MetadataRequest {
   readonly body?: string;
 }
 
+/** A server's disk on its way to another host: the bytes of its file, and after them their SHA-512. */
+export interface DiskBytes {
+  /** Of all that the stream brings. */
+  readonly size: number;
+  readonly stream: Readable;
+}
+
 export interface AgentApi {
   register(registration: Registration): Promise<Registered>;
   /** Says that the agent lives. @throws CumuletError stale_session when the agent must register again */
@@ -68,6 +75,8 @@ export interface AgentApi {
     digest: string,
     start?: number,
   ): Promise<{ readonly size: number; readonly stream: Readable }>;
+  /** The disk of a server that comes to the host, from the host it leaves. @throws CumuletError disk_not_found, unreachable */
+  openDisk(host: string, serverId: string): Promise<DiskBytes>;
   /**
    * Gives an image the bytes of a snapshot that is being made on this host. An image that has them already takes none.
    * @throws CumuletError image_refused when it will never take them; anything else is worth another try
@@ -120,6 +129,8 @@ export interface HostApi {
    * @throws HostError when the guest does not run, has no agent, or its agent refuses
    */
   setPassword(serverId: string, user: string, password: string): Promise<void>;
+  /** A revision of a server's disk, which nobody writes to. @throws HostError when it is not there */
+  openDisk(serverId: string, revision: number): Promise<DiskBytes>;
   /** Everything on the host that carries our mark, for the audit. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }

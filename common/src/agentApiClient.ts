@@ -30,6 +30,8 @@ const TIMEOUT_MS = 10_000;
 const METADATA_TIMEOUT_MS = 2_000;
 /** The controller looks at the whole image before it answers. */
 const STORE_TIMEOUT_MS = 600_000;
+/** A disk comes from its host through a controller; it is asked for anew when it stops. */
+const DISK_TIMEOUT_MS = 60_000;
 /** Broken reads of an image in a row before the fetch fails. */
 const IMAGE_TRIES = 8;
 const IMAGE_PAUSE_MS = 500;
@@ -115,6 +117,14 @@ export function createAgentApiClient(options: AgentApiClientOptions): AgentApiCl
       const first = await openImage(digest, 0);
       const size = Number(first.headers['content-length']);
       return { size, stream: Readable.from(imageBytes(digest, size, first), { objectMode: false }) };
+    },
+    async openDisk(_host, serverId) {
+      const response = await open({
+        method: 'GET',
+        path: `/agent/v1/disks/${encodeURIComponent(serverId)}`,
+        timeout: DISK_TIMEOUT_MS,
+      });
+      return { size: Number(response.headers['content-length']), stream: response };
     },
     async storeImage(_host, imageId, { size, stream }) {
       // To one controller: the bytes can't be told twice. When it breaks off, the task asks for another try.

@@ -20,7 +20,7 @@ function serverId(text: string): string {
 
 /** Not yet listening. An agent offers what it has: only compute has console logs. */
 export function createHostListener(api: Partial<HostApi>, tls: TlsFiles, log: Logger): Server {
-  const { consoleLog, diagnostics, inventoryOfResources, setPassword } = api;
+  const { consoleLog, diagnostics, inventoryOfResources, openDisk, setPassword } = api;
   const routes: Record<string, MtlsRoute> = {};
   if (inventoryOfResources)
     routes['GET /host/v1/resources'] = { handle: async () => ({ json: await inventoryOfResources() }) };
@@ -48,6 +48,16 @@ export function createHostListener(api: Partial<HostApi>, tls: TlsFiles, log: Lo
         const { user, password } = body as Static<typeof Password>;
         await setPassword(serverId(rest), user, password);
         return {};
+      },
+    };
+  if (openDisk)
+    routes['GET /host/v1/disks/*'] = {
+      async handle({ rest, query }) {
+        const revision = Number(query.get('revision') ?? NaN);
+        if (!Number.isSafeInteger(revision))
+          throw new CumuletError('bad_request', 'a disk is asked for by the id of a server and a revision');
+        const { size, stream } = await openDisk(serverId(rest), revision);
+        return { headers: { 'content-length': String(size) }, stream };
       },
     };
   return createMtlsServer({ tls, log, routes, accepts: ({ role }) => role === 'controller' });

@@ -11,6 +11,7 @@ export function noController(): AgentApi {
     reportPorts: unasked,
     reportServers: unasked,
     openImage: unasked,
+    openDisk: unasked,
     storeImage: unasked,
     metadata: unasked,
   };

@@ -40,7 +40,7 @@ export interface ComputeAgentOptions {
   readonly connect?: () => Promise<Hypervisor>;
 }
 
-export interface ComputeAgent extends Agent, HostApi {
+export interface ComputeAgent extends Agent, Omit<HostApi, 'openDisk'> {
   /** Removes every server of ours from the host. The agent must not have been started. */
   purge(): Promise<void>;
 }

@@ -45,6 +45,7 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   const agents = [network, storage, compute];
   found.api = {
     ...compute,
+    openDisk: storage.openDisk,
     inventoryOfResources: async () => {
       const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
       return (await Promise.all(found)).flat();

@@ -9,10 +9,12 @@ import {
   type Clock,
   type Exec,
   type Expected,
+  type HostApi,
   type HostResource,
   type Logger,
 } from '@cumulet/common';
 import type { StorageConfig } from './config';
+import { createDiskMoves } from './diskMoves';
 import { createFileBackend, type ServerDisk } from './fileBackend';
 import { createImageCache } from './imageCache';
 import { createSnapshots } from './snapshots';
@@ -31,6 +33,8 @@ export interface StorageAgentOptions {
 export interface StorageAgent extends Agent {
   /** Removes every disk of ours from the host. The agent must not have been started. */
   purge(): Promise<void>;
+  /** A disk for the host that its server goes to. */
+  openDisk: HostApi['openDisk'];
   /** Files of servers on this host. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }
@@ -44,6 +48,7 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   const backend = createFileBackend({ dir, exec });
   const limits = { keepMs: config.image_keep_seconds * 1000, minFreeBytes: config.min_free_mib * MIB };
   const snapshots = createSnapshots({ dir, host, api, exec });
+  const moves = createDiskMoves({ dir, host, api, exec });
   const cache = createImageCache({ dir, host, api, clock, log, limits });
 
   /** QEMU runs as another user: it must get through to its files but has no reason to list others'. */
@@ -88,6 +93,13 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
         const disk: ServerDisk = await backend.ensure(body, file);
         return { ...disk };
       },
+      'disk.adopt': async ({ body }, { signal, progress }) => {
+        const file = await cache.ensure(body.image, signal, (received) =>
+          progress({ fetched_bytes: received, image_bytes: body.image.size }),
+        );
+        await moves.adopt(body, file, signal, (received) => progress({ copied_bytes: received }));
+        return {};
+      },
       'snapshot.prepare': async ({ body }) => ({ ...(await snapshots.prepare(body)) }),
       'snapshot.flatten': async ({ body }, { signal }) => {
         await snapshots.flatten(body, signal);
@@ -102,7 +114,8 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
         return {};
       },
       'disk.remove': async ({ body }) => {
-        await backend.remove(body.server_id);
+        if (body.revision === undefined) await backend.remove(body.server_id);
+        else await backend.removeRevision(body.server_id, body.revision);
         await cache.collect();
         return {};
       },
@@ -112,6 +125,7 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   return {
     start: () => agent.start(),
     session: () => agent.session(),
+    openDisk: (serverId, revision) => moves.open(serverId, revision),
     async purge() {
       await prepare();
       await reconcile([]);

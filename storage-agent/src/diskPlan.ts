@@ -6,6 +6,8 @@ export interface DesiredDisk {
   readonly revision: number;
   /** Bytes of the virtual disk. */
   readonly size: number;
+  /** Other revisions that stay as they are. */
+  readonly keep?: readonly number[];
 }
 
 export interface ObservedFile {
@@ -28,8 +30,9 @@ export type DiskAction =
 export function diskPlan(desired: DesiredDisk, observed: readonly ObservedFile[]): readonly DiskAction[] {
   const wanted = diskName(desired.revision);
   const current = observed.find(({ name }) => name === wanted);
+  const kept = new Set([desired.revision, ...(desired.keep ?? [])]);
   const removals = observed
-    .filter(({ name }) => parseName(name)?.revision !== desired.revision)
+    .filter(({ name }) => !kept.has(parseName(name)?.revision ?? NaN))
     .map(({ name }): DiskAction => ({ kind: 'remove', name }));
   return [...currentActions(desired, current, observed), ...removals];
 }

@@ -22,6 +22,8 @@ export interface FileBackend {
   ensure(disk: DiskEnsure, imageFile: string): Promise<ServerDisk>;
   /** Removes everything of a server; nothing happens when there is nothing. @throws HostError */
   remove(serverId: string): Promise<void>;
+  /** Removes one revision of a server's disk; the others stay. @throws HostError */
+  removeRevision(serverId: string, revision: number): Promise<void>;
   /** Servers that have a directory here, with the names in it. */
   list(): Promise<readonly { readonly serverId: string; readonly names: readonly string[] }[]>;
 }
@@ -98,6 +100,15 @@ export function createFileBackend({ dir, exec }: { readonly dir: string; readonl
     async remove(serverId) {
       try {
         await rm(serverDirectory(dir, serverId), { recursive: true, force: true });
+      } catch (error) {
+        throw fileFault('disk_failed', "the server's disk", "the server's disk could not be removed", error);
+      }
+    },
+    async removeRevision(serverId, revision) {
+      const directory = serverDirectory(dir, serverId);
+      try {
+        for (const name of [diskName(revision), `${diskName(revision)}.part`, baseName(revision)])
+          await rm(join(directory, name), { force: true });
       } catch (error) {
         throw fileFault('disk_failed', "the server's disk", "the server's disk could not be removed", error);
       }

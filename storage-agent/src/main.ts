@@ -8,6 +8,7 @@ void runAgent({
   config: StorageConfig,
   create(parts, config) {
     const agent = createStorageAgent({ ...parts, config });
-    return { ...agent, answers: { inventoryOfResources: () => agent.inventoryOfResources() } };
+    const answers = { inventoryOfResources: () => agent.inventoryOfResources(), openDisk: agent.openDisk };
+    return { ...agent, answers };
   },
 });

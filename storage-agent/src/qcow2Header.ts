@@ -12,6 +12,8 @@ export interface Qcow2Header {
   readonly virtualSize: number;
   /** Why QEMU must not open it as the base of a disk, in words; undefined when nothing speaks against it. */
   readonly danger: string | undefined;
+  /** The same for an overlay, which may name a base: whoever opens it says which base it is. */
+  readonly overlayDanger: string | undefined;
 }
 
 /** Reads a header from the first bytes of a file; undefined when they are no qcow2 header of version 2 or 3. */
@@ -20,11 +22,12 @@ export function parseQcow2Header(bytes: Buffer): Qcow2Header | undefined {
   const version = bytes.readUInt32BE(4);
   if (version !== 2 && (version !== 3 || bytes.length < HEADER_BYTES)) return undefined;
   const features = version === 3 ? bytes.readBigUInt64BE(72) : 0n;
-  return { virtualSize: Number(bytes.readBigUInt64BE(24)), danger: dangerOf(bytes, features) };
+  const overlayDanger = overlayDangerOf(bytes, features);
+  const danger = bytes.readBigUInt64BE(8) === 0n ? overlayDanger : 'it has a backing file';
+  return { virtualSize: Number(bytes.readBigUInt64BE(24)), danger, overlayDanger };
 }
 
-function dangerOf(bytes: Buffer, features: bigint): string | undefined {
-  if (bytes.readBigUInt64BE(8) !== 0n) return 'it has a backing file';
+function overlayDangerOf(bytes: Buffer, features: bigint): string | undefined {
   if (bytes.readUInt32BE(32) !== 0) return 'it is encrypted';
   if ((features & 4n) !== 0n) return 'it has an external data file';
   if ((features & ~HARMLESS_FEATURES) !== 0n) return 'it is marked corrupt or uses unknown features';

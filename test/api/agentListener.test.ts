@@ -23,6 +23,7 @@ import {
   type TlsFiles,
 } from '@cumulet/common';
 import { addPeer, createAgentListener, createHostClients, initCa, type HostClients } from '@cumulet/controller';
+import { servers, serverMigrations } from '../../controller/src/db/entities/compute';
 import { agents } from '../../controller/src/db/entities/tasks';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 import { makeTestCa, type TestCa } from '../support/certificates';
@@ -191,6 +192,44 @@ describe('a stolen host', () => {
   });
 });
 
+describe('a host to which a server comes', () => {
+  const uuid = '7d7c1f0e-0000-4000-8000-000000000000';
+  const insert = (source: string) =>
+    world.test.cloud.db.write(async (session) => {
+      const server = await session.findOne(servers, { id: serverId });
+      if (!server) throw new Error('no server');
+      const { flavor, project_id, user_id } = server;
+      await session.delete(serverMigrations, { uuid });
+      await session.insert(serverMigrations, {
+        ...{ uuid, server_id: serverId, project_id, user_id, type: 'migration', status: 'migrating', open: 1 },
+        ...{ source_host: source, dest_host: 'node-2', old_flavor: flavor, new_flavor: flavor },
+        ...{ old_revision: 1, new_revision: 2, vm_state: 'active', created_at: 1, updated_at: 1 },
+      });
+    });
+  afterAll(() => world.test.cloud.db.write((session) => session.delete(serverMigrations, { uuid })));
+
+  test('gets its disk and its image, and is expected to have the disk; no other host is', async () => {
+    await insert('node-1');
+    world.host.domains.set(serverId, 'shutdown');
+    const host = clientOf('node-2');
+    const { size, stream } = await host.openDisk('x', serverId);
+    const bytes = (await read(stream)).toString();
+    expect([bytes, bytes.length]).toEqual([`${serverId} 1`, size]);
+    expect((await host.openImage('x', digest)).size).toBe(1024);
+    const expected = async (role: 'storage' | 'compute') =>
+      (await host.register({ host: 'x', role, inventory: {} })).expected.map(({ id }) => id);
+    expect([await expected('storage'), await expected('compute')]).toEqual([[serverId], []]);
+    for (const other of ['node-1', 'node-3'])
+      await expect(clientOf(other).openDisk('x', serverId)).rejects.toMatchObject({ code: 'disk_not_found' });
+    world.host.domains.set(serverId, 'running');
+  });
+
+  test('hears that the disk can not be had now when the other host is not reached', async () => {
+    await insert('node-9');
+    await expect(clientOf('node-2').openDisk('x', serverId)).rejects.toMatchObject({ code: 'unreachable' });
+  });
+});
+
 describe('strangers', () => {
   test('without a certificate, or with one of another CA, there is no connection', async () => {
     const other = await makeTestCa();
@@ -353,6 +392,10 @@ describe('the listener of an agent', () => {
         consoleLog: async (id, bytes) => Buffer.from(`${asked.push(id)} ${bytes}`),
         inventoryOfResources: async () => [{ kind: 'domain', id: serverId, name: 'a domain' }],
         diagnostics: (id) => world.host.api.diagnostics(id),
+        openDisk: (id, revision) =>
+          revision === 1
+            ? Promise.resolve({ size: 3, stream: Readable.from([Buffer.from(id.slice(0, 3))]) })
+            : Promise.reject(new HostError('disk_missing', 'no such disk', { retryable: true })),
         setPassword: (_id, user, password) => {
           passwords.push(`${user} ${password}`);
           if (user === 'root') return Promise.resolve();
@@ -387,12 +430,22 @@ describe('the listener of an agent', () => {
     await expect(host.setPassword(serverId, 'boss', 'x')).rejects.toMatchObject({ code: 'password_refused' });
   });
 
+  test('gives the disk of a server to the controller that asks for the right one', async () => {
+    const host = hosts.host('node-2');
+    const { size, stream } = await host.openDisk(serverId, 1);
+    expect([size, (await read(stream)).toString()]).toEqual([3, serverId.slice(0, 3)]);
+    await expect(host.openDisk(serverId, 2)).rejects.toMatchObject({ name: 'HostError', code: 'disk_missing' });
+    await expect(host.openDisk('nobody', 1)).rejects.toMatchObject({ code: 'bad_request' });
+    await expect(host.openDisk(serverId, NaN)).rejects.toMatchObject({ code: 'bad_request' });
+  });
+
   test('gives nothing to another host', async () => {
     const base = `https://127.0.0.1:${(agent.address() as AddressInfo).port}`;
     const thief = createMtlsClient(ca.files('node-1'), () => true, 'anybody');
     for (const path of [
       `/host/v1/diagnostics/${serverId}`,
       '/host/v1/resources',
+      `/host/v1/disks/${serverId}?revision=1`,
       `/host/v1/console-logs/${serverId}?bytes=9`,
     ])
       await expect(thief.bytes({ method: 'GET', base, path, timeout: 5_000 })).rejects.toMatchObject({

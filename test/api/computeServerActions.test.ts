@@ -15,6 +15,7 @@ const passwords: string[][] = [];
 const hostApi: HostApi = {
   consoleLog: async () => log,
   diagnostics: async () => Promise.reject(new Error('not asked here')),
+  openDisk: () => Promise.reject(new Error('nobody moves here')),
   setPassword: async (...words) => void passwords.push(words),
   inventoryOfResources: async () => [],
 };
@@ -170,7 +171,7 @@ test.each([
   expect([answer.status, answer.body.badRequest?.code]).toEqual([400, 400]);
 });
 
-test.each([{ resize: { flavorRef: 'small' } }, { shelve: null }, { trigger_crash_dump: null }])(
+test.each([{ shelve: null }, { 'os-migrateLive': {} }, { trigger_crash_dump: null }])(
   '%j is said not to be implemented',
   async (body) => {
     const answer = await act(body, '2.17');

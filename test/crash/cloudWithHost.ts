@@ -40,6 +40,9 @@ async function content(test: TestCloud): Promise<{ image: string; network: strin
     'content-type': 'application/octet-stream',
   });
   await must('POST', '/compute/v2.1/flavors', { flavor: { name: 'm1.nano', id: 'nano', vcpus: 1, ram: 128, disk: 1 } });
+  await must('POST', '/compute/v2.1/flavors', {
+    flavor: { name: 'm1.micro', id: 'micro', vcpus: 2, ram: 256, disk: 2 },
+  });
   const { network } = await must('POST', '/network/v2.0/networks', {
     network: { name: 'demo', project_id: 'demo-project' },
   });

@@ -49,6 +49,18 @@ export const scenarios: Readonly<Record<string, { readonly before: readonly stri
   'server.dropImage': { before: ['create'], action: 'createImage and fail' },
   'server.dropImageAndDelete': { before: ['create'], action: 'createImage and delete' },
   'server.takeInterfaceBack': { before: ['create'], action: 'attach and fail' },
+  'server.resize': { before: ['create'], action: 'resize' },
+  'server.migrate': { before: ['create'], action: 'migrate' },
+  'server.confirmResize': { before: ['create', 'migrate'], action: 'confirmResize' },
+  'server.revertResize': { before: ['create', 'os-stop', 'migrate'], action: 'revertResize' },
+  'server.undoResize': { before: ['create'], action: 'migrate and fail' },
+};
+/** Kinds whose tasks are about two hosts from the beginning. */
+const TWO_HOSTS = /migrate|(confirm|revert|undo)Resize/;
+/** The step that is reached only when the new host does not give the server back. */
+const strandedScenarios: typeof scenarios = {
+  'server.revertResize': { before: ['create', 'migrate'], action: 'revertResize and strand' },
+  'server.undoResize': { before: ['create'], action: 'migrate and fail and strand' },
 };
 /** Steps of server.create that come only where the first host can't build the server and another one can. */
 const LEAVING = new Set(['leave', 'unbind', 'vacate', 'release']);
@@ -108,6 +120,25 @@ async function imagesOf(world: CloudWithHost, id: string): Promise<string[]> {
   return images.map((image: { status: string }) => image.status);
 }
 
+/** Resizes or migrates a server, or ends that; the new host may refuse to run it, and to give it back. */
+async function resize(world: CloudWithHost, action: string, id: string): Promise<string> {
+  const other = world.hosts[1];
+  if (other)
+    other.before = (kind) => {
+      if (action.includes('fail') && kind === 'server.ensure')
+        throw new HostError('guest_refused', 'this guest can not start here', { retryable: false });
+      if (action.includes('strand') && kind === 'server.remove')
+        throw new HostError('still_there', 'it does not go', { retryable: true });
+    };
+  const [name = ''] = action.split(' ');
+  const answer = await world.test.call('POST', `/compute/v2.1/servers/${id}/action`, {
+    body: { [name]: name === 'resize' ? { flavorRef: 'micro' } : null },
+    token: name === 'migrate' ? 'admin' : 'demo',
+  });
+  expect(answer.status).toBe(name === 'confirmResize' ? 204 : 202);
+  return id;
+}
+
 async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
   if (action === 'create') return world.boot();
   if (action === 'create and fail') {
@@ -118,6 +149,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
     return world.boot();
   }
   if (/^create(Image|Backup)/.test(action)) return makeImage(world, action, id);
+  if (/^(resize|migrate|confirmResize|revertResize)/.test(action)) return resize(world, action, id);
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   if (action === 'create elsewhere') {
     refuseOnce(world);
@@ -202,7 +234,9 @@ async function play(
     restarted = world.restartEngine();
   };
   forgive(world);
-  const scenario = goesElsewhere(kind, step) ? { before: [], action: 'create elsewhere' } : scenarios[kind];
+  const scenario = goesElsewhere(kind, step)
+    ? { before: [], action: 'create elsewhere' }
+    : (step === 'strand' ? strandedScenarios : scenarios)[kind];
   if (!scenario) throw new Error(`no scenario makes a task of kind ${kind}`);
   let id = '';
   for (const action of scenario.before) {
@@ -220,7 +254,11 @@ async function play(
   const server = await world.test.cloud.db.read((session) => session.findOne(servers, { id }));
   const state = server?.deleted_at === null ? server.vm_state : 'gone';
   expect(state).toBe(
-    /(\.d|AndD)elete$/.test(kind) ? 'gone' : kind === 'server.cleanup' ? 'error' : (finalStates[kind] ?? 'active'),
+    /(\.d|AndD)elete$/.test(kind)
+      ? 'gone'
+      : kind === 'server.cleanup'
+        ? 'error'
+        : (finalStates[step === 'strand' ? `${kind}.strand` : kind] ?? 'active'),
   );
   if (kind === 'server.cleanup') expect(server?.fault?.message).toContain('this guest can not start');
   if (state !== 'gone' && state !== 'error') {
@@ -247,22 +285,31 @@ const ASKING = new Set([
   ...['prepare', 'spawn', 'leave', 'vacate', 'domain', 'remains'],
   ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
   ...['copy', 'flatten', 'upload', 'tidy'],
+  ...['ready', 'stop', 'depart', 'drop'],
 ]);
-const faultsOf = (step: string): readonly FaultName[] =>
-  FAULTS.filter((name) => ASKING.has(step) || !/^(command|reply)/.test(name));
+/** Who stays where it is leaves nobody. */
+const asks = (kind: string, step: string): boolean => ASKING.has(step) && `${kind}.${step}` !== 'server.resize.depart';
+const faultsOf = (kind: string, step: string): readonly FaultName[] =>
+  FAULTS.filter((name) => asks(kind, step) || !/^(command|reply)/.test(name));
 
 const finalStates: Readonly<Record<string, string>> = {
   'server.stop': 'stopped',
   'server.createBackup': 'stopped',
   'server.pause': 'paused',
   'server.suspend': 'suspended',
+  'server.resize': 'resized',
+  'server.migrate': 'resized',
+  'server.revertResize': 'stopped',
+  'server.revertResize.strand': 'resized',
+  'server.undoResize.strand': 'error',
 };
 
 /** Kinds with their steps and the hosts of their world. */
 const worldsOf = (kinds: readonly TaskKind[]) =>
   kinds.flatMap(({ kind, steps }) => {
     const names = Object.keys(steps);
-    const here = [kind, names.filter((step) => !goesElsewhere(kind, step)), ['node-1']] as const;
+    const hosts = TWO_HOSTS.test(kind) ? ['node-1', 'node-2'] : ['node-1'];
+    const here = [kind, names.filter((step) => !goesElsewhere(kind, step)), hosts] as const;
     const elsewhere = names.filter((step) => goesElsewhere(kind, step));
     return elsewhere.length === 0 ? [here] : [here, [kind, elsewhere, ['node-1', 'node-2']] as const];
   });
@@ -282,7 +329,7 @@ export function crossWithFaults(kinds: readonly TaskKind[]): void {
     });
     afterAll(() => world.stop());
 
-    test.each(steps.flatMap((step) => faultsOf(step).map((name) => [step, name] as const)))(
+    test.each(steps.flatMap((step) => faultsOf(kind, step).map((name) => [step, name] as const)))(
       'step %s: %s',
       (step, name) => play(world, current, kind, step, name),
       60_000,

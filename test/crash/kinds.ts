@@ -4,5 +4,7 @@ import { taskKinds } from '@cumulet/controller';
 /** Their images and interfaces. */
 export const PARTS = taskKinds.filter(({ kind }) => /Image|Backup|Interface/.test(kind));
 export const LIFE = taskKinds.filter(({ kind }) => ['server.create', 'server.delete', 'server.cleanup'].includes(kind));
+/** Resizing them, with what undoes it. */
+export const RESIZES = taskKinds.filter(({ kind }) => /Resize|resize|migrate/.test(kind));
 /** The rest: power actions, and what is like them. */
-export const POWER = taskKinds.filter((kind) => !PARTS.includes(kind) && !LIFE.includes(kind));
+export const POWER = taskKinds.filter((kind) => ![...PARTS, ...LIFE, ...RESIZES].includes(kind));

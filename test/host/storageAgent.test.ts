@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import {
   createMemoryBus,
   CumuletError,
@@ -140,6 +141,151 @@ test('disks of every kind are what qemu-img makes of it, the first and those fro
     expect(holds(path, 0x5a)).toBe(true);
     execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x77 0 4k', path]);
   }
+});
+
+describe('a copy of a disk', () => {
+  const write = (path: string, pattern: number): void =>
+    void execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} 0 4k`, path]);
+  const diskPath = (id: string, revision: number): string => join(dir, 'disks', id, `disk-r${revision}.qcow2`);
+
+  async function serverWithDisk(format: 'qcow2' | 'raw' = 'raw') {
+    const image = upload(format === 'qcow2' ? qcow2Image('64M') : Buffer.alloc(1 << 20, 0x5a), format);
+    const disk = { server_id: newId(), image, size: GIB, revision: 1 };
+    await driver.run('disk.ensure', disk.server_id, disk);
+    write(diskPath(disk.server_id, 1), 0x11);
+    return disk;
+  }
+
+  test.each(['qcow2', 'raw'] as const)('stands on its own %s base; each of the two can go', async (format) => {
+    const { server_id: id, image, size } = await serverWithDisk(format);
+    const adopt = { server_id: id, image, revision: 2, from: { revision: 1, elsewhere: false } };
+    for (let i = 0; i < 2; i++)
+      expect(await driver.run('disk.adopt', id, adopt)).toMatchObject({ outcome: 'done', observed: {} });
+    const grown = { server_id: id, image, size: 2 * size, revision: 2, keep: [1] };
+    expect(await driver.run('disk.ensure', id, grown)).toMatchObject({ outcome: 'done' });
+    expect(readdirSync(join(dir, 'disks', id)).sort()).toEqual([
+      'base-r1',
+      'base-r2',
+      'disk-r1.qcow2',
+      'disk-r2.qcow2',
+    ]);
+    expect(info(diskPath(id, 2))).toMatchObject({
+      'virtual-size': 2 * GIB,
+      'full-backing-filename': join(dir, 'disks', id, 'base-r2'),
+      'backing-filename-format': format,
+    });
+    expect(statSync(diskPath(id, 2)).mode & 0o777).toBe(0o600);
+    write(diskPath(id, 2), 0x22);
+    expect([holds(diskPath(id, 1), 0x11), holds(diskPath(id, 2), 0x22)]).toEqual([true, true]);
+    expect(info(diskPath(id, 1))['virtual-size']).toBe(GIB);
+    // What the new one became stays when the command comes once more.
+    await driver.run('disk.adopt', id, adopt);
+    expect(holds(diskPath(id, 2), 0x22)).toBe(true);
+    for (let i = 0; i < 2; i++)
+      expect(await driver.run('disk.remove', id, { server_id: id, revision: 1 })).toMatchObject({ outcome: 'done' });
+    expect(readdirSync(join(dir, 'disks', id)).sort()).toEqual(['base-r2', 'disk-r2.qcow2']);
+    expect(holds(diskPath(id, 2), 0x22)).toBe(true);
+  });
+
+  const pieces = (bytes: Buffer, size: number): Buffer[] =>
+    Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
+
+  test.each([1, 63, 64, 65, 4096])(
+    'comes from another host as it left it, also in pieces of %d bytes',
+    async (size) => {
+      const { server_id: id, image } = await serverWithDisk();
+      const { size: total, stream } = await agent.openDisk(id, 1);
+      const sent = Buffer.concat((await stream.toArray()) as Buffer[]);
+      expect(total).toBe(sent.length);
+      // Pieces matter where the digest begins.
+      const parts = [sent.subarray(0, -600), ...pieces(sent.subarray(-600), size)];
+      api.disks.set(id, () => Promise.resolve({ size: total, stream: Readable.from(parts) }));
+      const adopt = { server_id: id, image, revision: 2, from: { revision: 1, elsewhere: true } };
+      expect(await driver.run('disk.adopt', id, adopt)).toMatchObject({ outcome: 'done' });
+      expect(holds(diskPath(id, 2), 0x11)).toBe(true);
+      expect(info(diskPath(id, 2))['full-backing-filename']).toBe(join(dir, 'disks', id, 'base-r2'));
+    },
+  );
+
+  test('that arrives damaged or cut off, for which there is no room, or that is not there, is no disk', async () => {
+    const { server_id: id, image } = await serverWithDisk();
+    const sent = Buffer.concat((await (await agent.openDisk(id, 1)).stream.toArray()) as Buffer[]);
+    const damaged = Buffer.from(sent);
+    damaged.writeUInt8(damaged.readUInt8(5000) ^ 1, 5000);
+    const adopt = { server_id: id, image, revision: 2, from: { revision: 1, elsewhere: true } };
+    const give = (bytes: Buffer, size = bytes.length): void =>
+      void api.disks.set(id, () => Promise.resolve({ size, stream: Readable.from([bytes]) }));
+    for (const [bytes, size, code] of [
+      [damaged, damaged.length, 'disk_damaged'],
+      [sent.subarray(0, -100), sent.length, 'disk_damaged'],
+      [Buffer.alloc(0), sent.length, 'disk_damaged'],
+      [sent, 1e15, 'disk_full'],
+    ] as const) {
+      give(bytes, size);
+      expect((await driver.run('disk.adopt', id, adopt)).fault).toMatchObject({ code, retryable: true });
+      expect(existsSync(diskPath(id, 2))).toBe(false);
+    }
+    api.disks.set(id, () => Promise.reject(new CumuletError('unreachable', 'nobody there')));
+    expect((await driver.run('disk.adopt', id, adopt)).fault).toMatchObject({
+      code: 'disk_failed',
+      message: "the server's disk could not be copied",
+    });
+    const here = { ...adopt, from: { revision: 7, elsewhere: false } };
+    expect((await driver.run('disk.adopt', id, here)).fault).toMatchObject({ code: 'disk_failed' });
+    await expect(agent.openDisk(id, 7)).rejects.toMatchObject({ code: 'disk_missing' });
+    await expect(agent.openDisk('nobody', 1)).rejects.toMatchObject({ code: 'bad_server_id' });
+    give(sent);
+    expect(await driver.run('disk.adopt', id, adopt)).toMatchObject({ outcome: 'done' });
+    expect(readdirSync(join(dir, 'disks', id)).sort()).toEqual([
+      'base-r1',
+      'base-r2',
+      'disk-r1.qcow2',
+      'disk-r2.qcow2',
+    ]);
+  });
+
+  test('from a host in strange hands is looked at before QEMU opens it', async () => {
+    const { server_id: id, image } = await serverWithDisk();
+    const secret = join(dir, 'secret');
+    writeFileSync(secret, Buffer.alloc(1 << 20, 0x66));
+    const evil = join(dir, 'evil.qcow2');
+    const come = async (revision: number) => {
+      const bytes = readFileSync(evil);
+      const sent = Buffer.concat([bytes, Buffer.from(sha512(bytes), 'hex')]);
+      api.disks.set(id, () => Promise.resolve({ size: sent.length, stream: Readable.from([sent]) }));
+      commands.length = 0;
+      return driver.run('disk.adopt', id, { server_id: id, image, revision, from: { revision: 1, elsewhere: true } });
+    };
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', `data_file=${secret}`, evil, '1M']);
+    expect((await come(2)).fault).toEqual({
+      code: 'disk_refused',
+      message: 'the disk from the host that the server leaves is refused: it has an external data file',
+      retryable: false,
+    });
+    writeFileSync(evil, 'no disk at all');
+    expect((await come(2)).fault?.message).toMatch(/it is not a qcow2 disk$/);
+    expect(commands).toEqual([]);
+    // Another base is not opened either: the copy stands on the image.
+    rmSync(evil);
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', secret, evil, '1M']);
+    expect(await come(3)).toMatchObject({ outcome: 'done' });
+    expect(holds(diskPath(id, 3), 0x5a)).toBe(true);
+  });
+
+  test('tells how far it has come, and ends at once when the server is deleted', async () => {
+    const { server_id: id, image } = await serverWithDisk();
+    const stream = new PassThrough();
+    api.disks.set(id, () => Promise.resolve({ size: 1000, stream }));
+    const adopt = { server_id: id, image, revision: 2, from: { revision: 1, elsewhere: true } };
+    await driver.send('disk.adopt', id, adopt);
+    // It goes on to wait for more.
+    for (let i = 0; i < 300; i++) if (!stream.write(Buffer.alloc(1 << 20))) await once(stream, 'drain');
+    expect(await driver.run('disk.remove', id, { server_id: id })).toMatchObject({ outcome: 'done' });
+    expect(existsSync(join(dir, 'disks', id))).toBe(false);
+    expect(driver.replies.some(({ outcome, observed }) => outcome === 'progress' && observed['copied_bytes'])).toBe(
+      true,
+    );
+  }, 60_000);
 });
 
 test('an image that is larger than the disk is refused in words', async () => {

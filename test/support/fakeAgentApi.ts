@@ -1,7 +1,14 @@
 // A controller's agent API for tests of agents: registers, remembers reports, and serves images from memory.
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { CumuletError, type AgentApi, type Expected, type ObservedServer, type Registration } from '@cumulet/common';
+import {
+  CumuletError,
+  type AgentApi,
+  type DiskBytes,
+  type Expected,
+  type ObservedServer,
+  type Registration,
+} from '@cumulet/common';
 
 export interface FakeAgentApi extends AgentApi {
   readonly registrations: Registration[];
@@ -10,6 +17,8 @@ export interface FakeAgentApi extends AgentApi {
   expected: readonly Expected[];
   /** Image bytes by digest. */
   readonly images: Map<string, Buffer>;
+  /** Disks that come to the host, by server, as the host that they leave sends them. */
+  readonly disks: Map<string, () => Promise<DiskBytes>>;
   /** Bytes that were stored, by image id. */
   readonly stored: Map<string, Buffer>;
   /** How often each image was opened. */
@@ -28,6 +37,7 @@ export function fakeAgentApi(): FakeAgentApi {
     reports: [],
     expected: [],
     images: new Map(),
+    disks: new Map(),
     stored: new Map(),
     opened: [],
     register: (registration) => {
@@ -50,6 +60,7 @@ export function fakeAgentApi(): FakeAgentApi {
       for await (const chunk of stream) chunks.push(chunk as Buffer);
       fake.stored.set(imageId, Buffer.concat(chunks));
     },
+    openDisk: (_host, serverId) => fake.disks.get(serverId)?.() ?? nothing(),
     networkChanges: nothing,
     reportPorts: nothing,
     metadata: nothing,

@@ -19,7 +19,10 @@ import { qcow2Header } from './qcow2';
 export interface SimulatedHost {
   readonly name: string;
   readonly domains: Map<string, string>;
-  readonly disks: Map<string, number>;
+  /** Revisions of disks by server. */
+  readonly disks: Map<string, Set<number>>;
+  /** vCPUs of each domain as it was last told. */
+  readonly vcpus: Map<string, number>;
   readonly taps: Set<string>;
   /** Copies of disks on their way into images: servers by image. */
   readonly snapshots: Map<string, string>;
@@ -36,7 +39,8 @@ export interface SimulatedHost {
 
 export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): SimulatedHost {
   const domains = new Map<string, string>();
-  const disks = new Map<string, number>();
+  const disks = new Map<string, Set<number>>();
+  const vcpus = new Map<string, number>();
   const taps = new Set<string>();
   const interfaces = new Map<string, readonly string[]>();
   const snapshots = new Map<string, string>();
@@ -52,13 +56,30 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
   const handlers: CommandHandlers = {
     'disk.ensure': async ({ body }) => {
       await host.before('disk.ensure');
-      disks.set(body.server_id, body.revision);
+      const kept = [...(disks.get(body.server_id) ?? [])].filter((revision) => body.keep?.includes(revision));
+      disks.set(body.server_id, new Set([body.revision, ...kept]));
       return { path: `/disks/${body.server_id}`, format: 'qcow2' };
+    },
+    'disk.adopt': async ({ body }) => {
+      await host.before('disk.adopt');
+      if (body.from.elsewhere) {
+        const { stream } = await api.openDisk(name, body.server_id);
+        const chunks: Buffer[] = [];
+        for await (const chunk of stream) chunks.push(chunk as Buffer);
+        if (Buffer.concat(chunks).toString() !== `${body.server_id} ${body.from.revision}`)
+          throw new Error('this is another disk');
+      } else if (!disks.get(body.server_id)?.has(body.from.revision)) throw new Error('the disk is missing');
+      disks.set(body.server_id, new Set([...(disks.get(body.server_id) ?? []), body.revision]));
+      return {};
     },
     'disk.remove': async ({ body }) => {
       await host.before('disk.remove');
       // As in life: a disk in use must not go.
-      if (domains.has(body.server_id)) throw new Error('the disk is in use');
+      if (body.revision === undefined && domains.has(body.server_id)) throw new Error('the disk is in use');
+      if (body.revision !== undefined) {
+        disks.get(body.server_id)?.delete(body.revision);
+        return {};
+      }
       disks.delete(body.server_id);
       for (const [image, server] of snapshots) if (server === body.server_id) snapshots.delete(image);
       return {};
@@ -85,6 +106,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
       for (const one of body.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
       const power = body.power === 'unchanged' ? (domains.get(body.server_id) ?? 'shutdown') : body.power;
       domains.set(body.server_id, power);
+      vcpus.set(body.server_id, body.vcpus);
       interfaces.set(
         body.server_id,
         body.interfaces.map((one) => one.port_id),
@@ -128,6 +150,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
       await host.before('server.remove');
       domains.delete(body.server_id);
       interfaces.delete(body.server_id);
+      vcpus.delete(body.server_id);
       return {};
     },
   };
@@ -163,6 +186,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
     name,
     domains,
     disks,
+    vcpus,
     taps,
     interfaces,
     snapshots,
@@ -182,6 +206,12 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
             })
           : Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false })),
       setPassword: () => Promise.resolve(),
+      openDisk: (id, revision) => {
+        const there = disks.get(id)?.has(revision) && (domains.get(id) ?? 'shutdown') === 'shutdown';
+        if (!there) return Promise.reject(new Error('no such disk stands still here'));
+        const bytes = Buffer.from(`${id} ${revision}`);
+        return Promise.resolve({ size: bytes.length, stream: Readable.from([bytes]) });
+      },
       inventoryOfResources: async () => {
         const of = (kind: string, ids: Iterable<string>): HostResource[] =>
           [...ids].map((id) => ({ kind, id, name: `${kind}-${id}` }));

@@ -82,6 +82,7 @@ async function scene(
     reportPorts: unused,
     reportServers: unused,
     openImage: unused,
+    openDisk: unused,
     storeImage: unused,
     metadata: unused,
     ...api,

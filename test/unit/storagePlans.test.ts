@@ -41,6 +41,15 @@ test.each<[string, ObservedFile[], DiskAction[]]>([
   expect(diskPlan({ revision: 2, size: 100 }, observed)).toEqual(actions);
 });
 
+test('the other side of a resize stays, what belongs to nothing goes', () => {
+  const others = [disk(1, 50), base(1), disk(3, 100), base(3), { name: 'disk-r1.qcow2.part', fileSize: 5 }];
+  expect(diskPlan({ revision: 2, size: 100, keep: [1] }, [disk(2, 100), base(2), ...others])).toEqual([
+    remove('disk-r3.qcow2'),
+    remove('base-r3'),
+    remove('disk-r1.qcow2.part'),
+  ]);
+});
+
 test.each<[string, ObservedFile[], string]>([
   ['larger than wanted', [disk(2, 200), base(2)], 'disk_cannot_shrink'],
   ['without a qcow2 header', [disk(2, undefined), base(2)], 'disk_damaged'],
@@ -88,7 +97,8 @@ test.each([
   ['corrupt bit', qcow2Header({ features: 2n }), 'it is marked corrupt or uses unknown features'],
   ['unknown feature', qcow2Header({ features: 1n << 40n }), 'it is marked corrupt or uses unknown features'],
 ])('a qcow2 header with %s', (_, bytes, danger) => {
-  expect(parseQcow2Header(bytes)).toEqual({ virtualSize: 1 << 20, danger });
+  const overlayDanger = danger === 'it has a backing file' ? undefined : danger;
+  expect(parseQcow2Header(bytes)).toEqual({ virtualSize: 1 << 20, danger, overlayDanger });
 });
 
 test.each([

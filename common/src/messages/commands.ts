@@ -17,10 +17,28 @@ export const DiskEnsure = Type.Object({
   size: Type.Integer(),
   /** Changes when the disk must be made anew (rebuild): the old overlay is replaced. */
   revision: Type.Integer(),
+  /** Other revisions that stay as they are. Absent: none does. */
+  keep: Type.Optional(Type.Array(Type.Integer())),
 });
 export type DiskEnsure = Static<typeof DiskEnsure>;
 
-export const DiskRemove = Type.Object({ server_id: Id });
+/** A disk with the contents of another revision of the same server's, which does not run; that one stays as it is. */
+export const DiskAdopt = Type.Object({
+  server_id: Id,
+  /** What both stand on. */
+  image: DiskEnsure.properties.image,
+  /** Of the new disk. */
+  revision: Type.Integer(),
+  from: Type.Object({
+    revision: Type.Integer(),
+    /** On another host: the controller knows which, and hands over its bytes. */
+    elsewhere: Type.Boolean(),
+  }),
+});
+export type DiskAdopt = Static<typeof DiskAdopt>;
+
+/** Everything of the server, or one revision of its disk. */
+export const DiskRemove = Type.Object({ server_id: Id, revision: Type.Optional(Type.Integer()) });
 export type DiskRemove = Static<typeof DiskRemove>;
 
 /**
@@ -101,6 +119,7 @@ export type Snapshot = Static<typeof Snapshot>;
 
 /** Which body each kind of command carries. */
 export const commandBodies = {
+  'disk.adopt': DiskAdopt,
   'disk.copy': DiskCopy,
   'disk.ensure': DiskEnsure,
   'disk.remove': DiskRemove,
@@ -120,6 +139,7 @@ export type AgentRole = 'compute' | 'network' | 'storage';
 
 /** Which agent carries out which kind. */
 export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
+  'disk.adopt': 'storage',
   'disk.copy': 'compute',
   'disk.ensure': 'storage',
   'disk.remove': 'storage',

@@ -1,11 +1,20 @@
 // What agents ask of the controller. Standalone calls it directly; the mTLS listener will route to the same functions.
-import { CumuletError, messageOf, newId, type AgentApi, type Registered, type Registration } from '@cumulet/common';
+import {
+  CumuletError,
+  messageOf,
+  newId,
+  type AgentApi,
+  type DiskBytes,
+  type Registered,
+  type Registration,
+} from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { IsNull, LessThan, type WriteSession } from '../db';
-import { servers } from '../db/entities/compute';
+import { In, IsNull, LessThan, type ReadSession, type WriteSession } from '../db';
+import { servers, type Server } from '../db/entities/compute';
 import { agents, hosts, residues, type Host, type InventorySettings } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
+import { migrationsOfHost, openMigration } from '../services/compute/migrations';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { recordChanges } from '../services/network/changes';
 import { networkChanges } from '../services/network/networkChanges';
@@ -95,13 +104,26 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     // What is not expected any more is removed by the agent before it takes commands: its residue is settled with that.
     await session.delete(residues, { host, resource_type: role });
     const expected = role === 'network' ? [] : here;
+    // The disks of both sides of a resize stay; a domain has only the one that the server's row names.
+    if (role === 'storage') expected.push(...(await resizedThere(session, host)));
     return { session: number, expected: expected.map(({ id, generation }) => ({ id, generation })) };
   });
 }
 
+/** Servers of other hosts that come from here, or shall come here. */
+async function resizedThere(session: ReadSession, host: string): Promise<Server[]> {
+  const ids = (await migrationsOfHost(session, host)).map(({ server_id }) => server_id);
+  if (ids.length === 0) return [];
+  const moving = await session.find(servers, { where: { id: In(ids), deleted_at: IsNull() } });
+  return moving.filter((server) => server.host !== host);
+}
+
 /** The bytes of an image from a byte on. A host gets those that its servers stand on, and can't try others. */
 async function openImage(cloud: Cloud, host: string, digest: string, start: number): Promise<ImageBytes> {
-  const here = await cloud.db.read((session) => session.find(servers, { where: { host, deleted_at: IsNull() } }));
+  const here = await cloud.db.read(async (session) => [
+    ...(await session.find(servers, { where: { host, deleted_at: IsNull() } })),
+    ...(await resizedThere(session, host)),
+  ]);
   const none = new CumuletError('image_not_found', `no server of ${host} needs an image with this content`, { digest });
   if (!here.some(({ image }) => image?.digest === digest)) throw none;
   try {
@@ -109,6 +131,16 @@ async function openImage(cloud: Cloud, host: string, digest: string, start: numb
   } catch (error) {
     throw error instanceof NotFoundError ? none : error;
   }
+}
+
+/** The disk of a server that is on its way to the host, from the host that it leaves. */
+async function openDisk(cloud: Cloud, host: string, serverId: string): Promise<DiskBytes> {
+  const migration = await cloud.db.read((session) => openMigration(session, serverId));
+  if (migration?.dest_host !== host || migration.source_host === host)
+    throw new CumuletError('disk_not_found', `no such server is on its way to ${host}`, { server: serverId });
+  const source = cloud.host(migration.source_host);
+  if (!source) throw new CumuletError('unreachable', 'the host that the server leaves can not be reached');
+  return source.openDisk(serverId, migration.old_revision);
 }
 
 export function createAgentApi(cloud: Cloud): AgentApi {
@@ -133,6 +165,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: (host, digest, start = 0) => openImage(cloud, host, digest, start),
+    openDisk: (host, serverId) => openDisk(cloud, host, serverId),
     storeImage: (host, imageId, bytes) => storeSnapshot(cloud, host, imageId, bytes),
     metadata: (request) => answerMetadata(cloud, request),
   };

@@ -38,11 +38,13 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
     }
     return client;
   };
-  const ask = async (host: string, role: AgentRole, path: string, json?: unknown): Promise<Buffer> => {
+  const baseOf = async (host: string, role: AgentRole): Promise<string> => {
     const agent = await db.read((session) => session.findOne(agents, { host, role }));
-    if (!agent?.listener)
-      throw new CumuletError('unreachable', `the ${role} agent of ${host} has not said where it can be reached`);
-    const base = `https://${agent.listener}`;
+    if (agent?.listener) return `https://${agent.listener}`;
+    throw new CumuletError('unreachable', `the ${role} agent of ${host} has not said where it can be reached`);
+  };
+  const ask = async (host: string, role: AgentRole, path: string, json?: unknown): Promise<Buffer> => {
+    const base = await baseOf(host, role);
     const question = json === undefined ? { method: 'GET' as const } : { method: 'POST' as const, json };
     return clientOf(host).bytes({ ...question, base, path: `/host/v1/${path}`, timeout: TIMEOUT_MS });
   };
@@ -55,6 +57,13 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
       },
       async setPassword(serverId, user, password) {
         await ask(name, 'compute', `passwords/${serverId}`, { user, password }).catch(asHostError);
+      },
+      async openDisk(serverId, revision) {
+        const base = await baseOf(name, 'storage');
+        const path = `/host/v1/disks/${serverId}?revision=${revision}`;
+        const question = { method: 'GET' as const, base, path, timeout: TIMEOUT_MS };
+        const response = await clientOf(name).open(question).catch(asHostError);
+        return { size: Number(response.headers['content-length']), stream: response };
       },
       async inventoryOfResources() {
         const found = await Promise.all(ROLES.map((role) => ask(name, role, 'resources')));

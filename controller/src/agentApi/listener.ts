@@ -82,6 +82,12 @@ function routesOf(api: AgentApi): Record<string, MtlsRoute> {
         return { json: await api.networkChanges(peer.name, since) };
       },
     },
+    'GET /agent/v1/disks/*': {
+      async handle({ peer, rest: serverId }) {
+        const { size, stream } = await api.openDisk(peer.name, serverId);
+        return { headers: { 'content-length': String(size) }, stream };
+      },
+    },
     'POST /agent/v1/images/*': {
       raw: true,
       async handle({ peer, rest: imageId, headers, bytes }) {

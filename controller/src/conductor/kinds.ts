@@ -4,6 +4,8 @@ import { serverCreate } from './tasks/serverCreate';
 import { serverImageKinds } from './tasks/serverImages';
 import { serverInterfaceKinds } from './tasks/serverInterfaces';
 import { serverPowerKinds } from './tasks/serverPower';
+import { serverResizeKinds } from './tasks/serverResize';
+import { serverResizeEndKinds } from './tasks/serverResizeEnd';
 import { serverCleanup, serverDelete } from './tasks/serverTeardown';
 
 export const taskKinds: readonly TaskKind[] = [
@@ -13,4 +15,6 @@ export const taskKinds: readonly TaskKind[] = [
   ...serverPowerKinds,
   ...serverInterfaceKinds,
   ...serverImageKinds,
+  ...serverResizeKinds,
+  ...serverResizeEndKinds,
 ];

@@ -10,6 +10,7 @@ const PACKAGE: Readonly<Record<string, string>> = {
   arping: 'iputils-arping',
   bridge: 'iproute2',
   conntrack: 'conntrack',
+  cp: 'coreutils',
   dnsmasq: 'dnsmasq-base',
   genisoimage: 'genisoimage',
   getent: 'libc-bin',
@@ -31,7 +32,7 @@ const PACKAGE: Readonly<Record<string, string>> = {
   sysctl: 'procps',
 };
 /** Essential: no Debian or Ubuntu is without them. */
-const ESSENTIAL = ['libc-bin', 'util-linux'];
+const ESSENTIAL = ['coreutils', 'libc-bin', 'util-linux'];
 /** A function that runs a command: which of its arguments holds it, by itself or as the first of an array, and where. */
 interface Runner {
   readonly argument: number;

@@ -71,3 +71,36 @@ export const addFixedIpSchema = object(
   ['addFixedIp'],
 );
 export const removeFixedIpSchema = object({ removeFixedIp: object({ address }, ['address']) }, ['removeFixedIp']);
+
+export const resizeSchema = object(
+  {
+    resize: object(
+      {
+        flavorRef: { type: ['string', 'integer'], minLength: 1 },
+        'OS-DCF:diskConfig': { enum: ['AUTO', 'MANUAL'] },
+      },
+      ['flavorRef'],
+    ),
+  },
+  ['resize'],
+);
+export const confirmResizeSchema = object({ confirmResize: { type: 'null' } }, ['confirmResize']);
+export const revertResizeSchema = object({ revertResize: { type: 'null' } }, ['revertResize']);
+/** Until 2.56 whatever stands there says nothing. */
+export const migrateSchema = byVersion((minor) =>
+  minor < 56
+    ? bare('migrate')
+    : object(
+        {
+          migrate: {
+            anyOf: [
+              { type: 'null' },
+              object({
+                host: { type: ['string', 'null'], minLength: 1, maxLength: 255, pattern: '^[a-zA-Z0-9-._]*$' },
+              }),
+            ],
+          },
+        },
+        ['migrate'],
+      ),
+);

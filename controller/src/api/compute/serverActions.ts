@@ -20,6 +20,7 @@ import { deleteServer } from '../../services/compute/serverDelete';
 import { createServerImage } from '../../services/compute/serverImages';
 import { addFixedIp, removeFixedIp } from '../../services/compute/serverInterfaces';
 import { addServerGroup, removeServerGroup } from '../../services/compute/serverSecurityGroups';
+import { endResize, migrateServer, resizeServer } from '../../services/compute/serverResize';
 import { requireState, requireUnlocked } from '../../services/compute/serverStates';
 import { checkBody } from '../body';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
@@ -28,17 +29,21 @@ import { rebuildSchema } from './serverSchema';
 import {
   addFixedIpSchema,
   changePasswordSchema,
+  confirmResizeSchema,
   consoleSchema,
   createBackupSchema,
   createImageSchema,
   forceDeleteSchema,
   groupSchema,
   lockSchema,
+  migrateSchema,
   pauseSchema,
   rebootSchema,
   removeFixedIpSchema,
   resetStateSchema,
+  resizeSchema,
   resumeSchema,
+  revertResizeSchema,
   startSchema,
   stopSchema,
   suspendSchema,
@@ -58,14 +63,17 @@ interface ServerAction {
 const actorOf = (request: ApiRequest): Actor => ({ caller: request.caller, requestId: request.id });
 const valueOf = <T>(request: ApiRequest, key: string): T => (request.body as Record<string, T>)[key] as T;
 
-/** Finds the server and works on it in one transaction; answers 202 without a body. */
+/** Finds the server and works on it in one transaction; answers 202, unless told otherwise, without a body. */
 const changing =
-  (work: (session: WriteSession, cloud: Cloud, request: ApiRequest, server: Server) => Promise<unknown>) =>
+  (
+    work: (session: WriteSession, cloud: Cloud, request: ApiRequest, server: Server) => Promise<unknown>,
+    status = 202,
+  ) =>
   async (request: ApiRequest, cloud: Cloud): Promise<ApiResponse> => {
     await cloud.db.write(async (session) =>
       work(session, cloud, request, await findServer(session, request.caller, serverIdOf(request))),
     );
-    return { status: 202 };
+    return { status };
   };
 
 const onHost = (operation: HostAction) =>
@@ -75,6 +83,26 @@ const reboot = changing((session, cloud, request, server) => {
   const hard = valueOf<{ type: string }>(request, 'reboot').type.toUpperCase() === 'HARD';
   return startAction(session, cloud, actorOf(request), server, hard ? 'reboot_hard' : 'reboot');
 });
+
+const resize = changing((session, cloud, request, server) => {
+  const body = valueOf<{ flavorRef: string | number; 'OS-DCF:diskConfig'?: string }>(request, 'resize');
+  const diskConfig = body['OS-DCF:diskConfig'];
+  const wanted = { flavorId: String(body.flavorRef), ...(diskConfig === undefined ? {} : { diskConfig }) };
+  return resizeServer(session, cloud, actorOf(request), server, wanted);
+});
+
+const migrate = changing((session, cloud, request, server) => {
+  const value = valueOf<{ host?: string | null } | null>(request, 'migrate');
+  const host = request.microversion.minor >= 56 ? (value?.host ?? null) : null;
+  if (host !== null)
+    cloud.policy.require(request.caller, 'os_compute_api:os-migrate-server:migrate:host', {
+      project_id: server.project_id,
+    });
+  return migrateServer(session, cloud, actorOf(request), server, host);
+});
+
+const ending = (operation: 'confirmResize' | 'revertResize', status?: number) =>
+  changing((session, cloud, request, server) => endResize(session, cloud, actorOf(request), server, operation), status);
 
 const lock = changing((session, cloud, request, server) => {
   const value = valueOf<{ locked_reason?: string } | null>(request, 'lock');
@@ -176,6 +204,14 @@ const actions: Readonly<Record<string, ServerAction>> = {
     policy: 'os-lock-server:unlock',
     run: changing((session, cloud, request, server) => unlockServer(session, cloud, actorOf(request), server)),
   },
+  resize: { schema: resizeSchema, policy: 'servers:resize', run: resize },
+  confirmResize: {
+    schema: confirmResizeSchema,
+    policy: 'servers:confirm_resize',
+    run: ending('confirmResize', 204),
+  },
+  revertResize: { schema: revertResizeSchema, policy: 'servers:revert_resize', run: ending('revertResize') },
+  migrate: { schema: migrateSchema, policy: 'os-migrate-server:migrate', run: migrate },
   rebuild: { schema: rebuildSchema, policy: 'servers:rebuild', run: rebuild },
   'os-getConsoleOutput': { schema: consoleSchema, policy: 'os-console-output', run: consoleOutput },
   'os-resetState': {
@@ -247,8 +283,8 @@ const actions: Readonly<Record<string, ServerAction>> = {
 const absent: Readonly<Record<string, { readonly since?: number; readonly until?: number }>> = {
   ...Object.fromEntries(
     [
-      ...['resize', 'confirmResize', 'revertResize', 'migrate', 'os-migrateLive', 'evacuate', 'shelve', 'unshelve'],
-      ...['shelveOffload', 'rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
+      ...['os-migrateLive', 'evacuate', 'shelve', 'unshelve', 'shelveOffload'],
+      ...['rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
     ].map((name) => [name, {}]),
   ),
   trigger_crash_dump: { since: 17 },

@@ -30,7 +30,7 @@ export function viewOptions(cloud: Cloud, request: ApiRequest, kind: ServerViewO
   };
 }
 
-const progressStatuses = new Set(['ACTIVE', 'BUILD', 'REBUILD']);
+const progressStatuses = new Set(['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE']);
 
 /** A project's name for a host, the same for all its servers there and telling nothing else. */
 export const hostId = (projectId: string, host: string | null): string =>

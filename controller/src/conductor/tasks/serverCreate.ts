@@ -12,30 +12,39 @@ import { forgiveHost } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
-import { diskFacts, diskOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
+import { diskFacts, disksOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again. */
 export const ASK_AGAIN = 30;
 
-/** How long a new server waits for a host that only has to be heard again, as after a restart. */
-const SILENCE_MS = 60_000;
+/** How long a server waits for a host that only has to be heard again, as after a restart. */
+export const SILENCE_MS = 60_000;
 
-/** Claims the first candidate that still has room and that the server's group still allows. */
+/** Claims the first candidate that still has room and that the server's group still allows. @throws Error when none is left */
+export async function claimFirst(
+  session: WriteSession,
+  cloud: Cloud,
+  server: Server,
+  candidates: readonly string[],
+): Promise<string> {
+  if (server.server_group_id !== null) await holdGroup(session, server.server_group_id);
+  const group = await spreadOf(session, server);
+  for (const host of candidates) {
+    if (group && refuseByGroup(host, group) !== undefined) continue;
+    if (await claimHost(session, host, server.id, needOf(server), cloud.clock.now())) return host;
+  }
+  throw new Error('the room was taken by other servers meanwhile');
+}
+
 async function claimBest(
   session: WriteSession,
   cloud: Cloud,
   server: Server,
   candidates: readonly string[],
 ): Promise<Facts> {
-  if (server.server_group_id !== null) await holdGroup(session, server.server_group_id);
-  const group = await spreadOf(session, server);
-  for (const host of candidates) {
-    if (group && refuseByGroup(host, group) !== undefined) continue;
-    if (!(await claimHost(session, host, server.id, needOf(server), cloud.clock.now()))) continue;
-    await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: 'networking' });
-    return { ports: await bindServerPorts(session, cloud, server.id, host) };
-  }
-  throw new Error('the room was taken by other servers meanwhile');
+  const host = await claimFirst(session, cloud, server, candidates);
+  await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: 'networking' });
+  return { ports: await bindServerPorts(session, cloud, server.id, host) };
 }
 
 const chooseHost: Step = async ({ cloud, task }) => {
@@ -70,7 +79,7 @@ export const prepare =
   async (context) => {
     const { cloud, task, ask } = context;
     const server = await serverOf(cloud, task);
-    const disk = await ask('disk.ensure', targetOf(server), diskOf(server));
+    const disk = await ask('disk.ensure', targetOf(server), await disksOf(cloud, server));
     const ports = await askPorts(context, server, until);
     if (!disk || !ports) return wait(ASK_AGAIN);
     return next(then, {

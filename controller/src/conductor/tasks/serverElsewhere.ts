@@ -1,5 +1,5 @@
 // When a host could not build a server: it is left clean, and another one is tried.
-import { messageOf } from '@cumulet/common';
+import { messageOf, type AgentRole } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { addToCounter } from '../../db';
 import { hosts, type Task } from '../../db/entities/tasks';
@@ -38,14 +38,17 @@ async function goElsewhere({ cloud, task }: StepContext, fault: Fault): Promise<
 }
 
 /** Whether an agent that the step waits for has been silent for several rounds. */
-async function isSilent({ cloud, task }: StepContext, host: string): Promise<boolean> {
+export async function isSilent(
+  { cloud, task }: StepContext,
+  host: string,
+  roles: readonly AgentRole[] = ['storage', 'network'],
+): Promise<boolean> {
   if (task.send <= 2) return false;
   const now = cloud.clock.now();
-  const [storage, network] = await cloud.db.read(async (session) => [
-    await agentAlive(session, host, 'storage', now),
-    await agentAlive(session, host, 'network', now),
-  ]);
-  return !storage || !network;
+  const alive = await cloud.db.read((session) =>
+    Promise.all(roles.map((role) => agentAlive(session, host, role, now))),
+  );
+  return alive.includes(false);
 }
 
 /**

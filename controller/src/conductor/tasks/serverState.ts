@@ -2,21 +2,28 @@
 import type { CommandBody, PowerTarget, ServerEnsure } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, type ReadSession, type WriteSession } from '../../db';
-import { servers, type Server } from '../../db/entities/compute';
+import { servers, type Server, type ServerMigration } from '../../db/entities/compute';
 import { networks, ports } from '../../db/entities/network';
 import type { Task } from '../../db/entities/tasks';
+import { rootDiskBytes } from '../../services/compute/bootImage';
 import { hasGuestAgent } from '../../services/compute/guestAgent';
 import { configDriveOf } from '../../services/compute/metadata';
+import { openMigration } from '../../services/compute/migrations';
 import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
-
-const GIB = 1024 ** 3;
 
 /** The server of a task, whatever its state. @throws Error when its row is gone, which only a finished teardown does */
 export async function serverOf(cloud: Cloud, task: Task): Promise<Server> {
   const server = await cloud.db.read((session) => session.findOne(servers, { id: task.resource_id }));
   if (!server) throw new Error(`server ${task.resource_id} has no row`);
   return server;
+}
+
+/** The resize that a task is about. @throws Error when it is closed, which only the end of such a task does */
+export async function migrationOf(cloud: Cloud, task: Task): Promise<ServerMigration> {
+  const migration = await cloud.db.read((session) => openMigration(session, task.resource_id));
+  if (!migration) throw new Error(`server ${task.resource_id} is not being resized`);
+  return migration;
 }
 
 /** The host that a server is on. @throws Error when it has none: what is asked of hosts begins with one */
@@ -37,13 +44,23 @@ export function diskOf(server: Server): CommandBody<'disk.ensure'> {
   const { image } = server;
   if (!image) throw new Error(`server ${server.id} has no image to make its disk from`);
   const format = image.format === 'raw' ? 'raw' : 'qcow2';
-  const size = server.flavor.disk === 0 ? image.virtual_size : server.flavor.disk * GIB;
   return {
     server_id: server.id,
     image: { id: image.id, digest: image.digest, format, size: image.size },
-    size,
+    size: rootDiskBytes(server),
     revision: server.disk_revision,
   };
+}
+
+/** The same with what else must stay there: while a resize is open, the disk of its other side. */
+export async function disksOf(cloud: Cloud, server: Server): Promise<CommandBody<'disk.ensure'>> {
+  const disk = diskOf(server);
+  // A server that is being built was never resized.
+  if (server.vm_state === 'building') return disk;
+  const migration = await cloud.db.read((session) => openMigration(session, server.id));
+  if (!migration) return disk;
+  const sides = [migration.old_revision, migration.new_revision];
+  return { ...disk, keep: sides.filter((revision) => revision !== disk.revision) };
 }
 
 /**

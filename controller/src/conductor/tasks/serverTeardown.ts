@@ -5,10 +5,11 @@ import type { WriteSession } from '../../db';
 import { PowerState, type Server } from '../../db/entities/compute';
 import { residues, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
+import { hostsOf, openMigration } from '../../services/compute/migrations';
 import { forgetServer } from '../../services/compute/serverEnd';
 import { agentAlive } from '../../services/hosts';
 import { releaseServerPorts, type PortChange } from '../../services/network/serverPorts';
-import { done, next, wait, type Fault, type Step, type StepResult, type TaskKind } from '../task';
+import { done, next, wait, type Fault, type Step, type StepContext, type StepResult, type TaskKind } from '../task';
 import { faultRow, serverOf, setServer, targetOf } from './serverState';
 
 /** Tries of one removal on a host before what is left there is written down as its residue. */
@@ -47,25 +48,56 @@ export async function leaveResidue(
   });
 }
 
+/** What was asked of several hosts: who still works on it, and who can't be asked. */
+interface Asked {
+  readonly waiting: boolean;
+  readonly silent: readonly string[];
+}
+
+/** Asks every host that may have something of the server: after a resize that is open, two may. */
+async function askHosts(
+  { cloud, task }: Pick<StepContext, 'cloud' | 'task'>,
+  hosts: readonly string[],
+  role: AgentRole,
+  ask: (host: string) => Promise<unknown>,
+): Promise<Asked> {
+  const silent: string[] = [];
+  let waiting = false;
+  for (const host of hosts) {
+    if (await givesUp(cloud, task, host, role)) silent.push(host);
+    else if (!(await ask(host))) waiting = true;
+  }
+  return { waiting, silent };
+}
+
+async function hostsOfTask({ cloud, task }: StepContext): Promise<{ server: Server; hosts: readonly string[] }> {
+  const server = await serverOf(cloud, task);
+  const migration = await cloud.db.read((session) => openMigration(session, server.id));
+  return { server, hosts: hostsOf(server, migration) };
+}
+
 /**
  * The domain first: nothing else of a server may go while it runs. `refuse`: what to do instead of going on without a host that can't
  * be reached.
  */
 export const stopDomain =
   (then: string, refuse: (task: Task) => StepResult | undefined = () => undefined): Step =>
-  async ({ cloud, task, ask }) => {
-    const server = await serverOf(cloud, task);
-    const { host } = server;
-    if (host === null) return next(then, { message: 'no host was involved' });
-    if (await givesUp(cloud, task, host, 'compute')) {
-      const residue = next(then, {
-        message: 'the host can not be reached; it removes the domain when it comes back',
-        write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
-      });
-      return refuse(task) ?? residue;
-    }
-    const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
-    return gone ? next(then, { message: 'the domain is gone' }) : wait(ASK_AGAIN);
+  async (context) => {
+    const { cloud, task, ask } = context;
+    const { server, hosts } = await hostsOfTask(context);
+    if (hosts.length === 0) return next(then, { message: 'no host was involved' });
+    const { waiting, silent } = await askHosts(context, hosts, 'compute', (host) =>
+      ask('server.remove', targetOf(server, host), { server_id: server.id }),
+    );
+    if (waiting) return wait(ASK_AGAIN);
+    if (silent.length === 0) return next(then, { message: 'the domain is gone' });
+    const residue = next(then, {
+      message: 'the host can not be reached; it removes the domain when it comes back',
+      write: async (session) => {
+        for (const host of silent) await leaveResidue(session, cloud, server, host, 'compute');
+      },
+    });
+    return refuse(task) ?? residue;
   };
 
 /** Gives ports and addresses back; their taps go when the network agent sees the change. */
@@ -80,22 +112,26 @@ const releasePorts: Step = async ({ cloud, task }) => {
 /** Disk and taps, asked for together. */
 export const removeRemains =
   (then: string): Step =>
-  async ({ cloud, task, ask }) => {
-    const server = await serverOf(cloud, task);
-    const { host } = server;
-    if (host === null) return next(then);
-    if (await givesUp(cloud, task, host, 'storage')) {
-      return next(then, {
-        message: 'the host can not be reached; it removes the disk when it comes back',
-        write: (session) => leaveResidue(session, cloud, server, host, 'storage'),
-      });
-    }
+  async (context) => {
+    const { cloud, task, ask } = context;
+    const { server, hosts } = await hostsOfTask(context);
+    const disks = await askHosts(context, hosts, 'storage', (host) =>
+      ask('disk.remove', targetOf(server, host), { server_id: server.id }),
+    );
     const { portIds, sequence } = task.state['ports'] as PortChange;
-    const disk = await ask('disk.remove', targetOf(server, host), { server_id: server.id });
     // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
-    const networkAway = portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
-    const taps = networkAway ? {} : await ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence });
-    return disk && taps ? next(then, { message: 'disk and taps are gone' }) : wait(ASK_AGAIN);
+    const wired = portIds.length === 0 ? [] : hosts;
+    const taps = await askHosts(context, wired, 'network', (host) =>
+      ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence }),
+    );
+    if (disks.waiting || taps.waiting) return wait(ASK_AGAIN);
+    if (disks.silent.length === 0) return next(then, { message: 'disk and taps are gone' });
+    return next(then, {
+      message: 'the host can not be reached; it removes the disk when it comes back',
+      write: async (session) => {
+        for (const host of disks.silent) await leaveResidue(session, cloud, server, host, 'storage');
+      },
+    });
   };
 
 type End = (session: WriteSession, cloud: Cloud, server: Server, task: Task) => Promise<void>;

@@ -1,4 +1,4 @@
-// Tables of the compute service: flavors, keypairs, quotas and servers.
+// Tables of the compute service: flavors, keypairs, quotas, servers and their moves.
 import {
   flag,
   id,
@@ -144,7 +144,7 @@ export interface ServerFault {
   readonly created: number;
 }
 
-export type VmState = 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleted';
+export type VmState = 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'resized' | 'error' | 'deleted';
 export type TaskState =
   | 'scheduling'
   | 'networking'
@@ -162,6 +162,12 @@ export type TaskState =
   | 'image_backup'
   | 'image_pending_upload'
   | 'image_uploading'
+  | 'resize_prep'
+  | 'resize_migrating'
+  | 'resize_migrated'
+  | 'resize_finish'
+  | 'resize_confirming'
+  | 'resize_reverting'
   | 'deleting';
 
 /** The API's numbers of what a domain does. */
@@ -247,6 +253,57 @@ export const serverTags = table(
   { primary: ['server_id', 'tag'], indices: [['tag']] },
 );
 
+export type MigrationStatus =
+  | 'pre-migrating'
+  | 'migrating'
+  | 'post-migrating'
+  | 'finished'
+  | 'confirming'
+  | 'confirmed'
+  | 'reverting'
+  | 'reverted'
+  | 'error';
+
+/**
+ * A resize, or a cold migration: the same with the flavor it had. While it is open the server holds room and disk on both sides: what
+ * it left is claimed under `uuid`, what it goes to under the server's own id.
+ */
+export const serverMigrations = table(
+  'server_migration',
+  {
+    sequence: sequence(),
+    uuid: id(),
+    server_id: id(),
+    project_id: id(),
+    user_id: id(),
+    type: text(16) as Column<'resize' | 'migration'>,
+    status: text(16) as Column<MigrationStatus>,
+    /** 1 until it is confirmed, reverted or given up, null afterwards: a server has one at a time. */
+    open: nullable(integer()),
+    source_host: text(255),
+    /** Null until a host was chosen. */
+    dest_host: nullable(text(255)),
+    old_flavor: json<ServerFlavor>(),
+    new_flavor: json<ServerFlavor>(),
+    old_revision: integer(),
+    new_revision: integer(),
+    /** What the server was before. */
+    vm_state: text(16) as Column<VmState>,
+    created_at: time(),
+    updated_at: time(),
+  },
+  {
+    primary: ['sequence'],
+    unique: [['uuid'], ['server_id', 'open']],
+    indices: [
+      ['source_host', 'open'],
+      ['dest_host', 'open'],
+      ['project_id', 'open'],
+    ],
+  },
+);
+export type ServerMigration = Row<typeof serverMigrations>;
+
 export const computeTables: readonly Table[] = [
   flavors,
   flavorExtraSpecs,
@@ -256,4 +313,5 @@ export const computeTables: readonly Table[] = [
   computeUsages,
   servers,
   serverTags,
+  serverMigrations,
 ];

@@ -165,7 +165,7 @@ export const agents = table(
 );
 export type Agent = Row<typeof agents>;
 
-/** What a server claims of a host. */
+/** What a server claims of a host. What a server that is being resized came from is claimed under the migration's uuid. */
 export const allocations = table(
   'allocation',
   {

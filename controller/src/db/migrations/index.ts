@@ -1,5 +1,6 @@
 // All migrations, oldest first. How to add one: docs/architecture.md.
 import { Initial } from './initial';
 import { PlacementSettings } from './placementSettings';
+import { ServerMigrations } from './serverMigrations';
 
-export const migrations = [Initial, PlacementSettings] as const;
+export const migrations = [Initial, PlacementSettings, ServerMigrations] as const;

@@ -37,7 +37,12 @@ export async function claimHost(
   return true;
 }
 
-/** Gives back what a server has claimed on all hosts. Doing it twice gives back once. */
+/** What one consumer has claimed is another's from now on; the capacity of hosts does not change. */
+export async function renameClaims(session: WriteSession, from: string, to: string): Promise<void> {
+  await session.update(allocations, { server_id: from }, { server_id: to });
+}
+
+/** Gives back what a server, or a migration, has claimed on all hosts. Doing it twice gives back once. */
 export async function releaseClaims(session: WriteSession, serverId: string): Promise<void> {
   for (const claim of await session.find(allocations, { where: { server_id: serverId } })) {
     const gone = await session.delete(allocations, { server_id: serverId, host: claim.host });

@@ -2,9 +2,11 @@
 import { messageOf, type NetworkObject } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, IsNull, Not, type ReadSession } from '../../db';
-import { computeUsages, servers, type Server } from '../../db/entities/compute';
+import { computeUsages, servers, type Server, type ServerMigration } from '../../db/entities/compute';
 import { networks, portAddresses, ports } from '../../db/entities/network';
 import { allocations, hosts, residues, tasks, type Host } from '../../db/entities/tasks';
+import { heldQuota, hostsOf, openMigrations } from '../compute/migrations';
+import type { Usage } from '../compute/quotas';
 import { networkChanges } from '../network/networkChanges';
 import { compareBalances, compareHost, type Balance, type ExpectedResource, type Finding } from './compare';
 
@@ -21,6 +23,18 @@ function serverResources(server: Server, busy: boolean): ExpectedResource[] {
     { kind: 'domain', id: server.id, required: settled },
     { kind: 'disk', id: server.id, required: settled },
   ];
+}
+
+/** The disk that a server still has on the other host of a resize, for whichever way it ends. */
+function otherSides(
+  host: string,
+  live: readonly Server[],
+  moving: ReadonlyMap<string, ServerMigration>,
+): ExpectedResource[] {
+  return live.flatMap((server): ExpectedResource[] => {
+    if (server.host === host || !hostsOf(server, moving.get(server.id)).includes(host)) return [];
+    return [{ kind: 'disk', id: server.id, required: server.vm_state === 'resized' && server.task_state === null }];
+  });
 }
 
 const NETWORK_KINDS = { network: 'bridge', port: 'tap', router: 'namespace', security_group: null } as const;
@@ -60,7 +74,8 @@ async function networkResources(
 async function auditHost(
   cloud: Cloud,
   host: Host,
-  here: readonly Server[],
+  live: readonly Server[],
+  moving: ReadonlyMap<string, ServerMigration>,
   busy: ReadonlySet<string>,
 ): Promise<{ found: number; findings: Finding[] }> {
   const silent = (message: string) => ({
@@ -73,7 +88,10 @@ async function auditHost(
     const found = await api.inventoryOfResources();
     const expected = [
       ...HOST_WIDE,
-      ...here.flatMap((server) => serverResources(server, busy.has(server.id))),
+      ...live
+        .filter((server) => server.host === host.name)
+        .flatMap((server) => serverResources(server, busy.has(server.id))),
+      ...otherSides(host.name, live, moving),
       ...(await networkResources(cloud, host.name, busy)),
     ];
     return { found: found.length, findings: compareHost(host.name, expected, found) };
@@ -84,7 +102,11 @@ async function auditHost(
 
 const sum = <T>(rows: readonly T[], of: (row: T) => number): number => rows.reduce((total, row) => total + of(row), 0);
 
-async function balances(session: ReadSession, live: readonly Server[]): Promise<Balance[]> {
+async function balances(
+  session: ReadSession,
+  live: readonly Server[],
+  moving: ReadonlyMap<string, ServerMigration>,
+): Promise<Balance[]> {
   const claims = await session.find(allocations);
   const perHost = (await session.find(hosts)).flatMap((host): Balance[] => {
     const own = claims.filter((claim) => claim.host === host.name);
@@ -115,10 +137,8 @@ async function balances(session: ReadSession, live: readonly Server[]): Promise<
   });
   const perProject = (await session.find(computeUsages)).map((usage): Balance => {
     const own = live.filter((server) => server.project_id === usage.project_id);
-    const counted =
-      usage.resource === 'instances'
-        ? own.length
-        : sum(own, (server) => (usage.resource === 'cores' ? server.flavor.vcpus : server.flavor.ram));
+    const resource = usage.resource as keyof Usage;
+    const counted = sum(own, (server) => heldQuota(server, moving.get(server.id))[resource]);
     return {
       kind: 'project',
       id: usage.project_id,
@@ -131,8 +151,14 @@ async function balances(session: ReadSession, live: readonly Server[]): Promise<
 }
 
 /** Rows that name something that is gone. */
-async function danglingRows(session: ReadSession, live: readonly Server[]): Promise<Finding[]> {
+async function danglingRows(
+  session: ReadSession,
+  live: readonly Server[],
+  moving: ReadonlyMap<string, ServerMigration>,
+): Promise<Finding[]> {
   const serverIds = new Set(live.map(({ id }) => id));
+  const consumers = new Set([...serverIds, ...[...moving.values()].map(({ uuid }) => uuid)]);
+  const unmoved = [...moving.values()].filter((migration) => !serverIds.has(migration.server_id));
   const wrong = (kind: string, id: string, message: string): Finding => ({
     type: 'wrong',
     host: null,
@@ -141,7 +167,7 @@ async function danglingRows(session: ReadSession, live: readonly Server[]): Prom
     name: '',
     message,
   });
-  const claims = (await session.find(allocations)).filter((claim) => !serverIds.has(claim.server_id));
+  const claims = (await session.find(allocations)).filter((claim) => !consumers.has(claim.server_id));
   const all = await session.find(ports);
   const lost = all.filter((port) => port.device_owner.startsWith('compute:') && !serverIds.has(port.device_id));
   const portIds = new Set(all.map(({ id }) => id));
@@ -155,6 +181,9 @@ async function danglingRows(session: ReadSession, live: readonly Server[]): Prom
         claim.server_id,
         `host ${claim.host} has room claimed for server ${claim.server_id}, which does not exist`,
       ),
+    ),
+    ...unmoved.map(({ uuid, server_id }) =>
+      wrong('migration', uuid, `migration ${uuid} is open for server ${server_id}, which does not exist`),
     ),
     ...lost.map((port) =>
       wrong('port', port.id, `port ${port.id} belongs to server ${port.device_id}, which does not exist`),
@@ -183,26 +212,22 @@ async function danglingRows(session: ReadSession, live: readonly Server[]): Prom
 
 /** Compares everything. Takes as long as the slowest host's answer. */
 export async function audit(cloud: Cloud): Promise<AuditReport> {
-  const { live, known, busy, database } = await cloud.db.read(async (session) => {
+  const { live, moving, known, busy, database } = await cloud.db.read(async (session) => {
     const live = await session.find(servers, { where: { deleted_at: IsNull() } });
+    const moving = await openMigrations(session);
     const running = await session.find(tasks, { where: { resource_type: 'server', active: Not(IsNull()) } });
     return {
       live,
+      moving,
       known: await session.find(hosts),
       busy: new Set(running.map((task) => task.resource_id)),
-      database: [...compareBalances(await balances(session, live)), ...(await danglingRows(session, live))],
+      database: [
+        ...compareBalances(await balances(session, live, moving)),
+        ...(await danglingRows(session, live, moving)),
+      ],
     };
   });
-  const answers = await Promise.all(
-    known.map((host) =>
-      auditHost(
-        cloud,
-        host,
-        live.filter((server) => server.host === host.name),
-        busy,
-      ),
-    ),
-  );
+  const answers = await Promise.all(known.map((host) => auditHost(cloud, host, live, moving, busy)));
   return {
     checked: { hosts: known.length, servers: live.length, hostResources: sum(answers, ({ found }) => found) },
     findings: [...answers.flatMap(({ findings }) => findings), ...database],

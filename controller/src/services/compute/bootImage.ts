@@ -1,11 +1,15 @@
 // The image a server is made from, as the server keeps it, and whether it fits a flavor.
 import type { ReadSession } from '../../db';
-import type { ServerImage } from '../../db/entities/compute';
+import type { Server, ServerImage } from '../../db/entities/compute';
 import { InvalidError, NotFoundError } from '../../errors';
 import type { Caller } from '../caller';
 import { findBootableImage } from '../image/boot';
 
 const GIB = 1024 ** 3;
+
+/** Bytes of a root disk: the flavor's size, or the image's where the flavor names none. */
+export const rootDiskBytes = ({ flavor, image }: Pick<Server, 'flavor' | 'image'>): number =>
+  flavor.disk === 0 ? (image?.virtual_size ?? 0) : flavor.disk * GIB;
 
 /** @throws InvalidError when there is no such image for this caller, or none that boots */
 export async function findServerImage(

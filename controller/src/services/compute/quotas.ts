@@ -1,7 +1,8 @@
 // Quotas: limits per project over defaults, and per user within a project, and use that is counted by conditional statements.
 import { addToCounter, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
-import { computeQuotas, computeUsages, keypairs, servers, type Server } from '../../db/entities/compute';
+import { computeQuotas, computeUsages, keypairs, servers } from '../../db/entities/compute';
 import { InvalidError, OverQuotaError } from '../../errors';
+import { heldQuota, openMigrations } from './migrations';
 
 /** Limits of a project that nobody set; -1 is unlimited. RAM in MiB. */
 const defaultLimits = {
@@ -76,8 +77,10 @@ export async function projectUsage(session: ReadSession, projectId: string): Pro
 /** What the servers that a user made in a project use now; counted, because few users have limits of their own. */
 export async function userUsage(session: ReadSession, projectId: string, userId: string): Promise<Usage> {
   const own = await session.find(servers, { where: { project_id: projectId, user_id: userId, deleted_at: IsNull() } });
-  const sum = (of: (server: Server) => number): number => own.reduce((total, server) => total + of(server), 0);
-  return { instances: own.length, cores: sum(({ flavor }) => flavor.vcpus), ram: sum(({ flavor }) => flavor.ram) };
+  const moving = await openMigrations(session, [projectId]);
+  const held = own.map((server) => heldQuota(server, moving.get(server.id)));
+  const sum = (of: (usage: Usage) => number): number => held.reduce((total, usage) => total + of(usage), 0);
+  return { instances: own.length, cores: sum(({ cores }) => cores), ram: sum(({ ram }) => ram) };
 }
 
 /** How many keypairs a user has; this quota counts per user. */
@@ -147,11 +150,12 @@ export async function requireUserQuota(
   if (!user) return;
   for (const resource of countedResources) {
     const [limit, used] = [user.limits[resource], user.used[resource]];
-    if (limit >= 0 && used + amount[resource] > limit) throw overQuota(resource, amount[resource], used, limit);
+    if (limit >= 0 && amount[resource] > 0 && used + amount[resource] > limit)
+      throw overQuota(resource, amount[resource], used, limit);
   }
 }
 
-/** Gives quota back, once, when a server is gone. */
+/** Gives quota back, once, when a server is gone or smaller. */
 export async function giveBackQuota(session: WriteSession, projectId: string, amount: Usage): Promise<void> {
   for (const resource of countedResources)
     await addToCounter(session, computeUsages, { project_id: projectId, resource }, 'used', -amount[resource]);

@@ -2,9 +2,10 @@
 import type { Cloud } from '../../cloud';
 import { IsNull, type WriteSession } from '../../db';
 import { servers, type Server, type TaskState } from '../../db/entities/compute';
-import { ForbiddenError } from '../../errors';
+import { ConflictError, ForbiddenError } from '../../errors';
 import type { Caller } from '../caller';
 import { createTask, recordDone } from '../tasks';
+import { openMigration } from './migrations';
 import { requireHost, requireState, requireUnlocked, type Operation } from './serverStates';
 
 /** Seconds after which an action that has not ended has failed. */
@@ -12,6 +13,8 @@ const DEADLINE_SECONDS = 300;
 const REBUILD_DEADLINE_SECONDS = 900;
 /** A large disk is copied twice: on its host, and into the image. */
 const IMAGE_DEADLINE_SECONDS = 4 * 3600;
+/** A large disk is copied, maybe to another host. */
+const RESIZE_DEADLINE_SECONDS = 4 * 3600;
 
 interface Action {
   readonly kind: string;
@@ -23,6 +26,8 @@ interface Action {
   readonly deadlineSeconds?: number;
   /** A lock keeps a server from being changed, and this changes nothing. */
   readonly evenLocked?: boolean;
+  /** It ends an open resize; everything else must wait for that. */
+  readonly endsResize?: boolean;
 }
 
 /** What a task on the host does; a password is changed while the request waits. */
@@ -59,6 +64,31 @@ const actions: Readonly<Record<HostAction, Action>> = {
     evenLocked: true,
     deadlineSeconds: IMAGE_DEADLINE_SECONDS,
   },
+  resize: {
+    kind: 'server.resize',
+    name: 'resize',
+    taskState: 'resize_prep',
+    deadlineSeconds: RESIZE_DEADLINE_SECONDS,
+  },
+  migrate: {
+    kind: 'server.migrate',
+    name: 'migrate',
+    taskState: 'resize_prep',
+    deadlineSeconds: RESIZE_DEADLINE_SECONDS,
+  },
+  confirmResize: {
+    kind: 'server.confirmResize',
+    name: 'confirmResize',
+    taskState: 'resize_confirming',
+    endsResize: true,
+  },
+  revertResize: {
+    kind: 'server.revertResize',
+    name: 'revertResize',
+    taskState: 'resize_reverting',
+    endsResize: true,
+    deadlineSeconds: REBUILD_DEADLINE_SECONDS,
+  },
 };
 
 /** Who acts, and in which request: the record of an action names both. */
@@ -84,6 +114,11 @@ export async function startAction(
   if (!action.evenLocked) requireUnlocked(server, actor.caller);
   requireState(server, operation, action.name);
   requireHost(server);
+  if (!action.endsResize && (await openMigration(session, server.id)))
+    throw new ConflictError(
+      `Cannot '${action.name}' instance ${server.id} while its resize is neither confirmed nor reverted`,
+      'InstanceInvalidState',
+    );
   const change: Partial<Server> = {
     ...set,
     task_state: action.taskState,

@@ -2,6 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { IsNull, type WriteSession } from '../../db';
 import { PowerState, servers, serverTags, type Server } from '../../db/entities/compute';
+import { closeMigration, heldQuota, openMigration } from './migrations';
 import { giveBackQuota } from './quotas';
 
 /** Ends a server in the caller's transaction: its row stays for administrators' lists, its quota is free. Twice is once. */
@@ -20,5 +21,8 @@ export async function forgetServer(session: WriteSession, cloud: Cloud, server: 
   const ended = await session.update(servers, { id: server.id, deleted_at: IsNull() }, end);
   if (ended === 0) return;
   await session.delete(serverTags, { server_id: server.id });
-  await giveBackQuota(session, server.project_id, { instances: 1, cores: server.flavor.vcpus, ram: server.flavor.ram });
+  const migration = await openMigration(session, server.id);
+  await giveBackQuota(session, server.project_id, heldQuota(server, migration));
+  // Deleting a resized server says yes to its resize; one that was under way never came to its end.
+  if (migration) await closeMigration(session, cloud, migration, server.vm_state === 'resized' ? 'confirmed' : 'error');
 }

@@ -3,6 +3,7 @@ import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import type { Server, ServerFile } from '../../db/entities/compute';
 import { findServerImage, requireImageFits } from './bootImage';
+import { nextDiskRevision } from './migrations';
 import { renamePorts } from './portNames';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState, requireUnlocked } from './serverStates';
@@ -67,6 +68,6 @@ export async function rebuildServer(
     ...key,
     image_id: image.id,
     image,
-    disk_revision: server.disk_revision + 1,
+    disk_revision: await nextDiskRevision(session, server),
   });
 }

@@ -9,13 +9,21 @@ const base: Readonly<Record<VmState, string>> = {
   stopped: 'SHUTOFF',
   paused: 'PAUSED',
   suspended: 'SUSPENDED',
+  resized: 'VERIFY_RESIZE',
   error: 'ERROR',
   deleted: 'DELETED',
 };
+const resizing = {
+  resize_prep: 'RESIZE',
+  resize_migrating: 'RESIZE',
+  resize_migrated: 'RESIZE',
+  resize_finish: 'RESIZE',
+} as const;
 /** Where a running operation shows instead. */
 const during: Partial<Record<VmState, Partial<Record<TaskState, string>>>> = {
-  active: { rebooting: 'REBOOT', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD' },
-  stopped: { rebuilding: 'REBUILD' },
+  active: { rebooting: 'REBOOT', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD', ...resizing },
+  stopped: { rebuilding: 'REBUILD', ...resizing },
+  resized: { resize_reverting: 'REVERT_RESIZE' },
   // A client that waits for a failed server to be gone gives up when it sees ERROR on the way.
   error: { rebuilding: 'REBUILD', deleting: 'DELETED' },
 };
@@ -70,6 +78,11 @@ const possible: Readonly<Record<Operation, readonly VmState[]>> = {
   createBackup: ['active', 'stopped', 'paused', 'suspended'],
   attach_interface: ['active', 'paused', 'stopped'],
   detach_interface: ['active', 'paused', 'stopped'],
+  resize: ['active', 'stopped'],
+  migrate: ['active', 'stopped'],
+  confirmResize: ['resized'],
+  // After a way back that failed, another try; see `revertResize`.
+  revertResize: ['resized', 'error'],
 };
 export type Operation =
   | 'start'
@@ -85,7 +98,11 @@ export type Operation =
   | 'createImage'
   | 'createBackup'
   | 'attach_interface'
-  | 'detach_interface';
+  | 'detach_interface'
+  | 'resize'
+  | 'migrate'
+  | 'confirmResize'
+  | 'revertResize';
 
 const refuse = (server: Server, name: string, attribute: string, state: string): ConflictError =>
   new ConflictError(

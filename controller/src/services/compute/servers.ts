@@ -9,6 +9,7 @@ import {
   type Flavor,
   type Server,
   type ServerFile,
+  type ServerFlavor,
   type ServerImage,
   type ServerKey,
 } from '../../db/entities/compute';
@@ -119,7 +120,7 @@ export async function keyOf(session: WriteSession, userId: string, name: string 
 }
 
 /** @throws InvalidError when there is no such flavor for this caller */
-async function flavorFor(session: WriteSession, caller: Caller, id: string): Promise<Flavor> {
+export async function flavorFor(session: WriteSession, caller: Caller, id: string): Promise<Flavor> {
   try {
     const flavor = await findFlavor(session, caller, id);
     if (!flavor.disabled) return flavor;
@@ -140,10 +141,22 @@ interface Parts {
   readonly now: number;
 }
 
+/** A flavor as a server keeps it. */
+export const serverFlavor = (flavor: Flavor, extraSpecs: Readonly<Record<string, string>>): ServerFlavor => ({
+  id: flavor.flavorid,
+  name: flavor.name,
+  vcpus: flavor.vcpus,
+  ram: flavor.ram,
+  disk: flavor.disk,
+  ephemeral: flavor.ephemeral,
+  swap: flavor.swap,
+  rxtx_factor: flavor.rxtx_factor,
+  extra_specs: extraSpecs,
+});
+
 /** The row of the `index`th server of a request. */
 function rowOf(caller: Caller, projectId: string, request: CreateRequest, parts: Parts, index: number): Server {
   const id = newId();
-  const { flavor } = parts;
   const name = parts.count > 1 ? `${request.name}-${index + 1}` : request.name;
   return {
     id,
@@ -156,17 +169,7 @@ function rowOf(caller: Caller, projectId: string, request: CreateRequest, parts:
     host: null,
     availability_zone: request.placement.zone,
     requested_host: request.placement.host,
-    flavor: {
-      id: flavor.flavorid,
-      name: flavor.name,
-      vcpus: flavor.vcpus,
-      ram: flavor.ram,
-      disk: flavor.disk,
-      ephemeral: flavor.ephemeral,
-      swap: flavor.swap,
-      rxtx_factor: flavor.rxtx_factor,
-      extra_specs: parts.extraSpecs,
-    },
+    flavor: serverFlavor(parts.flavor, parts.extraSpecs),
     image_id: parts.image.id,
     image: parts.image,
     key_name: request.keyName,
