@@ -16,7 +16,7 @@ import {
 import { macOfLinkLocal } from './addresses';
 import { ensurePorts, ownerWords, removePorts, type PortContext } from './commands';
 import type { NetworkAgentConfig } from './config';
-import { createDataplane, type Applied } from './dataplane';
+import { createDataplane, type Applied, type Depth } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
 import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } from './hostKernel';
@@ -62,7 +62,8 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const loops: Promise<void>[] = [];
   let hints: Subscription | undefined;
   let applied: Applied = { wired: new Set(), faults: new Map(), closed: new Map() };
-  let full = true;
+  /** How much the next run looks at. */
+  let depth: Depth = 'all';
   /** How far the interfaces have come; the rest of a run may still be under way. */
   let made = { sequence: -1, state: applied };
   const waiting = new Set<() => void>();
@@ -101,39 +102,44 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
 
   const run = merged(async () => {
     // A command is a reason to try again what failed; ports with refused rules wait for other rules.
-    if (commanded && applied.faults.size > applied.closed.size) full = true;
+    if (commanded && applied.faults.size > applied.closed.size) depth = 'all';
     commanded = false;
     const news = await feed.pull().catch((error: unknown) => {
       // What is known still holds: a controller that is away must not keep us from repairing the host.
-      if (feed.desired === undefined || !full) throw error;
+      if (feed.desired === undefined || depth === 'links') throw error;
       log.warn({ error: messageOf(error) }, 'the change feed gives no answer');
       return false;
     });
     const { desired } = feed;
-    if (desired === undefined || (!news && !full)) return;
-    const whole = full;
+    if (desired === undefined || (!news && depth === 'links')) return;
+    const looked = depth;
     const started = performance.now();
-    full = false;
+    depth = 'links';
     try {
       const { sequence } = feed;
-      applied = await dataplane.apply(desired, whole, (state) => {
+      applied = await dataplane.apply(desired, looked, (state) => {
         made = { sequence, state };
         for (const look of waiting) look();
       });
     } catch (error) {
       // Nobody knows how far it came: look at everything next time.
-      full = true;
+      depth = 'all';
       throw error;
     }
     const milliseconds = Math.round(performance.now() - started);
-    log.debug({ sequence: feed.sequence, full: whole, milliseconds }, 'networking applied');
+    log.debug({ sequence: feed.sequence, depth: looked, milliseconds }, 'networking applied');
     if (applied.faults.size > 0)
       log.error({ faults: Object.fromEntries(applied.faults) }, 'not all of it could be applied');
     report().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the ports could not be reported'));
   });
 
   const compare = (): Promise<void> => {
-    full = true;
+    depth = 'all';
+    return run();
+  };
+
+  const glance = (): Promise<void> => {
+    if (depth === 'links') depth = 'surface';
     return run();
   };
 
@@ -217,6 +223,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       hints = await bus.onChanges(host, () => void attempt('applying changes', run));
       every(config.poll_seconds * 1000, 'polling the change feed', run);
       every(config.poll_seconds * 1000, 'checking the kernel settings', checkKernel);
+      every(config.look_seconds * 1000, 'looking at links, rules and DHCP servers', glance);
       every(config.compare_seconds * 1000, 'comparing the whole state', compare);
     },
     stop: async () => {

@@ -36,6 +36,9 @@ export const NetworkAgentConfig = Type.Object(
     /** First word of our network namespaces' names. */
     namespace_prefix: Type.String({ pattern: '^[a-z][a-z0-9]{0,15}$', default: 'cml' }),
     poll_seconds: Type.Number({ default: 5, exclusiveMinimum: 0 }),
+    /** Links, rules and DHCP servers that somebody changed by hand are put back after this time. */
+    look_seconds: Type.Number({ default: 20, exclusiveMinimum: 0 }),
+    /** The insides of namespaces too. */
     compare_seconds: Type.Number({ default: 60, exclusiveMinimum: 0 }),
   },
   { additionalProperties: false },

@@ -28,12 +28,15 @@ export interface Applied {
   readonly closed: ReadonlyMap<string, string>;
 }
 
+/**
+ * How much is looked at instead of trusting what was applied last. Links are looked at always; `surface`: rules and DHCP servers too,
+ * which takes a few processes; `all`: the inside of every namespace as well, a process each.
+ */
+export type Depth = 'links' | 'surface' | 'all';
+
 export interface Dataplane {
-  /**
-   * Brings the host to the desired state. `full` looks at everything again instead of trusting what was applied last. `made` is
-   * called when the interfaces exist and nothing is wired yet.
-   */
-  apply(desired: Desired, full: boolean, made?: (state: Applied) => void): Promise<Applied>;
+  /** Brings the host to the desired state. `made` is called when the interfaces exist and nothing is wired yet. */
+  apply(desired: Desired, depth: Depth, made?: (state: Applied) => void): Promise<Applied>;
   /** Everything on the host that carries our mark. */
   inventory(): Promise<HostResource[]>;
   /** Removes all of it, our rules' anchors and the external bridge included. */
@@ -124,7 +127,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
 
   const observe = (): Promise<ObservedLinks> => observeLinks(exec, prefix);
 
-  const apply: Dataplane['apply'] = async (desired, full, made) => {
+  const apply: Dataplane['apply'] = async (desired, depth, made) => {
     const observed = await observe();
     const links = desiredLinks(desired, config);
     const plan = planLinks(links, observed, config.external, prefix);
@@ -137,13 +140,13 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     const serve = async (): Promise<void> => {
       const forward = plan.forward.filter((step) => !faults.has(step.owner));
       mergeFaults(faults, await runSteps(exec, forward, 'bridge'));
-      await namespaces.apply(desired, links, observed, faults, full);
+      await namespaces.apply(desired, links, observed, faults, depth);
     };
     const [served, ruled] = await Promise.allSettled([serve(), applyRules(wiring, desired)]);
     if (served.status === 'rejected') throw served.reason;
     if (ruled.status === 'rejected') throw ruled.reason;
     const closed = ruled.value;
-    if (full) await ruleset.verify();
+    if (depth !== 'links') await ruleset.verify();
     const wire = plan.wire.filter((step) => !faults.has(step.owner));
     mergeFaults(faults, await runSteps(exec, wire));
     await namespaces.remove(plan.namespaces, faults);
@@ -161,7 +164,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     apply,
     inventory: () => inventoryOf(exec, prefix, dhcp, config.stateDir),
     purge: async () => {
-      await apply(nothingDesired, false);
+      await apply(nothingDesired, 'links');
       await ruleset.remove();
       const { external } = config;
       const { links } = await observe();

@@ -1,5 +1,6 @@
 // The namespaces of this host: DHCP servers with metadata, and routers. One that fails is a fault of its own.
 import { messageOf, type Exec, type Logger, type NetworkState, type RouterState } from '@cumulet/common';
+import type { Depth } from './dataplane';
 import type { Desired } from './desired';
 import { dhcpFiles, METADATA_ADDRESS, METADATA_ADDRESS6 } from './dhcp';
 import type { DhcpServers } from './dnsmasq';
@@ -14,14 +15,14 @@ import { applyNamespace, createRouters, DHCP_SYSCTLS } from './routers';
 export interface Namespaces {
   /**
    * Makes them so. @param faults ports whose links are missing; gets the networks and routers that failed
-   * @param full looks at each again instead of trusting what was made last
+   * @param depth what is looked at again instead of trusting what was made last
    */
   apply(
     desired: Desired,
     links: DesiredLinks,
     observed: ObservedLinks,
     faults: Map<string, string>,
-    full: boolean,
+    depth: Depth,
   ): Promise<void>;
   /** Removes these with what runs in them. */
   remove(names: readonly string[], faults: Map<string, string>): Promise<void>;
@@ -64,20 +65,21 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
     network: NetworkState,
     veth: DesiredVeth,
     fresh: boolean,
-    full: boolean,
+    depth: Depth,
   ): Promise<void> => {
     if (!network.dhcp) return;
     const { id } = network;
     const state = serverState(network, veth, network.dhcp);
     const files = dhcpFiles(network, veth.portId, dhcp.directory(id));
     const wanted = { state: JSON.stringify(state), files: JSON.stringify(files) };
-    const before = fresh || full ? undefined : served.get(id);
+    const before = fresh || depth === 'all' ? undefined : served.get(id);
+    const died = depth === 'surface' && (await dhcp.pid(id)) === undefined;
     // Whatever still runs for a link that is gone would serve nobody.
     if (fresh) listeners.remove(id);
     served.delete(id);
     // A new port changes files only: the namespace is not looked at for it.
     if (before?.state !== wanted.state) await applyNamespace(exec, veth.namespace, state, fresh, DHCP_SYSCTLS);
-    if (before?.files !== wanted.files) {
+    if (before?.files !== wanted.files || died) {
       for (const problem of files.problems.values()) log.warn({ network: id }, problem);
       const both = await Promise.allSettled([
         dhcp.ensure(id, veth.namespace, files, fresh),
@@ -109,20 +111,20 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
   };
 
   return {
-    apply: async (desired, links, observed, faults, full) => {
+    apply: async (desired, links, observed, faults, depth) => {
       const jobs = links.veths.flatMap((veth): Job[] => {
         const network = desired.networks.get(veth.owner);
         if (!network || faults.has(veth.portId)) return [];
         // A link made anew lost its settings even where the namespace was there.
         const fresh = !observed.links.has(veth.name);
-        return [{ id: network.id, run: () => ensureServer(network, veth, fresh, full) }];
+        return [{ id: network.id, run: () => ensureServer(network, veth, fresh, depth) }];
       });
       for (const router of desired.routers.values()) {
         const ends = links.veths.filter((veth) => veth.owner === router.id);
         if (ends.length === 0) continue;
         const fresh = !observed.namespaces.has(routerNamespace(prefix, router.id));
         const added = ends.some((end) => !observed.links.has(end.name));
-        jobs.push({ id: router.id, run: () => ensureRouter(router, desired, fresh, full || added) });
+        jobs.push({ id: router.id, run: () => ensureRouter(router, desired, fresh, depth === 'all' || added) });
       }
       await Promise.all(jobs.map((job) => attempt(job, 'brought to its state', faults)));
     },

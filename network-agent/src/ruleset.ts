@@ -66,11 +66,9 @@ export function createRuleset(exec: Exec, log: Logger): Ruleset {
         ]);
         return JSON.stringify([ours, heads]);
       }),
-      ...['inet', 'bridge'].map((family) =>
-        exec(['nft', '-s', 'list', 'table', family, 'cumulet']).then(
-          ({ stdout }) => stdout,
-          () => `no table ${family} cumulet`,
-        ),
+      exec(['nft', '-s', '-f', '-'], { input: 'list table inet cumulet\nlist table bridge cumulet\n' }).then(
+        ({ stdout }) => stdout,
+        () => 'a table cumulet is missing',
       ),
       exec(['ipset', 'save']).then(({ stdout }) =>
         JSON.stringify([...parseSets(stdout)].map(([name, set]) => [name, [...set.members].sort()]).sort()),

@@ -17,7 +17,7 @@ beforeAll(async () => {
   machine = await startOwnMachine();
   await machine.startLibvirtd();
   // The agent must not repair what is looked for.
-  cloud = installCloud(machine, { network: { compare_seconds: 3600, poll_seconds: 3600 } });
+  cloud = installCloud(machine, { network: { look_seconds: 3600, compare_seconds: 3600, poll_seconds: 3600 } });
   client = await cloud.start();
   const content = await idleContent(client, machine.directory);
   await until(client, await createServer(client, content, 'kept'), 'ACTIVE', 100);

@@ -2,6 +2,7 @@
 import { arrivals, between, ipv4, tagged, udp } from '../../support/frames';
 import {
   createNetworkLab,
+  inNamespace,
   leaseOf,
   pings,
   rule,
@@ -130,12 +131,12 @@ test('br_netfilter switched off is noticed and switched on again', async () => {
   expect(await eventually(on)).toBe(true);
 });
 
-test('rules, links and processes that somebody removed come back with the next comparison', async () => {
-  await lab.agent({ compare_seconds: 0.5 });
+test('rules and links that somebody removed come back with the next look', async () => {
+  await lab.agent({ look_seconds: 0.5 });
   const { one, two } = await pair();
   await eventually(async () => (await lab.exec(['iptables-save'])).stdout.includes('cumulet-forward'));
   await systemClock.sleep(1500);
-  await lab.exec(['iptables', '-D', 'FORWARD', '1']);
+  await lab.exec(['iptables', '-F']);
   await lab.exec(['nft', 'delete', 'table', 'bridge', 'cumulet']);
   await lab.exec(['ip', 'link', 'set', 'dev', interfaceName('tap', two.port.id), 'nomaster']);
   const repaired = async (): Promise<boolean> => {
@@ -191,8 +192,8 @@ test('metadata is answered from the last known answer while the controller is aw
   expect((await ask('/openstack/latest/user_data')).stdout).toContain('503');
 });
 
-test('a DHCP server that was killed and a namespace that was deleted come back', async () => {
-  const agent = await lab.agent({ compare_seconds: 0.5 });
+test('a DHCP server that was killed and a namespace that was deleted come back with the next look', async () => {
+  const agent = await lab.agent({ look_seconds: 0.5 });
   const { one } = await pair();
   const found = (await agent.inventory()).find((resource) => resource.kind === 'dnsmasq');
   process.kill(Number(found?.name.split(' ')[1]), 'SIGKILL');
@@ -216,6 +217,18 @@ test('a DHCP server that was killed and a namespace that was deleted come back',
   ).toBe(true);
   await one.run(['ip', 'route', 'add', '169.254.169.254/32', 'via', '10.0.0.2']);
   expect(await succeeds(one.run, ['curl', '-s', '-m', '5', 'http://169.254.169.254/'])).toBe(true);
+});
+
+test('an address that somebody took from a namespace comes back with the next comparison', async () => {
+  await lab.agent({ compare_seconds: 0.5 });
+  const { one } = await pair();
+  const network = lab.objects().find((object) => object.kind === 'network');
+  const inside = inNamespace(`${lab.prefix}-dhcp-${network?.id ?? ''}`);
+  const [link] = JSON.parse((await inside(['ip', '-json', 'addr', 'show', 'to', '10.0.0.2'])).stdout) as [
+    { ifname: string },
+  ];
+  await inside(['ip', 'addr', 'del', '10.0.0.2/24', 'dev', link.ifname]);
+  expect(await eventually(() => pings(one, '10.0.0.2'))).toBe(true);
 });
 
 test('a rule that was removed while no agent ran loses its flows when one comes back', async () => {
