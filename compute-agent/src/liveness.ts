@@ -28,7 +28,7 @@ export interface LivenessOptions {
 
 const TRY_AGAIN_MS = 3_000;
 /** A report may come while a task holds the server, and is ignored then; so everything is told again now and then. */
-const TELL_ALL_MS = 60_000;
+const TELL_ALL_MS = 20_000;
 const QUIET = new Set(['defined', 'undefined']);
 
 /** virDomainState by number, as the statistics give it; names as in `DomainStateName`. */
@@ -43,9 +43,9 @@ export function createLiveness(options: LivenessOptions): Liveness {
   const told = new Map<string, ObservedServer['power']>();
   let pump: Promise<void> | undefined;
 
-  const look = async (id: string): Promise<ObservedServer | undefined> => {
+  const look = async (id: string): Promise<ObservedServer> => {
     const domain = await hypervisor.domainState(id);
-    if (!domain) return undefined;
+    if (!domain) return { id, power: 'shutdown' };
     const saved = domain.state === 'shut-off' && (await hypervisor.hasManagedSave(id));
     return { id, power: powerOf(domain.state, domain.reason, saved) };
   };
@@ -56,13 +56,19 @@ export function createLiveness(options: LivenessOptions): Liveness {
     for (const { id, power } of servers) told.set(id, power);
   };
 
+  /** What was told of before and is not there any more, as after `virsh undefine`: no event may have said so. */
+  const vanished = (domains: readonly { readonly uuid: string }[]): string[] => {
+    const present = new Set(domains.map(({ uuid }) => uuid));
+    return [...told.keys()].filter((id) => !present.has(id));
+  };
+
   const reportChanged = async (): Promise<void> => {
     for (;;) {
       const ids = [...changed].filter((id) => !busy.has(id));
       if (ids.length === 0 || stopping.signal.aborted) return;
       for (const id of ids) changed.delete(id);
       try {
-        const servers = (await Promise.all(ids.map(look))).filter((server) => server !== undefined);
+        const servers = await Promise.all(ids.map(look));
         // A command may have begun meanwhile: what was seen may be half of its work.
         for (const { id } of servers) if (busy.has(id)) changed.add(id);
         await tell(servers.filter(({ id, power }) => !busy.has(id) && told.get(id) !== power));
@@ -91,6 +97,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
   const lookAtAll = async (why: string): Promise<void> => {
     try {
       const domains = await hypervisor.domains();
+      for (const id of vanished(domains)) changed.add(id);
       told.clear();
       for (const domain of domains) if (hasOurName(domainPrefix, domain)) changed.add(domain.uuid);
       report();
@@ -130,8 +137,11 @@ export function createLiveness(options: LivenessOptions): Liveness {
       busy.set(serverId, (busy.get(serverId) ?? 0) + 1);
       try {
         const result = await work();
-        if (result.power === undefined) told.delete(serverId);
-        else told.set(serverId, result.power);
+        if (result.power === undefined) {
+          told.delete(serverId);
+          // Events of its removal are no news either.
+          changed.delete(serverId);
+        } else told.set(serverId, result.power);
         return result;
       } catch (error) {
         // Whatever it did is not in an answer.

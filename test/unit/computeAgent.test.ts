@@ -27,9 +27,9 @@ function fastClock(): Clock {
   return {
     now: () => now,
     sleep: (milliseconds, signal) => {
-      if (milliseconds === 2_000 || milliseconds === 60_000) {
+      if (milliseconds === 2_000 || milliseconds === 20_000) {
         return new Promise((resolve) => {
-          if (milliseconds === 60_000) lookNow = resolve;
+          if (milliseconds === 20_000) lookNow = resolve;
           signal?.addEventListener('abort', () => resolve());
         });
       }
@@ -237,7 +237,7 @@ test('what happens by itself is reported once it differs from what the controlle
   expect(api.reports).toHaveLength(1);
 });
 
-test('a report that fails is made again; a domain that is gone by then is not reported', async () => {
+test('a report that fails is made again; a domain that is gone by then is off', async () => {
   const [one, two] = [aServer(), aServer()];
   await ensure(one);
   await ensure(two);
@@ -250,8 +250,8 @@ test('a report that fails is made again; a domain that is gone by then is not re
   expect(refused).toBe(2);
   fake.stopped(two.server_id, 1);
   fake.domains.delete(two.server_id);
-  await new Promise((resolve) => setTimeout(resolve, 30));
-  expect(api.reports).toEqual([{ id: one.server_id, power: 'shutdown' }]);
+  await until('report of the other', () => api.reports.length === 2);
+  expect(api.reports).toEqual([one, two].map(({ server_id }) => ({ id: server_id, power: 'shutdown' })));
 });
 
 test('after libvirt came back everything is looked at again; a listing that fails is only logged', async () => {
@@ -276,6 +276,21 @@ test('now and then everything is told again: a report may have come at a bad tim
     await until('report', () => api.reports.length === count);
   }
   expect(api.reports).toEqual(Array(2).fill({ id: server.server_id, power: 'running' }));
+});
+
+test('a server whose domain vanished is told as off, however that came; a removed one is not told of again', async () => {
+  const [kept, removed] = [aServer(), aServer()];
+  await ensure(kept);
+  await ensure(removed);
+  lookNow();
+  await until('report', () => api.reports.length === 2);
+  fake.domains.delete(kept.server_id);
+  await remove(removed.server_id);
+  lookNow();
+  await until('report', () => api.reports.length === 3);
+  lookNow();
+  await until('report', () => api.reports.length === 4);
+  expect(api.reports.slice(2)).toEqual(Array(2).fill({ id: kept.server_id, power: 'shutdown' }));
 });
 
 test('a registration reports saved servers as suspended and removes directories without a domain', async () => {
