@@ -29,6 +29,8 @@ export interface Registered {
 export interface ObservedServer {
   readonly id: string;
   readonly power: 'running' | 'paused' | 'shutdown' | 'crashed' | 'suspended';
+  /** Why it is off, in words for its owner. Absent: nobody knows, or it is on. */
+  readonly why?: string;
 }
 
 /** One answer of the metadata service. */

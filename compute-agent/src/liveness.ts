@@ -3,7 +3,7 @@ import type { AgentApi, Clock, Expected, Logger, ObservedServer } from '@cumulet
 import { Stats } from '@cumulet/libvirt';
 import type { Hypervisor } from './hypervisor';
 import { hasOurName } from './layout';
-import { powerOf } from './power';
+import { powerOf, whyOff } from './power';
 
 export interface Liveness {
   /** Reports every server of ours, and as off those that should be here but are not. */
@@ -43,11 +43,22 @@ export function createLiveness(options: LivenessOptions): Liveness {
   const told = new Map<string, ObservedServer['power']>();
   let pump: Promise<void> | undefined;
 
+  const seen = async (id: string, state: string, reason: number): Promise<ObservedServer> => {
+    const off = state === 'shut-off';
+    const why = off ? whyOff(reason) : undefined;
+    const power = powerOf(state, reason, off && (await hypervisor.hasManagedSave(id)));
+    return { id, power, ...(why === undefined ? {} : { why }) };
+  };
+
+  const absent = (id: string): ObservedServer => ({
+    id,
+    power: 'shutdown',
+    why: 'its domain is no longer defined on its host; starting the server defines it again',
+  });
+
   const look = async (id: string): Promise<ObservedServer> => {
     const domain = await hypervisor.domainState(id);
-    if (!domain) return { id, power: 'shutdown' };
-    const saved = domain.state === 'shut-off' && (await hypervisor.hasManagedSave(id));
-    return { id, power: powerOf(domain.state, domain.reason, saved) };
+    return domain ? seen(id, domain.state, domain.reason) : absent(id);
   };
 
   const tell = async (servers: readonly ObservedServer[]): Promise<void> => {
@@ -119,19 +130,16 @@ export function createLiveness(options: LivenessOptions): Liveness {
     async reportAll(expected) {
       const all = await hypervisor.allDomainStats(Stats.STATE);
       const ours = all.filter(({ domain }) => hasOurName(domainPrefix, domain));
-      const seen = await Promise.all(
-        ours.map(async ({ domain, statistics }): Promise<ObservedServer> => {
+      const present = await Promise.all(
+        ours.map(({ domain, statistics }) => {
           const state = STATES[Number(statistics['state.state'])] ?? 'none';
-          const saved = state === 'shut-off' && (await hypervisor.hasManagedSave(domain.uuid));
-          return { id: domain.uuid, power: powerOf(state, Number(statistics['state.reason']), saved) };
+          return seen(domain.uuid, state, Number(statistics['state.reason']));
         }),
       );
-      const present = new Set(seen.map(({ id }) => id));
-      const absent = expected
-        .filter(({ id }) => !present.has(id))
-        .map(({ id }) => ({ id, power: 'shutdown' as const }));
+      const ids = new Set(present.map(({ id }) => id));
+      const missing = expected.filter(({ id }) => !ids.has(id)).map(({ id }) => absent(id));
       told.clear();
-      await tell([...seen, ...absent]);
+      await tell([...present, ...missing]);
     },
     async during(serverId, work) {
       busy.set(serverId, (busy.get(serverId) ?? 0) + 1);

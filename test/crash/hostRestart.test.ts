@@ -54,7 +54,12 @@ test.each([
   await cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: vmState }));
   const before = (await serverOf(id))?.updated_at;
   const unknown = { id: '00000000-0000-0000-0000-000000000000', power: 'crashed' } as const;
-  await cloud.test.controller.agentApi.reportServers('node-1', [unknown, { id, power }]);
+  await cloud.test.controller.agentApi.reportServers('node-1', [unknown, { id, power, why: 'of the test' }]);
   if (power === 'running') expect((await serverOf(id))?.updated_at).toBe(before);
   expect((await cloud.test.call('GET', `/compute/v2.1/servers/${id}`)).body.server.status).toBe(status);
+  const actions = (await cloud.test.call('GET', `/compute/v2.1/servers/${id}/os-instance-actions`)).body;
+  const names = actions.instanceActions.map(({ action }: { action: string }) => action);
+  expect(names).toEqual(status === 'SHUTOFF' ? ['stop', 'create'] : ['create']);
+  const timeline = (await cloud.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
+  if (status === 'SHUTOFF') expect(timeline.tasks[1].steps[0].message).toBe('of the test');
 });

@@ -93,6 +93,8 @@ const ensure = (server: ServerEnsure, generation = 1): Promise<Reply> =>
   driver.run('server.ensure', server.server_id, server, { generation });
 const remove = (id: string): Promise<Reply> => driver.run('server.remove', id, { server_id: id }, { generation: 99 });
 
+const VANISHED = 'its domain is no longer defined on its host; starting the server defines it again';
+
 test('a create asks libvirt only what it must: define and start', async () => {
   const server = aServer();
   expect(await ensure(server)).toMatchObject({
@@ -229,7 +231,7 @@ test('what happens by itself is reported once it differs from what the controlle
   await ensure(server);
   fake.stopped(id, 3);
   await until('crash', () => api.reports.length === 1);
-  expect(api.reports[0]).toEqual({ id, power: 'crashed' });
+  expect(api.reports[0]).toEqual({ id, power: 'crashed', why: 'the guest or its emulator crashed' });
   // Domains of others are nobody's business.
   await fake.hypervisor.defineDomain('<domain><name>other</name><uuid>u</uuid></domain>');
   await fake.hypervisor.startDomain('u');
@@ -251,7 +253,10 @@ test('a report that fails is made again; a domain that is gone by then is off', 
   fake.stopped(two.server_id, 1);
   fake.domains.delete(two.server_id);
   await until('report of the other', () => api.reports.length === 2);
-  expect(api.reports).toEqual([one, two].map(({ server_id }) => ({ id: server_id, power: 'shutdown' })));
+  expect(api.reports).toEqual([
+    { id: one.server_id, power: 'shutdown', why: 'the guest shut itself down' },
+    { id: two.server_id, power: 'shutdown', why: VANISHED },
+  ]);
 });
 
 test('after libvirt came back everything is looked at again; a listing that fails is only logged', async () => {
@@ -290,7 +295,7 @@ test('a server whose domain vanished is told as off, however that came; a remove
   await until('report', () => api.reports.length === 3);
   lookNow();
   await until('report', () => api.reports.length === 4);
-  expect(api.reports.slice(2)).toEqual(Array(2).fill({ id: kept.server_id, power: 'shutdown' }));
+  expect(api.reports.slice(2)).toEqual(Array(2).fill({ id: kept.server_id, power: 'shutdown', why: VANISHED }));
 });
 
 test('a registration reports saved servers as suspended and removes directories without a domain', async () => {

@@ -30,7 +30,12 @@ const Ports = Type.Array(
 const Power = Type.Union(
   (['running', 'paused', 'shutdown', 'crashed', 'suspended'] as const).map((power) => Type.Literal(power)),
 );
-const Servers = Type.Array(Type.Object({ id: Type.String({ maxLength: 64 }), power: Power }, closed));
+const Servers = Type.Array(
+  Type.Object(
+    { id: Type.String({ maxLength: 64 }), power: Power, why: Type.Optional(Type.String({ maxLength: 200 })) },
+    closed,
+  ),
+);
 const Metadata = Type.Object(
   {
     networkId: Type.String({ maxLength: 64 }),

@@ -1,9 +1,10 @@
 // Servers as their hosts see them: a guest that powered itself off, one that crashed, one that an administrator stopped by hand.
-import type { ObservedServer } from '@cumulet/common';
+import { newId, type ObservedServer } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { In, IsNull } from '../db';
 import { PowerState, servers, type Server, type VmState } from '../db/entities/compute';
 import { tasks } from '../db/entities/tasks';
+import { recordDone, type TaskRequest } from '../services/tasks';
 
 /** What a report makes of a server that no operation is working on; undefined when nothing changed. */
 function afterReport(
@@ -20,6 +21,16 @@ function afterReport(
     : { vm_state, power_state: observed };
 }
 
+const stopOf = ({ id, project_id }: Server): TaskRequest => ({
+  kind: 'server.stop',
+  resourceType: 'server',
+  resourceId: id,
+  params: { action: 'stop' },
+  requestId: `req-${newId()}`,
+  projectId: project_id,
+  userId: null,
+});
+
 /** Follows what a host reports, except for servers that a task is changing. */
 export async function reportServers(cloud: Cloud, host: string, observed: readonly ObservedServer[]): Promise<void> {
   const ids = In(observed.map(({ id }) => id));
@@ -27,10 +38,10 @@ export async function reportServers(cloud: Cloud, host: string, observed: readon
     session.find(servers, { where: { id: ids, host, deleted_at: IsNull() } }),
   );
   const byId = new Map(known.map((server) => [server.id, server]));
-  const changed = observed.flatMap(({ id, power }) => {
+  const changed = observed.flatMap(({ id, power, why = 'it is off, and its host does not know why' }) => {
     const server = byId.get(id);
     const set = server && afterReport(server, power);
-    return set ? [{ server, set }] : [];
+    return set ? [{ server, set, why }] : [];
   });
   if (changed.length === 0) return;
   await cloud.db.write(async (session) => {
@@ -41,13 +52,13 @@ export async function reportServers(cloud: Cloud, host: string, observed: readon
         })
       ).map((task) => task.resource_id),
     );
-    for (const { server, set } of changed) {
-      if (!busy.has(server.id))
-        await session.update(
-          servers,
-          { id: server.id, generation: server.generation, task_state: IsNull() },
-          { ...set, updated_at: cloud.clock.now() },
-        );
+    for (const { server, set, why } of changed) {
+      if (busy.has(server.id)) continue;
+      const unchanged = { id: server.id, generation: server.generation, task_state: IsNull() };
+      const updated = await session.update(servers, unchanged, { ...set, updated_at: cloud.clock.now() });
+      // The stop of one that nobody stopped stands in its timeline like any other.
+      const ended = set.vm_state === 'stopped' && server.vm_state !== 'stopped';
+      if (updated === 1 && ended) await recordDone(session, cloud, stopOf(server), why);
     }
   });
 }
