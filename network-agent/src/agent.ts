@@ -187,6 +187,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     reconcile: async () => {
       feed.restart();
       await compare();
+      if (feed.desired) await dataplane.removeStrays(feed.desired);
     },
     handlers: {
       'ports.ensure': ({ body }) => ensurePorts(body, ports),

@@ -18,6 +18,7 @@ import { observeLinks } from './observe';
 import { deleteFlows } from './routers';
 import { createRuleset, RefusedRules } from './ruleset';
 import { planRules, type Wiring } from './rulesPlan';
+import { removeStrays } from './strays';
 
 export interface Applied {
   /** Ports that are wired with their rules in place. */
@@ -37,6 +38,8 @@ export type Depth = 'links' | 'surface' | 'all';
 export interface Dataplane {
   /** Brings the host to the desired state. `made` is called when the interfaces exist and nothing is wired yet. */
   apply(desired: Desired, depth: Depth, made?: (state: Applied) => void): Promise<Applied>;
+  /** Removes what no plan finds: processes and flows of what is gone. */
+  removeStrays(desired: Desired): Promise<void>;
   /** Everything on the host that carries our mark. */
   inventory(): Promise<HostResource[]>;
   /** Removes all of it, our rules' anchors and the external bridge included. */
@@ -162,6 +165,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
 
   return {
     apply,
+    removeStrays: (desired) => removeStrays(exec, prefix, config.stateDir, desired),
     inventory: () => inventoryOf(exec, prefix, dhcp, config.stateDir),
     purge: async () => {
       await apply(nothingDesired, 'links');

@@ -50,22 +50,27 @@ function deadZones(text: string, links: ReadonlyMap<string, ObservedLink>): Host
   return dead.map((name) => ({ kind: 'nft-element', id: name.slice(2), name }));
 }
 
-/** Zones of ours that hold flows though no bridge has them, from the output of `conntrack -L`. */
-function deadFlows(text: string, links: ReadonlyMap<string, ObservedLink>): HostResource[] {
+/** Zones of ours that hold flows though no bridge has them. */
+export async function deadZonesOfFlows(exec: Exec, links: ReadonlyMap<string, ObservedLink>): Promise<number[]> {
+  const flows = await Promise.all(['ipv4', 'ipv6'].map((family) => exec(['conntrack', '-L', '-f', family])));
+  const text = flows.map(({ stdout }) => stdout).join('');
   const used = new Set([...links.values()].map(({ alias }) => parseBridgeAlias(alias)?.zone));
   const found = new Set([...text.matchAll(/ zone=(\d+)/g)].map(([, zone]) => Number(zone)));
-  const dead = [...found].filter((zone) => zone >= FIRST_ZONE && !used.has(zone));
-  return dead.map((zone) => ({ kind: 'conntrack', id: `zone ${zone}`, name: `conntrack entries in zone ${zone}` }));
+  return [...found].filter((zone) => zone >= FIRST_ZONE && !used.has(zone));
 }
 
 /** What networks leave in the kernel besides links and rules. */
 async function kernelState(exec: Exec, links: ReadonlyMap<string, ObservedLink>): Promise<HostResource[]> {
-  const [table, ...flows] = await Promise.all([
+  const [table, zones] = await Promise.all([
     exec(['nft', '-s', 'list', 'table', 'inet', 'cumulet']).catch(() => ({ stdout: '' })),
-    exec(['conntrack', '-L', '-f', 'ipv4']),
-    exec(['conntrack', '-L', '-f', 'ipv6']),
+    deadZonesOfFlows(exec, links),
   ]);
-  return [...deadZones(table.stdout, links), ...deadFlows(flows.map(({ stdout }) => stdout).join(''), links)];
+  const flows = zones.map((zone) => ({
+    kind: 'conntrack',
+    id: `zone ${zone}`,
+    name: `conntrack entries in zone ${zone}`,
+  }));
+  return [...deadZones(table.stdout, links), ...flows];
 }
 
 /** Each server's files are in a folder named after what it serves. */
@@ -77,8 +82,14 @@ async function directoriesOf(stateDir: string): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
+/** A process of ours and the network or router that it serves. */
+export interface ServerProcess {
+  readonly id: string;
+  readonly pid: number;
+}
+
 /** Processes that serve a file below our folder, whether the file is still there or not. */
-async function servers(stateDir: string): Promise<HostResource[]> {
+export async function serverProcesses(stateDir: string): Promise<ServerProcess[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(
     // One that ended meanwhile is none of ours.
@@ -88,7 +99,7 @@ async function servers(stateDir: string): Promise<HostResource[]> {
   return commands.flatMap(({ pid, text }) => {
     const argument = text.split('\0').find((word) => word.startsWith(start));
     const id = argument?.slice(start.length).split('/')[0];
-    return id === undefined ? [] : [{ kind: 'dnsmasq', id, name: `dnsmasq ${pid}` }];
+    return id === undefined ? [] : [{ id, pid: Number(pid) }];
   });
 }
 
@@ -114,7 +125,7 @@ export async function inventoryOf(
     ...interfaces,
     ...[...namespaces].map((name) => ({ kind: 'namespace', id: parseNamespace(prefix, name)?.id ?? name, name })),
     ...files,
-    ...(await servers(stateDir)),
+    ...(await serverProcesses(stateDir)).map(({ id, pid }) => ({ kind: 'dnsmasq', id, name: `dnsmasq ${pid}` })),
     ...found,
     ...(await kernelState(exec, links)),
   ];

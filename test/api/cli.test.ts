@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { computeUsages } from '../../controller/src/db/entities/compute';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
 let all: CommandCloud;
@@ -40,6 +41,20 @@ test('bytes of an image come back as they went', async () => {
   expect((await all.spawn(['image', 'create', '--file', file, 'data'])).exit).toBe(0);
   expect(await all.spawn(['image', 'save', '--file', saved, 'data'])).toEqual({ exit: 0, out: '', err: '' });
   expect(readFileSync(saved).equals(readFileSync(file))).toBe(true);
+});
+
+test('an audit that finds nothing ends with 0, one that finds something with 1, and names what it fixed', async () => {
+  expect((await all.spawn(words('audit --all -f json'))).out).toContain('"clean": true');
+  await all.cloud.test.cloud.db.write((session) =>
+    session.insert(computeUsages, { project_id: 'nobody', resource: 'cores', used: 3 }),
+  );
+  const found = await all.spawn(words('audit -f json'));
+  expect(found.exit).toBe(1);
+  expect(JSON.parse(found.out)).toMatchObject([{ kind: 'project', id: 'nobody', remedy: 'a fix counts it again' }]);
+  const fixed = await all.spawn(words('audit --fix -f json'));
+  expect(fixed.exit).toBe(0);
+  expect(JSON.parse(fixed.out)).toMatchObject([{ kind: 'project', id: 'nobody', remedy: 'fixed' }]);
+  expect((await all.spawn(words('audit --fix'))).out).toContain('clean');
 });
 
 test('text that ends its line gets no second end', async () => {

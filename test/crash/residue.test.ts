@@ -27,7 +27,13 @@ test('what a host could not remove is written down, and removed when its agent r
   expect([...world.host.domains.keys()]).toEqual([id]);
   const { body } = await world.test.call('GET', '/cumulet/v1/audit', { token: 'admin' });
   expect(body.clean).toBe(false);
-  await outlive(id);
+  expect(body.findings).toContainEqual(
+    expect.objectContaining({ kind: 'domain', id, remedy: 'a fix has the agent of its host remove it' }),
+  );
+  world.host.before = () => undefined;
+  const fixed = await world.test.call('POST', '/cumulet/v1/audit/fix', { token: 'admin' });
+  expect([fixed.status, fixed.body.clean]).toEqual([200, true]);
+  expect(fixed.body.fixed.map(({ kind }: { kind: string }) => kind)).toContain('domain');
   expect(world.host.domains.size).toBe(0);
   await world.expectClean();
 });

@@ -1,5 +1,5 @@
 // What others lack: why a server is as it is, and the audit of database against hosts.
-import type { Columns, Command, Row } from '../command';
+import { flag, type Columns, type Command, type Row } from '../command';
 import { idFor } from '../resource';
 import { server } from './resources';
 
@@ -39,15 +39,23 @@ const why: Command = {
 
 const audit: Command = {
   name: 'audit',
-  summary: 'Compare the database with the hosts; ends with 0 when clean, 1 with findings, 2 when it could not look',
-  example: '',
+  summary: 'Compare the database with all hosts; ends with 0 when clean, 1 with findings, 2 when it could not look',
+  example: '--fix',
+  options: {
+    all: flag('all hosts, which is what it does anyway'),
+    fix: flag('put right what can be; without it the remedy of each finding is only named'),
+  },
   failure: 2,
-  async run({ api }) {
-    const report = await api.json('cumulet', 'GET', '/audit');
-    if (report['clean'] === true) return { one: { clean: true, ...(report['checked'] as Row) } };
-    const rows = report['findings'] as Row[];
+  async run({ api, input }) {
+    const report = input.flag('fix')
+      ? await api.json('cumulet', 'POST', '/audit/fix')
+      : await api.json('cumulet', 'GET', '/audit');
+    const left = report['findings'] as Row[];
+    const fixed = ((report['fixed'] ?? []) as Row[]).map((row) => ({ ...row, remedy: 'fixed' }));
+    const rows = [...fixed, ...left];
+    if (rows.length === 0) return { one: { clean: true, ...(report['checked'] as Row) } };
     const columns: Columns = Object.fromEntries(rows.flatMap(Object.keys).map((field) => [field, field]));
-    return { list: { columns, rows }, exit: 1 };
+    return { list: { columns, rows }, exit: left.length === 0 ? 0 : 1 };
   },
 };
 

@@ -2,7 +2,9 @@
 import { NotFoundError } from '../../errors';
 import { IsNull } from '../../db';
 import { servers } from '../../db/entities/compute';
-import { audit } from '../../services/audit/audit';
+import { audit, type AuditReport } from '../../services/audit/audit';
+import { fixFindings } from '../../services/audit/fix';
+import { remedyOf } from '../../services/audit/remedy';
 import { explainPlacement } from '../../services/compute/explainPlacement';
 import { parseZone } from '../../services/compute/placement';
 import { timelineOf } from '../../services/timeline';
@@ -51,16 +53,17 @@ const serverTimeline: Handler = async (request, cloud) => {
   };
 };
 
-const auditReport: Handler = async (_request, cloud) => {
-  const { checked, findings } = await audit(cloud);
-  return {
-    status: 200,
-    body: {
-      clean: findings.length === 0,
-      checked: { hosts: checked.hosts, servers: checked.servers, host_resources: checked.hostResources },
-      findings,
-    },
-  };
+const auditView = ({ checked, findings }: AuditReport): Record<string, unknown> => ({
+  clean: findings.length === 0,
+  checked: { hosts: checked.hosts, servers: checked.servers, host_resources: checked.hostResources },
+  findings: findings.map((finding) => ({ ...finding, remedy: remedyOf(finding) })),
+});
+
+const auditReport: Handler = async (_request, cloud) => ({ status: 200, body: auditView(await audit(cloud)) });
+
+const auditFix: Handler = async (_request, cloud) => {
+  const report = await fixFindings(cloud);
+  return { status: 200, body: { ...auditView(report), fixed: report.fixed } };
 };
 
 interface PlacementBody {
@@ -105,6 +108,7 @@ export const cumuletService: ApiService = {
   routes: [
     { method: 'GET', path: '/servers/:id/timeline', handler: serverTimeline },
     { method: 'GET', path: '/audit', handler: auditReport, policy: 'cumulet:audit' },
+    { method: 'POST', path: '/audit/fix', handler: auditFix, policy: 'cumulet:audit:fix' },
     { method: 'POST', path: '/placement', handler: placement, policy: 'cumulet:placement', schema: placementSchema },
   ],
   renderError: (error, request) => {
@@ -116,6 +120,7 @@ export const cumuletService: ApiService = {
 export const cumuletRules = {
   'cumulet:timeline': 'rule:admin_or_reader',
   'cumulet:audit': 'rule:admin or rule:system_admin',
+  'cumulet:audit:fix': 'rule:admin or rule:system_admin',
   'cumulet:placement': 'rule:admin_or_reader',
   'cumulet:placement:hosts': 'rule:admin or rule:system_admin',
 };

@@ -1,14 +1,15 @@
 // The audit: database against hosts, and the database against itself. It changes nothing.
 import { messageOf, type NetworkObject } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { In, IsNull, Not, type ReadSession } from '../../db';
-import { computeUsages, servers, type Server, type ServerMigration } from '../../db/entities/compute';
-import { networks, portAddresses, ports } from '../../db/entities/network';
-import { allocations, hosts, residues, tasks, type Host } from '../../db/entities/tasks';
-import { heldQuota, hostsOf, openMigrations } from '../compute/migrations';
-import type { Usage } from '../compute/quotas';
+import { In, IsNull, Not } from '../../db';
+import { servers, type Server, type ServerMigration } from '../../db/entities/compute';
+import { ports } from '../../db/entities/network';
+import { hosts, tasks, type Host } from '../../db/entities/tasks';
+import { hostsOf, openMigrations } from '../compute/migrations';
 import { networkChanges } from '../network/networkChanges';
-import { compareBalances, compareHost, type Balance, type ExpectedResource, type Finding } from './compare';
+import { readBalances } from './balances';
+import { compareBalances, compareHost, type ExpectedResource, type Finding } from './compare';
+import { danglingFindings } from './dangling';
 
 export interface AuditReport {
   /** Everything that was looked at. */
@@ -100,116 +101,6 @@ async function auditHost(
   }
 }
 
-const sum = <T>(rows: readonly T[], of: (row: T) => number): number => rows.reduce((total, row) => total + of(row), 0);
-
-async function balances(
-  session: ReadSession,
-  live: readonly Server[],
-  moving: ReadonlyMap<string, ServerMigration>,
-): Promise<Balance[]> {
-  const claims = await session.find(allocations);
-  const perHost = (await session.find(hosts)).flatMap((host): Balance[] => {
-    const own = claims.filter((claim) => claim.host === host.name);
-    const row = (what: string, recorded: number, counted: number) => ({
-      kind: 'host',
-      id: host.name,
-      what,
-      recorded,
-      counted,
-    });
-    return [
-      row(
-        'vCPUs claimed',
-        host.used_vcpus,
-        sum(own, (claim) => claim.vcpus),
-      ),
-      row(
-        'MiB of memory claimed',
-        host.used_memory_mib,
-        sum(own, (claim) => claim.memory_mib),
-      ),
-      row(
-        'GiB of disk claimed',
-        host.used_disk_gib,
-        sum(own, (claim) => claim.disk_gib),
-      ),
-    ];
-  });
-  const perProject = (await session.find(computeUsages)).map((usage): Balance => {
-    const own = live.filter((server) => server.project_id === usage.project_id);
-    const resource = usage.resource as keyof Usage;
-    const counted = sum(own, (server) => heldQuota(server, moving.get(server.id))[resource]);
-    return {
-      kind: 'project',
-      id: usage.project_id,
-      what: `quota use of ${usage.resource}`,
-      recorded: usage.used,
-      counted,
-    };
-  });
-  return [...perHost, ...perProject];
-}
-
-/** Rows that name something that is gone. */
-async function danglingRows(
-  session: ReadSession,
-  live: readonly Server[],
-  moving: ReadonlyMap<string, ServerMigration>,
-): Promise<Finding[]> {
-  const serverIds = new Set(live.map(({ id }) => id));
-  const consumers = new Set([...serverIds, ...[...moving.values()].map(({ uuid }) => uuid)]);
-  const unmoved = [...moving.values()].filter((migration) => !serverIds.has(migration.server_id));
-  const wrong = (kind: string, id: string, message: string): Finding => ({
-    type: 'wrong',
-    host: null,
-    kind,
-    id,
-    name: '',
-    message,
-  });
-  const claims = (await session.find(allocations)).filter((claim) => !consumers.has(claim.server_id));
-  const all = await session.find(ports);
-  const lost = all.filter((port) => port.device_owner.startsWith('compute:') && !serverIds.has(port.device_id));
-  const portIds = new Set(all.map(({ id }) => id));
-  const addresses = (await session.find(portAddresses)).filter((address) => !portIds.has(address.port_id));
-  const networkIds = new Set((await session.find(networks)).map(({ id }) => id));
-  const left = await session.find(residues);
-  return [
-    ...claims.map((claim) =>
-      wrong(
-        'allocation',
-        claim.server_id,
-        `host ${claim.host} has room claimed for server ${claim.server_id}, which does not exist`,
-      ),
-    ),
-    ...unmoved.map(({ uuid, server_id }) =>
-      wrong('migration', uuid, `migration ${uuid} is open for server ${server_id}, which does not exist`),
-    ),
-    ...lost.map((port) =>
-      wrong('port', port.id, `port ${port.id} belongs to server ${port.device_id}, which does not exist`),
-    ),
-    ...addresses.map((address) =>
-      wrong(
-        'address',
-        address.address,
-        `address ${address.address} belongs to port ${address.port_id}, which does not exist`,
-      ),
-    ),
-    ...all
-      .filter((port) => !networkIds.has(port.network_id))
-      .map((port) => wrong('port', port.id, `port ${port.id} is on network ${port.network_id}, which does not exist`)),
-    ...left.map((one): Finding => ({
-      ...wrong(
-        one.resource_type,
-        one.resource_id,
-        `${one.host} still has the ${one.resource_type} part of ${one.resource_id}; it is removed when its agent registers`,
-      ),
-      type: 'orphan',
-      host: one.host,
-    })),
-  ];
-}
-
 /** Compares everything. Takes as long as the slowest host's answer. */
 export async function audit(cloud: Cloud): Promise<AuditReport> {
   const { live, moving, known, busy, database } = await cloud.db.read(async (session) => {
@@ -221,15 +112,16 @@ export async function audit(cloud: Cloud): Promise<AuditReport> {
       moving,
       known: await session.find(hosts),
       busy: new Set(running.map((task) => task.resource_id)),
-      database: [
-        ...compareBalances(await balances(session, live, moving)),
-        ...(await danglingRows(session, live, moving)),
-      ],
+      database: [...compareBalances(await readBalances(session)), ...(await danglingFindings(session))],
     };
   });
   const answers = await Promise.all(known.map((host) => auditHost(cloud, host, live, moving, busy)));
   return {
-    checked: { hosts: known.length, servers: live.length, hostResources: sum(answers, ({ found }) => found) },
+    checked: {
+      hosts: known.length,
+      servers: live.length,
+      hostResources: answers.reduce((total, { found }) => total + found, 0),
+    },
     findings: [...answers.flatMap(({ findings }) => findings), ...database],
   };
 }

@@ -1,0 +1,17 @@
+// What no plan finds, because what led to it is gone: processes without files, flows without a bridge.
+import type { Exec } from '@cumulet/common';
+import type { Desired } from './desired';
+import { deadZonesOfFlows, serverProcesses } from './inventory';
+import { observeLinks } from './observe';
+import { deleteFlows } from './routers';
+
+/** Ends and removes it. What the desired state names is left alone. */
+export async function removeStrays(exec: Exec, prefix: string, stateDir: string, desired: Desired): Promise<void> {
+  for (const { id, pid } of await serverProcesses(stateDir))
+    if (!desired.networks.has(id) && !desired.routers.has(id)) process.kill(pid, 'SIGTERM');
+  const { links } = await observeLinks(exec, prefix);
+  await deleteFlows(
+    exec,
+    (await deadZonesOfFlows(exec, links)).map((zone) => `-D -w ${zone}`),
+  );
+}

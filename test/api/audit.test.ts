@@ -1,0 +1,94 @@
+// The audit's view of the database, and what a fix makes of it. Hosts are in test/crash and test/host.
+import { newId } from '@cumulet/common';
+import { computeUsages } from '../../controller/src/db/entities/compute';
+import { networks, portAddresses, ports } from '../../controller/src/db/entities/network';
+import { allocations, hosts } from '../../controller/src/db/entities/tasks';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
+
+interface Found {
+  readonly type: string;
+  readonly kind: string;
+  readonly id: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+let world: TestCloud;
+beforeAll(async () => {
+  world = await startTestCloud();
+});
+afterAll(() => world.stop());
+
+const look = async (): Promise<Found[]> =>
+  (await world.call('GET', '/cumulet/v1/audit', { token: 'admin' })).body.findings as Found[];
+
+test('only administrators see or fix anything', async () => {
+  for (const [method, path] of [
+    ['GET', '/cumulet/v1/audit'],
+    ['POST', '/cumulet/v1/audit/fix'],
+  ] as const) {
+    expect((await world.call(method, path, { token: null })).status).toBe(401);
+    for (const token of ['demo', 'reader', 'domain'])
+      expect((await world.call(method, path, { token })).status).toBe(403);
+  }
+  expect((await world.call('GET', '/cumulet/v1/audit', { token: 'system' })).status).toBe(200);
+});
+
+test('rows that name nothing and wrong sums are named with their remedy, and fixed', async () => {
+  const network = (await world.call('POST', '/network/v2.0/networks', { token: 'demo', body: { network: {} } })).body
+    .network.id as string;
+  await world.call('POST', '/network/v2.0/subnets', {
+    token: 'demo',
+    body: { subnet: { network_id: network, ip_version: 4, cidr: '10.0.0.0/24' } },
+  });
+  const makePort = async (): Promise<string> =>
+    (await world.call('POST', '/network/v2.0/ports', { token: 'demo', body: { port: { network_id: network } } })).body
+      .port.id as string;
+  const [kept, lost, stray] = [await makePort(), await makePort(), await makePort()];
+  const quota = (): Promise<number> =>
+    world
+      .call('GET', '/network/v2.0/quotas/demo-project/details', { token: 'admin' })
+      .then(({ body }) => body.quota.port.used as number);
+  const used = await quota();
+  const [server, nothing] = [newId(), newId()];
+  const host = {
+    ...{ id: newId(), name: 'node-9', enabled: true, disabled_reason: null, availability_zone: 'nova', generation: 1 },
+    ...{ cap_vcpus: 8, cap_memory_mib: 1024, cap_disk_gib: 10, used_vcpus: 5, used_memory_mib: 0, used_disk_gib: 0 },
+    ...{ failed_builds: 0, inventory: {}, created_at: 0, updated_at: 0 },
+  };
+  await world.cloud.db.write(async (session) => {
+    await session.insert(hosts, host);
+    const claim = { server_id: server, host: 'node-9', vcpus: 2, memory_mib: 0, disk_gib: 0, created_at: 0 };
+    await session.insert(allocations, claim);
+    await session.insert(computeUsages, { project_id: 'demo-project', resource: 'cores', used: 3 });
+    await session.update(ports, { id: lost }, { device_owner: 'compute:nova', device_id: server });
+    await session.update(ports, { id: stray }, { network_id: nothing });
+    const [address] = await session.find(portAddresses, { where: { port_id: kept } });
+    if (address) await session.insert(portAddresses, { ...address, address: '10.0.0.250', port_id: nothing });
+  });
+  const found = await look();
+  const named = found.filter(({ kind, type }) => kind !== 'host' || type === 'wrong');
+  expect(named.map(({ kind, id, remedy }) => [kind, id, remedy]).sort()).toEqual(
+    [
+      ['host', 'node-9', 'a fix counts it again'],
+      ['project', 'demo-project', 'a fix counts it again'],
+      ['allocation', server, 'a fix removes the row'],
+      ['port', lost, 'a fix removes the row'],
+      ['port', stray, 'a fix removes the row'],
+      ['address', '10.0.0.250', 'a fix removes the row'],
+    ].sort(),
+  );
+  const answer = await world.call('POST', '/cumulet/v1/audit/fix', { token: 'admin' });
+  expect(answer.status).toBe(200);
+  expect(answer.body.fixed).toHaveLength(named.length);
+  // A host whose agents never came is nothing that could be fixed.
+  expect(answer.body.findings).toEqual([expect.objectContaining({ type: 'missing', kind: 'host', name: 'node-9' })]);
+  expect(await look()).toEqual(answer.body.findings);
+  const left = await world.cloud.db.read(async (session) => ({
+    ports: (await session.find(ports, { where: { device_owner: '' } })).map(({ id }) => id),
+    networks: await session.count(networks, { id: network }),
+    host: await session.findOne(hosts, { name: 'node-9' }),
+  }));
+  expect(left).toMatchObject({ ports: [kept], networks: 1, host: { used_vcpus: 0 } });
+  expect(await quota()).toBe(used - 2);
+});
