@@ -1,6 +1,6 @@
 // The audit's view of the database, and what a fix makes of it. Hosts are in test/crash and test/host.
 import { newId } from '@cumulet/common';
-import { computeUsages } from '../../controller/src/db/entities/compute';
+import { computeUsages, serverMigrations } from '../../controller/src/db/entities/compute';
 import { networks, portAddresses, ports } from '../../controller/src/db/entities/network';
 import { allocations, hosts } from '../../controller/src/db/entities/tasks';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
@@ -50,7 +50,7 @@ test('rows that name nothing and wrong sums are named with their remedy, and fix
       .call('GET', '/network/v2.0/quotas/demo-project/details', { token: 'admin' })
       .then(({ body }) => body.quota.port.used as number);
   const used = await quota();
-  const [server, nothing] = [newId(), newId()];
+  const [server, nothing, migration] = [newId(), newId(), newId()];
   const inventory = { vcpus: 8, memory_mib: 1024, disk_gib: 10 };
   await world.controller.agentApi.register({ host: 'node-9', role: 'compute', inventory });
   await world.cloud.db.write(async (session) => {
@@ -61,6 +61,13 @@ test('rows that name nothing and wrong sums are named with their remedy, and fix
     await session.update(ports, { id: lost }, { device_owner: 'compute:nova', device_id: server });
     await session.update(ports, { id: stray }, { network_id: nothing });
     const [address] = await session.find(portAddresses, { where: { port_id: kept } });
+    const size = { vcpus: 1, ram: 1, disk: 1, ephemeral: 0, swap: 0 };
+    const flavor = { id: 'f', name: 'f', ...size, rxtx_factor: 1, extra_specs: {} };
+    await session.insert(serverMigrations, {
+      ...{ uuid: migration, server_id: server, project_id: 'demo-project', user_id: 'demo', type: 'resize' },
+      ...{ status: 'migrating', open: 1, source_host: 'node-9', dest_host: null, vm_state: 'active' },
+      ...{ old_flavor: flavor, new_flavor: flavor, old_revision: 1, new_revision: 2, created_at: 0, updated_at: 0 },
+    });
     if (address) await session.insert(portAddresses, { ...address, address: '10.0.0.250', port_id: nothing });
   });
   const found = await look();
@@ -69,6 +76,7 @@ test('rows that name nothing and wrong sums are named with their remedy, and fix
     [
       ['host', 'node-9', 'a fix counts it again'],
       ['project', 'demo-project', 'a fix counts it again'],
+      ['migration', migration, 'a fix removes the row'],
       ['allocation', server, 'a fix removes the row'],
       ['port', lost, 'a fix removes the row'],
       ['port', stray, 'a fix removes the row'],
