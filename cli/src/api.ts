@@ -7,7 +7,7 @@ import { CliError, HttpError } from './errors';
 import { headerOf, send, type Answer } from './http';
 import { askPassword } from './prompt';
 
-export type Service = 'identity' | 'image' | 'compute' | 'network' | 'cumulet';
+export type Service = 'identity' | 'image' | 'compute' | 'network' | 'placement' | 'cumulet';
 type Query = Readonly<Record<string, unknown>>;
 
 /** What precedes the paths where the catalog names a service without version. */
@@ -16,9 +16,12 @@ const VERSION: Readonly<Record<Service, string>> = {
   image: '/v2',
   compute: '/v2.1',
   network: '/v2.0',
+  placement: '',
   cumulet: '',
 };
 const COMPUTE_VERSION = '2.79';
+/** The newest one of the placement API that its own client negotiates. */
+const PLACEMENT_VERSION = '1.29';
 
 export interface CatalogEntry extends Row {
   readonly type: string;
@@ -163,6 +166,7 @@ export function createApi(settings: Settings): Api {
       const headers: Record<string, string> = { 'X-Auth-Token': id };
       if (service === 'compute')
         headers['OpenStack-API-Version'] = `compute ${settings.compute_api_version ?? COMPUTE_VERSION}`;
+      if (service === 'placement') headers['OpenStack-API-Version'] = `placement ${PLACEMENT_VERSION}`;
       const url = (await endpoint(service)) + path;
       return exchange(method, url, { ...headers, ...extra.headers }, body, extra.stream);
     },

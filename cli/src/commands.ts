@@ -21,6 +21,11 @@ const identity: Load = () => require('./nouns/identity') as File;
 const role: Load = () => require('./nouns/role') as File;
 const hosts: Load = () => require('./nouns/hosts') as File;
 const quota: Load = () => require('./nouns/quota') as File;
+const resource: Load = () => ({
+  commands: [require('./nouns/provider'), require('./nouns/inventory'), require('./nouns/trait')].flatMap(
+    (file) => (file as File).commands,
+  ),
+});
 const cloud: Load = () => require('./nouns/cloud') as File;
 const securityGroup: Load = () => require('./nouns/securityGroup') as File;
 
@@ -56,6 +61,9 @@ const FILES: Readonly<Record<string, Load>> = {
   hypervisor: hosts,
   compute: hosts,
   availability: hosts,
+  resource,
+  allocation: resource,
+  trait: resource,
   token: cloud,
   catalog: cloud,
   versions: cloud,

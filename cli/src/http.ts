@@ -44,6 +44,8 @@ export function errorMessage(text: string): string {
   const find = (value: unknown): string | undefined => {
     if (typeof value !== 'object' || value === null) return undefined;
     if ('message' in value && typeof value.message === 'string') return value.message;
+    // Placement's word for it.
+    if ('detail' in value && typeof value.detail === 'string') return value.detail;
     return Object.values(value)
       .map(find)
       .find((found) => found !== undefined);

@@ -134,6 +134,21 @@ export const hypervisor: Resource = {
   names: ['hypervisor_hostname'],
   byName: () => ({}),
 };
+export const provider: Resource = {
+  noun: 'resource provider',
+  service: 'placement',
+  path: '/resource_providers',
+  keys: 'resource_providers',
+  id: 'uuid',
+};
+export const resourceClass: Resource = {
+  noun: 'resource class',
+  service: 'placement',
+  path: '/resource_classes',
+  keys: 'resource_classes',
+  id: 'name',
+  byName: () => ({}),
+};
 export const aggregate: Resource = {
   noun: 'aggregate',
   service: 'compute',

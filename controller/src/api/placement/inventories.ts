@@ -1,7 +1,7 @@
 // Handlers of a provider's inventories. Totals are what its host's agents found; the rest may be set, and the scheduler obeys it.
 import { ApiError, NotFoundError } from '../../errors';
 import { refused } from '../../services/placement/errors';
-import type { Inventory } from '../../services/placement/inventory';
+import { MAX_INT, type Inventory } from '../../services/placement/inventory';
 import { findProvider, type Provider } from '../../services/placement/providers';
 import { setInventories, type WantedInventory } from '../../services/placement/setInventories';
 import type { Cloud } from '../../cloud';
@@ -46,7 +46,7 @@ const show =
 export const listHandler = show(all);
 export const showHandler = show(one);
 
-const integer = (minimum: number) => ({ type: 'integer', minimum, maximum: 2_147_483_647 });
+const integer = (minimum: number) => ({ type: 'integer', minimum, maximum: MAX_INT });
 const fields = {
   total: integer(1),
   reserved: integer(0),

@@ -17,7 +17,7 @@ export function requireKeys(request: ApiRequest, isKnown: (key: string) => boole
 }
 
 /** "VCPU:2,MEMORY_MB:512". @throws InvalidError */
-export function parseResources(text: string): Map<string, number> {
+function parseResources(text: string): Map<string, number> {
   const amounts = new Map<string, number>();
   for (const part of text.split(',')) {
     const [, name, amount] = /^([^:]+):\s*(\d{1,15})\s*$/.exec(part) ?? [];
