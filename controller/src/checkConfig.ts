@@ -2,12 +2,14 @@
 import { ConfigError, messageOf, readTls } from '@cumulet/common';
 import { databaseOptions } from './databaseConfig';
 import { inspectDatabase } from './db';
+import { cloudFacts } from './db/entities/cloud';
 import { tokenKeys } from './db/entities/identity';
 import { rulesOf } from './policyRules';
 import type { ControllerProcessConfig } from './process';
 import { keyFilePath } from './services/identity/identity';
 import { readKeyFile } from './services/identity/keyFile';
 import { requireFittingKeyFile } from './services/identity/signingKeys';
+import { imageDirectory, requireFittingStore } from './services/image/directory';
 import { createPolicy } from './services/policy/policy';
 
 /** What a server answers that another password or name would change. */
@@ -22,13 +24,13 @@ export async function checkController(config: ControllerProcessConfig): Promise<
   readKeyFile(keyFile);
   try {
     await inspectDatabase(options, [tokenKeys], (session) => requireFittingKeyFile(session, keyFile));
+    await inspectDatabase(options, [cloudFacts], (session) => requireFittingStore(session, { config }));
     return [];
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     if (REFUSED.includes((error as { code?: string }).code ?? ''))
       throw new ConfigError(`database: ${messageOf(error)}`, { key: 'database' });
-    return [
-      `not checked: whether the key file ${keyFile} fits the database, which is not reached: ${messageOf(error)}`,
-    ];
+    const what = `the key file ${keyFile} and the directory ${imageDirectory({ config })} fit the database`;
+    return [`not checked: whether ${what}, because it is not reached: ${messageOf(error)}`];
   }
 }

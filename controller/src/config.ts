@@ -61,6 +61,10 @@ export const ControllerConfig = Type.Object(
     ),
     image: Type.Object(
       {
+        dir: Type.Union([Type.String(), Type.Null()], {
+          default: null,
+          description: 'Directory of image bytes, shared by all controllers; data_dir/images unless set.',
+        }),
         max_images: limit(200, 'Images a project may have.'),
         max_total_mib: limit(204_800, 'MiB that the images of a project may have together.'),
         max_staged_mib: limit(51_200, 'MiB that a project may have staged for import.'),

@@ -18,11 +18,15 @@ import { createEngine, type Engine, type EngineOptions } from './conductor/engin
 import { taskKinds } from './conductor/kinds';
 import { openDatabase, type Database, type DatabaseOptions } from './db';
 import { rulesOf } from './policyRules';
-import { recoverImages } from './services/image/recover';
+import { repeat, type Repeating } from './repeat';
+import { recoverImages, recoverUploads } from './services/image/recover';
 import { createIdentity } from './services/identity/identity';
 import { createRouterWatch } from './services/network/routerWatch';
 import { createPolicy } from './services/policy/policy';
 import type { TokenAuthority } from './services/caller';
+
+/** How often uploads of controllers that died are looked for. */
+const UPLOAD_WATCH_MS = 5_000;
 
 export interface ControllerParts {
   readonly config: ControllerConfig;
@@ -83,6 +87,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const routerWatch = engine && createRouterWatch(cloud);
+  let uploadWatch: Repeating | undefined;
   const app = createApp(
     [
       identityService,
@@ -105,6 +110,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
       await recoverImages(cloud);
       await engine?.start();
       routerWatch?.start();
+      uploadWatch = engine && repeat(cloud, 'recovering uploads', UPLOAD_WATCH_MS, () => recoverUploads(cloud));
       server = await listen(app, config.listen, config.port);
       identity.start();
       return server;
@@ -119,6 +125,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
       }
       await engine?.stop();
       await routerWatch?.stop();
+      await uploadWatch?.stop();
       await identity.stop();
       await clock.stop?.();
       await db.close();

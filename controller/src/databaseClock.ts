@@ -1,7 +1,8 @@
 // One clock for all controllers of a database: the database server's. Controllers compare each other's times (leases, heartbeats,
 // deadlines, revocations), and a machine whose clock is wrong must not break that. docs/adr/0013-one-clock.md.
-import { messageOf, type Clock, type Logger } from '@cumulet/common';
+import type { Clock, Logger } from '@cumulet/common';
 import type { Database } from './db';
+import { repeat, type Repeating } from './repeat';
 
 /** How often the clock is set again: machines' oscillators differ by less than a millisecond in this time. */
 const SET_EVERY_MS = 10_000;
@@ -12,10 +13,8 @@ const SLOWEST_MS = 1_000;
 /** From here on the administrator should hear that this machine's clock differs. */
 const REMARKABLE_MS = 2_000;
 
-export interface DatabaseClock extends Clock {
-  /** Stops to look at the database. */
-  stop(): Promise<void>;
-}
+/** Its `stop` ends the looks at the database. */
+export interface DatabaseClock extends Clock, Repeating {}
 
 /**
  * The database's time, without asking it each time: what it said last, and what the monotonic clock counted since. Setting the
@@ -48,25 +47,7 @@ export async function openDatabaseClock(db: Database, local: Clock, log: Logger)
     remarked = remarkable;
   }
 
-  const stopping = new AbortController();
-  async function keepSetting(): Promise<void> {
-    for (;;) {
-      await local.sleep(SET_EVERY_MS, stopping.signal);
-      if (stopping.signal.aborted) return;
-      await set().catch((error: unknown) =>
-        log.warn({ error: messageOf(error) }, "the database's time could not be read; the clock goes on by itself"),
-      );
-    }
-  }
-
   await set();
-  const setting = keepSetting();
-  return {
-    now,
-    sleep: (...args) => local.sleep(...args),
-    async stop() {
-      stopping.abort();
-      await setting;
-    },
-  };
+  const setting = repeat({ clock: local, log }, "reading the database's time", SET_EVERY_MS, set);
+  return { now, sleep: (...args) => local.sleep(...args), stop: () => setting.stop() };
 }

@@ -1,6 +1,6 @@
 // Image bytes over HTTP: upload, download, ranges, and what is left when something fails.
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { rmSync, symlinkSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -10,7 +10,7 @@ import { discardBody } from '../../controller/src/api/image/discardBody';
 import { images } from '../../controller/src/db/entities/image';
 import { findBootableImage } from '../../controller/src/services/image/boot';
 import { openImageBytes } from '../../controller/src/services/image/store';
-import { activeImage, createImage, patch, startImageCloud, upload } from '../support/images';
+import { activeImage, createImage, imageFiles, patch, startImageCloud, upload } from '../support/images';
 import { testCallers, type TestCloud } from '../support/testCloud';
 
 jest.setTimeout(60_000);
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => cloud.stop());
 
-const files = (): string[] => readdirSync(join(cloud.directory, 'images'));
+const files = (): string[] => imageFiles(join(cloud.directory, 'images'));
 
 test('uploaded bytes come back with both digests and the size', async () => {
   const bytes = randomBytes(300_000);

@@ -1,8 +1,7 @@
 // Limits of images: number, bytes, staged bytes, uploads at a time, largest image; and the usage that is told.
-import { readdirSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
-import { activeImage, createImage, startImageCloud, upload } from '../support/images';
+import { activeImage, createImage, imageFiles, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
 
 const MIB = 1024 * 1024;
@@ -15,7 +14,7 @@ const stage = (id: string, bytes: Buffer, token = 'demo') =>
     body: bytes,
     headers: { 'content-type': 'application/octet-stream' },
   });
-const files = (): string[] => readdirSync(join(cloud.directory, 'images'));
+const files = (): string[] => imageFiles(join(cloud.directory, 'images'));
 
 test('the number of images is limited per project', async () => {
   cloud = await startImageCloud({ max_images: 2 });

@@ -103,6 +103,6 @@ test('a database that refuses the controller is wrong configuration, one with it
   await expect(checkController(config({ name: 'nowhere' }))).rejects.toThrow(/^database: Unknown database/);
   await expect(checkController(config({ user: 'nobody' }))).rejects.toThrow(/^database: Access denied/);
   const [note] = await checkController(config({ socket: '/nowhere' }));
-  expect(note).toMatch(/^not checked: whether the key file .* fits the database, which is not reached: .*ENOENT/);
+  expect(note).toMatch(/^not checked: whether the key file .* fit the database, because it is not reached: .*ENOENT/);
   ca.stop();
 });

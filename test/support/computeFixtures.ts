@@ -39,6 +39,8 @@ export async function makeImage(cloud: TestCloud, more: object = {}): Promise<st
       os_hash_algo: 'sha512',
       os_hash_value: 'd'.repeat(128),
       staged: null,
+      upload_id: null,
+      upload_until: null,
       created_at: now,
       updated_at: now,
       ...more,

@@ -1,4 +1,5 @@
 // Images for tests that speak HTTP to a controller.
+import { readdirSync } from 'node:fs';
 import { parseConfig } from '@cumulet/common';
 import { ControllerConfig } from '@cumulet/controller';
 import { startTestCloud, type Answer, type TestCloud } from './testCloud';
@@ -66,3 +67,9 @@ export function patch(
     headers: { 'content-type': `application/openstack-images-v${version}-json-patch` },
   });
 }
+
+/** The files in a directory of images, without the mark of the cloud's. */
+export const imageFiles = (directory: string): string[] =>
+  readdirSync(directory)
+    .filter((name) => !name.startsWith('.'))
+    .sort();

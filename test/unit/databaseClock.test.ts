@@ -29,6 +29,7 @@ let clock: DatabaseClock | undefined;
 const warnings: string[] = [];
 const log = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
   warn: (_facts: object, text: string) => void warnings.push(text),
+  error: (_facts: object, text: string) => void warnings.push(text),
 });
 beforeEach(() => warnings.splice(0));
 afterEach(async () => {
@@ -112,7 +113,7 @@ test('while the database does not answer it goes on; without a first answer ther
   );
   answer = () => Promise.reject(new Error('away'));
   await local.wakeUp();
-  expect(warnings).toEqual([expect.stringContaining('could not be read')]);
+  expect(warnings).toEqual([expect.stringContaining('time failed')]);
   expectAbout(clock.now(), FAR);
   await expect(openDatabaseClock(databaseWith(answer), local, log)).rejects.toThrow('away');
 });

@@ -152,7 +152,8 @@ describe('arguments', () => {
     writeFileSync(damaged, 'short');
     await cloud.controller.stop();
     const database = { path };
-    expect(await check({ database, token_key_file: right })).toMatchObject({ exit: 0, err: '' });
+    const image = { dir: join(cloud.directory, 'images') };
+    expect(await check({ database, image, token_key_file: right })).toMatchObject({ exit: 0, err: '' });
     for (const [change, words] of [
       [{ token_key_file: damaged }, 'does not hold 32 bytes in base64'],
       [{ database, token_key_file: foreign }, `the key file ${foreign} does not fit the signing keys in the database`],
@@ -160,6 +161,7 @@ describe('arguments', () => {
         { database, token_key_file: at('none') },
         `there is no key file ${at('none')}, but the database has signing keys`,
       ],
+      [{ database, token_key_file: right, image: { dir: at('unshared') } }, "is not this cloud's directory of images"],
       [{ policy_file: at('none') }, 'none'],
       [{ database: { kind: 'mariadb' } }, 'database.password_file: is needed'],
     ] as const) {
@@ -168,7 +170,7 @@ describe('arguments', () => {
     }
     const away = await check({ database: { kind: 'mariadb', port: nobody, password_file: foreign } });
     expect(away.out).toMatch(
-      / is right\nnot checked: whether .* fits the database, which is not reached: .*ECONNREFUSED/,
+      / is right\nnot checked: whether .* fit the database, because it is not reached: .*ECONNREFUSED/,
     );
     expect(existsSync(at('checked'))).toBe(false);
     rmSync(cloud.directory, { recursive: true });

@@ -1,5 +1,6 @@
 // Every table of the cloud, one list per service.
 import type { Table } from './columns';
+import { cloudTables } from './entities/cloud';
 import { computeTables } from './entities/compute';
 import { identityTables } from './entities/identity';
 import { imageTables } from './entities/image';
@@ -14,4 +15,5 @@ export const allTables: readonly Table[] = [
   ...computeTables,
   ...placementTables,
   ...taskTables,
+  ...cloudTables,
 ];

@@ -1,6 +1,7 @@
 // What this image service offers and what a project uses of it.
 import { imageUsage, MIB } from '../../services/image/quota';
-import { imageDirectory, STORE_ID } from '../../services/image/store';
+import { imageDirectory } from '../../services/image/directory';
+import { STORE_ID } from '../../services/image/store';
 import type { Handler } from '../route';
 import { IMPORT_METHODS } from './images';
 

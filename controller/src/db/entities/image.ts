@@ -36,10 +36,13 @@ export const images = table(
     os_hash_algo: nullable(text(16)),
     os_hash_value: nullable(text(128)),
     staged: nullable(json<StagedData>()),
+    /** The upload, staging or import that runs, and until when it surely does. */
+    upload_id: nullable(id()),
+    upload_until: nullable(time()),
     created_at: time(),
     updated_at: time(),
   },
-  { indices: [['created_at'], ['owner', 'status'], ['name'], ['os_hash_value']] },
+  { indices: [['created_at'], ['owner', 'status'], ['name'], ['os_hash_value'], ['upload_until']] },
 );
 export type Image = Row<typeof images>;
 

@@ -2,5 +2,6 @@
 import { Initial } from './initial';
 import { PlacementSettings } from './placementSettings';
 import { ServerMigrations } from './serverMigrations';
+import { SharedImages } from './sharedImages';
 
-export const migrations = [Initial, PlacementSettings, ServerMigrations] as const;
+export const migrations = [Initial, PlacementSettings, ServerMigrations, SharedImages] as const;

@@ -83,11 +83,21 @@ export function addColumn(
   };
 }
 
+/** Whether a table has an index or a unique key: then a try that was cut off has made it. */
+async function hasKey(runner: QueryRunner, of: string, name: string): Promise<boolean> {
+  const found = await runner.getTable(of);
+  return [...(found?.indices ?? []), ...(found?.uniques ?? [])].some((one) => one.name === name);
+}
+
 /** A new index. */
 export function addIndex(of: string, on: readonly string[]): MigrationStep {
+  const name = indexName(of, on);
   return {
-    up: (runner) => runner.createIndex(of, new TableIndex({ name: indexName(of, on), columnNames: [...on] })),
-    down: (runner) => runner.dropIndex(of, indexName(of, on)),
+    async up(runner) {
+      if (await hasKey(runner, of, name)) return;
+      await runner.createIndex(of, new TableIndex({ name, columnNames: [...on] }));
+    },
+    down: (runner) => runner.dropIndex(of, name),
   };
 }
 
@@ -96,10 +106,12 @@ export function addUnique(of: string, on: readonly string[]): MigrationStep {
   const name = uniqueName(of, on);
   // MariaDB's unique keys are indices.
   return {
-    up: (runner, engine) =>
-      engine === 'mariadb'
-        ? runner.createIndex(of, new TableIndex({ name, columnNames: [...on], isUnique: true }))
-        : runner.createUniqueConstraint(of, new TableUnique({ name, columnNames: [...on] })),
+    async up(runner, engine) {
+      if (await hasKey(runner, of, name)) return;
+      if (engine === 'mariadb')
+        await runner.createIndex(of, new TableIndex({ name, columnNames: [...on], isUnique: true }));
+      else await runner.createUniqueConstraint(of, new TableUnique({ name, columnNames: [...on] }));
+    },
     down: (runner, engine) =>
       engine === 'mariadb' ? runner.dropIndex(of, name) : runner.dropUniqueConstraint(of, name),
   };

@@ -1,8 +1,9 @@
 // Composes the identity service: keys, passwords, tokens, the feed of changes, and the work that repeats.
 import { join } from 'node:path';
-import { messageOf, type Clock, type Logger } from '@cumulet/common';
+import type { Clock, Logger } from '@cumulet/common';
 import type { ControllerConfig } from '../../config';
 import type { Database } from '../../db';
+import { repeat, type Repeating } from '../../repeat';
 import { bootstrap } from './bootstrap';
 import { createCatalog, type Catalog } from './catalog';
 import { openChangeFeed, type ChangeFeed } from './changeFeed';
@@ -84,17 +85,7 @@ export async function createIdentity({ config, db, clock, log }: IdentityParts):
     await keys.maintain();
   }
 
-  /** Runs work again and again until stopped; a failure is logged and the next run comes anyway. */
-  async function repeat(name: string, every: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await clock.sleep(every, signal);
-      if (signal.aborted) return;
-      await work().catch((error: unknown) => log.error({ error: messageOf(error) }, `identity: ${name} failed`));
-    }
-  }
-
-  let stopping: AbortController | undefined;
-  let running: Promise<unknown> = Promise.resolve();
+  let running: readonly Repeating[] = [];
   return {
     tokens,
     login,
@@ -105,16 +96,13 @@ export async function createIdentity({ config, db, clock, log }: IdentityParts):
     expiredWindow: EXPIRED_WINDOW_MS,
     maintain,
     start() {
-      stopping = new AbortController();
-      const { signal } = stopping;
-      running = Promise.all([
-        repeat('reading changes', POLL_MS, () => feed.poll(), signal),
-        repeat('maintenance', MAINTAIN_MS, maintain, signal),
-      ]);
+      running = [
+        repeat({ clock, log }, 'reading changes of identity', POLL_MS, () => feed.poll()),
+        repeat({ clock, log }, 'maintenance of identity', MAINTAIN_MS, maintain),
+      ];
     },
     async stop() {
-      stopping?.abort();
-      await running;
+      await Promise.all(running.map((one) => one.stop()));
     },
   };
 }

@@ -1,7 +1,8 @@
 // Encrypts the private signing keys in the database with a secret that is only in a file, the same one at every controller.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { ConfigError, messageOf } from '@cumulet/common';
+import { makeNewFile } from '../../newFile';
 
 const SECRET_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -58,22 +59,12 @@ export function readKeyFile(path: string): KeyFile | undefined {
   return keyFile(path, secret);
 }
 
-/**
- * Makes a key file where there is none: 32 random bytes, mode 0600, complete from the moment that it has its name.
- * @returns whether it was made here
- * @throws ConfigError
- */
+/** Makes a key file of random bytes where there is none. @returns whether it was made here @throws ConfigError */
 export function makeKeyFile(path: string): boolean {
-  const draft = `${path}.${process.pid}.new`;
   try {
-    writeFileSync(draft, `${randomBytes(SECRET_BYTES).toString('base64')}\n`, { mode: 0o600, flush: true });
-    linkSync(draft, path);
-    return true;
+    return makeNewFile(path, `${randomBytes(SECRET_BYTES).toString('base64')}\n`);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw new ConfigError(`cannot make the key file ${path}: ${messageOf(error)}`, { path });
-  } finally {
-    rmSync(draft, { force: true });
   }
 }
 

@@ -91,6 +91,8 @@ function fresh(wanted: NewImage, owner: string | null, now: number): ImageRecord
     os_hash_algo: null,
     os_hash_value: null,
     staged: null,
+    upload_id: null,
+    upload_until: null,
     created_at: now,
     updated_at: now,
     properties: wanted.properties,

@@ -4,6 +4,7 @@ import type { Cloud } from '../../cloud';
 import { ForbiddenError } from '../../errors';
 import type { Caller } from '../caller';
 import { authorizedImage } from './access';
+import { requireImageStore } from './directory';
 import type { ImageRecord } from './record';
 import { imagePath, openImageFile } from './store';
 
@@ -23,7 +24,7 @@ export interface Download {
 /**
  * Opens an image for reading; undefined when it has no data yet.
  * @param pick chooses the bytes once the size is known, or throws.
- * @throws NotFoundError, ForbiddenError (not allowed, or deactivated)
+ * @throws NotFoundError, ForbiddenError (not allowed, or deactivated), ApiError 503 when the data can't be reached
  */
 export async function downloadImage(
   cloud: Cloud,
@@ -38,6 +39,9 @@ export async function downloadImage(
   await cloud.db.read((session) => authorizedImage(session, cloud, caller, id, 'image:download_image'));
   if (image.size === null || (image.status !== 'active' && image.status !== 'deactivated')) return undefined;
   const range = pick(image.size);
-  const { stream } = await openImageFile(imagePath(cloud, id), range);
+  const { stream } = await openImageFile(imagePath(cloud, id), range).catch(async (error: unknown) => {
+    await requireImageStore(cloud);
+    throw error;
+  });
   return { image, size: image.size, range, stream };
 }

@@ -1,15 +1,14 @@
 // Takes the bytes of an upload into a file: constant memory, both digests on the way, nothing left when it fails.
-import { randomUUID } from 'node:crypto';
 import { open, rm, statfs, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { ApiError, InvalidError, TooLargeError } from '../../errors';
 import { createByteWriter, type ByteWriter } from './byteWriter';
+import { requireImageStore } from './directory';
 import type { Digests } from './hasher';
 import { MIB } from './quota';
-import { ensureImageDirectory, PART_SUFFIX } from './store';
+import { partPath } from './store';
 
 export interface ReceivedBytes extends Digests {
   /** The complete file under its temporary name, already on the disk. */
@@ -18,6 +17,7 @@ export interface ReceivedBytes extends Digests {
 }
 
 export interface ReceiveOptions {
+  readonly uploadId: string;
   /** What the caller announced, in bytes; undefined when it did not. */
   readonly declared: number | undefined;
   /** Throws when that many bytes are not allowed; called with the announced size and as the bytes come. */
@@ -77,10 +77,10 @@ async function pump(
 
 /**
  * Receives a stream into a new file of the image store and syncs it. Remove or place the file afterwards.
- * @throws ApiError: 413 over a limit or the disk full, 400 cut off, 503 not writable; the file is gone then.
+ * @throws ApiError: 413 over a limit or the disk full, 400 cut off, 503 not writable or not there; the file is gone then.
  */
 export async function receiveBytes(
-  cloud: Pick<Cloud, 'config'>,
+  cloud: Pick<Cloud, 'config' | 'db' | 'log'>,
   imageId: string,
   stream: Readable,
   options: ReceiveOptions,
@@ -89,10 +89,10 @@ export async function receiveBytes(
   let path: string | undefined;
   let file: FileHandle | undefined;
   try {
-    const directory = await ensureImageDirectory(cloud);
+    const directory = await requireImageStore(cloud);
     options.check(options.declared ?? 0);
     await requireSpace(directory, options.declared ?? 0, keepFree);
-    path = join(directory, `${imageId}.${randomUUID()}${PART_SUFFIX}`);
+    path = partPath(cloud, imageId, options.uploadId);
     file = await open(path, 'wx', 0o600);
     let nextLook = SPACE_INTERVAL;
     const received = await pump(createByteWriter(file, options.declared), stream, async (size) => {

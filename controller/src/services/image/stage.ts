@@ -1,7 +1,6 @@
 // Staging: bytes are kept beside a queued image until an import makes them its data.
 import { rm } from 'node:fs/promises';
 import type { Cloud } from '../../cloud';
-import { ApiError } from '../../errors';
 import type { Caller } from '../caller';
 import { authorizedImage } from './access';
 import { imageUsage, requireWithin, takeQuotaTurn, toBytes } from './quota';
@@ -9,10 +8,12 @@ import { receiveBytes, type ReceivedBytes } from './receive';
 import { placeFile, stagedPath } from './store';
 import { moveStatus, requireTransition } from './transition';
 import { sizeCheck, type Upload } from './upload';
+import { beginUpload, giveBack, holding, lostUpload, stillHeld } from './uploadLease';
 
 interface Begun {
   readonly owner: string | null;
   readonly used: number;
+  readonly uploadId: string;
 }
 
 async function begin(cloud: Cloud, caller: Caller, id: string): Promise<Begun> {
@@ -26,42 +27,38 @@ async function begin(cloud: Cloud, caller: Caller, id: string): Promise<Begun> {
       requireWithin(cloud.config.image.max_uploads, usage.uploads, 1, 'image_count_uploading');
       used = usage.stagedBytes;
     }
-    await moveStatus(session, id, 'queued', { status: 'uploading' }, cloud.clock.now());
-    return { owner: image.owner, used };
+    return { owner: image.owner, used, uploadId: await beginUpload(session, cloud, image, 'uploading') };
   });
 }
 
-async function finish(cloud: Cloud, id: string, received: ReceivedBytes): Promise<void> {
+async function finish(cloud: Cloud, id: string, uploadId: string, received: ReceivedBytes): Promise<void> {
+  if (!(await stillHeld(cloud, id, uploadId))) throw await lostUpload(cloud, id);
   await placeFile(cloud, received.path, stagedPath(cloud, id));
   const { size, checksum, digest } = received;
-  const kept = await cloud.db.write((session) =>
-    moveStatus(
-      session,
-      id,
-      'uploading',
-      { status: 'uploading', size, staged: { size, checksum, digest } },
-      cloud.clock.now(),
-    ),
+  const set = { status: 'uploading' as const, size, staged: { size, checksum, digest } };
+  const isKept = await cloud.db.write((session) =>
+    moveStatus(session, id, 'uploading', set, cloud.clock.now(), { upload_id: uploadId }),
   );
-  if (!kept) throw new ApiError(410, 'ImageGone', `Image ${id} was deleted during the upload.`);
+  if (!isKept) throw await lostUpload(cloud, id);
 }
 
 /**
  * Stages bytes for a queued image, which is "uploading" from then on.
- * @throws NotFoundError, ForbiddenError, ConflictError 409 (not queued), TooLargeError 413, InvalidError 400 (cut off)
+ * @throws NotFoundError, ForbiddenError, ConflictError 409 (not queued), TooLargeError 413, InvalidError 400 (cut off), ApiError 503
  */
 export async function stageImage(cloud: Cloud, caller: Caller, id: string, upload: Upload): Promise<void> {
-  const { owner, used } = await begin(cloud, caller, id);
-  let received: ReceivedBytes | undefined;
-  try {
-    const limit = owner === null ? -1 : toBytes(cloud.config.image.max_staged_mib);
-    const check = sizeCheck(cloud, limit, used, 'image_stage_total in bytes');
-    received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check });
-    await finish(cloud, id, received);
-  } catch (error) {
-    if (received) await rm(received.path, { force: true });
-    await rm(stagedPath(cloud, id), { force: true });
-    await cloud.db.write((session) => moveStatus(session, id, 'uploading', { status: 'queued' }, cloud.clock.now()));
-    throw error;
-  }
+  const { owner, used, uploadId } = await begin(cloud, caller, id);
+  const limit = owner === null ? -1 : toBytes(cloud.config.image.max_staged_mib);
+  const check = sizeCheck(cloud, limit, used, 'image_stage_total in bytes');
+  await holding(cloud, id, uploadId, async () => {
+    let received: ReceivedBytes | undefined;
+    try {
+      received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check, uploadId });
+      await finish(cloud, id, uploadId, received);
+    } catch (error) {
+      if (received) await rm(received.path, { force: true });
+      const wasHeld = await giveBack(cloud, id, uploadId, 'uploading', [stagedPath(cloud, id)]);
+      throw wasHeld ? error : await lostUpload(cloud, id);
+    }
+  });
 }

@@ -1,28 +1,24 @@
 // The file store: where the bytes of images are. A file has its final name only when it is complete and on the disk.
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Cloud } from '../../cloud';
 import { In } from '../../db';
 import { images } from '../../db/entities/image';
 import { NotFoundError } from '../../errors';
+import { imageDirectory, requireImageStore } from './directory';
 import { DATA_STATUSES } from './record';
 
 /** The one store, as clients see it. */
 export const STORE_ID = 'file';
 /** The end of the name of bytes that wait for an import, and of those that are just coming in. */
 export const STAGED_SUFFIX = '.staged';
-export const PART_SUFFIX = '.part';
+const PART_SUFFIX = '.part';
 /** Large reads: fewer turns through the thread pool per MiB. */
 const READ_CHUNK = 1024 * 1024;
 
 type Place = Pick<Cloud, 'config'>;
-
-/** The directory of all image files. */
-export function imageDirectory(cloud: Place): string {
-  return join(cloud.config.data_dir, 'images');
-}
 
 /** The file of an image's bytes. */
 export function imagePath(cloud: Place, imageId: string): string {
@@ -34,11 +30,9 @@ export function stagedPath(cloud: Place, imageId: string): string {
   return imagePath(cloud, imageId) + STAGED_SUFFIX;
 }
 
-/** Makes the directory; only we read it. */
-export async function ensureImageDirectory(cloud: Place): Promise<string> {
-  const directory = imageDirectory(cloud);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  return directory;
+/** The file that an upload writes to. */
+export function partPath(cloud: Place, imageId: string, uploadId: string): string {
+  return `${imagePath(cloud, imageId)}.${uploadId}${PART_SUFFIX}`;
 }
 
 /** Gives a complete file its final name, durably: after this returns a power failure does not lose it. */
@@ -77,9 +71,9 @@ export async function openImageFile(path: string, range?: { start: number; end: 
   return { size, stream, path };
 }
 
-/** The bytes of an image by the SHA-512 of its content, from `start` on, for hosts that boot it. @throws NotFoundError */
+/** The bytes of an image by the SHA-512 of its content, from `start` on, for hosts that boot it. @throws NotFoundError, ApiError 503 */
 export async function openImageBytes(
-  cloud: Pick<Cloud, 'config' | 'db'>,
+  cloud: Pick<Cloud, 'config' | 'db' | 'log'>,
   digest: string,
   start = 0,
 ): Promise<ImageBytes> {
@@ -94,5 +88,6 @@ export async function openImageBytes(
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
+  await requireImageStore(cloud);
   throw new NotFoundError(`No image has the content ${digest.slice(0, 16)}... any more.`, 'ImageNotFound', { digest });
 }

@@ -37,14 +37,19 @@ export function requireFormats(image: Pick<Image, 'disk_format' | 'container_for
   }
 }
 
-/** Changes the status if it is still `from`; false when it is not (deleted or changed meanwhile). */
+/**
+ * Changes the status if it is still `from`, and if `held` names the work that holds the image's bytes; false when it is not (deleted
+ * or changed meanwhile). Work on the bytes ends with it, unless `set` begins another.
+ */
 export async function moveStatus(
   session: WriteSession,
   id: string,
   from: ImageStatus,
   set: Partial<Image> & { status: ImageStatus },
   now: number,
+  held: { readonly upload_id?: string } = {},
 ): Promise<boolean> {
   const cleared = set.status === 'queued' ? { size: null, virtual_size: null, staged: null } : {};
-  return (await session.update(images, { id, status: from }, { ...cleared, ...set, updated_at: now })) === 1;
+  const change = { upload_id: null, upload_until: null, ...cleared, ...set, updated_at: now };
+  return (await session.update(images, { id, status: from, ...held }, change)) === 1;
 }

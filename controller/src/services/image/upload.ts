@@ -4,13 +4,14 @@ import type { Readable } from 'node:stream';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import type { Image } from '../../db/entities/image';
-import { ApiError, TooLargeError } from '../../errors';
+import { TooLargeError } from '../../errors';
 import type { Caller } from '../caller';
 import { authorizedImage } from './access';
 import { imageUsage, MIB, requireBytes, requireWithin, takeQuotaTurn, toBytes } from './quota';
 import { receiveBytes, type ReceivedBytes } from './receive';
 import { imagePath, placeFile } from './store';
 import { moveStatus, requireFormats, requireTransition } from './transition';
+import { beginUpload, giveBack, holding, lostUpload, stillHeld } from './uploadLease';
 import { verifyFormat } from './verifyFormat';
 
 export interface Upload {
@@ -32,7 +33,13 @@ export function sizeCheck(cloud: Cloud, limit: number, used: number, what: strin
 
 type Find = (session: WriteSession) => Promise<Image>;
 
-async function begin(cloud: Cloud, find: Find): Promise<{ image: Image; used: number }> {
+interface Begun {
+  readonly image: Image;
+  readonly used: number;
+  readonly uploadId: string;
+}
+
+async function begin(cloud: Cloud, find: Find): Promise<Begun> {
   return cloud.db.write(async (session) => {
     const image = await find(session);
     requireTransition(image.status, 'saving');
@@ -44,22 +51,19 @@ async function begin(cloud: Cloud, find: Find): Promise<{ image: Image; used: nu
       requireWithin(cloud.config.image.max_uploads, usage.uploads, 1, 'image_count_uploading');
       used = usage.bytes;
     }
-    await moveStatus(session, image.id, 'queued', { status: 'saving' }, cloud.clock.now());
-    return { image, used };
+    return { image, used, uploadId: await beginUpload(session, cloud, image, 'saving') };
   });
 }
 
-function gone(id: string): ApiError {
-  return new ApiError(
-    410,
-    'ImageGone',
-    `Image ${id} could not be found after upload. It was deleted during the upload; the uploaded bytes were removed.`,
-  );
-}
-
-async function finish(cloud: Cloud, image: Image, received: ReceivedBytes, virtualSize: number | null): Promise<void> {
+async function finish(
+  cloud: Cloud,
+  { image, uploadId }: Begun,
+  received: ReceivedBytes,
+  virtualSize: number | null,
+): Promise<void> {
+  if (!(await stillHeld(cloud, image.id, uploadId))) throw await lostUpload(cloud, image.id);
   await placeFile(cloud, received.path, imagePath(cloud, image.id));
-  await cloud.db.write(async (session) => {
+  const isKept = await cloud.db.write(async (session) => {
     if (image.owner !== null) {
       await takeQuotaTurn(session, image.owner);
       requireBytes(cloud.config.image, await imageUsage(session, image.owner), received.size);
@@ -72,33 +76,35 @@ async function finish(cloud: Cloud, image: Image, received: ReceivedBytes, virtu
       os_hash_algo: 'sha512',
       os_hash_value: received.digest,
     };
-    if (!(await moveStatus(session, image.id, 'saving', set, cloud.clock.now()))) throw gone(image.id);
+    return moveStatus(session, image.id, 'saving', set, cloud.clock.now(), { upload_id: uploadId });
   });
+  if (!isKept) throw await lostUpload(cloud, image.id);
 }
 
 /**
  * Takes the bytes of a queued image.
  * @throws NotFoundError, ForbiddenError, ConflictError 409 (not queued), TooLargeError 413 (quota, size, disk full),
- * InvalidError 400 (formats not set, cut off), ApiError 415 (bytes are not what the image says), 410 (deleted meanwhile)
+ * InvalidError 400 (formats not set, cut off), ApiError 415 (bytes are not what the image says), 410 (deleted meanwhile), 503
  */
 export const uploadImage = (cloud: Cloud, caller: Caller, id: string, upload: Upload): Promise<void> =>
   takeUpload(cloud, upload, (session) => authorizedImage(session, cloud, caller, id, 'image:upload_image'));
 
 /** The same for an image that `find` answers for: who may upload is decided there. */
 export async function takeUpload(cloud: Cloud, upload: Upload, find: Find): Promise<void> {
-  const { image, used } = await begin(cloud, find);
+  const begun = await begin(cloud, find);
+  const { image, used, uploadId } = begun;
   const { id } = image;
-  let received: ReceivedBytes | undefined;
-  try {
-    const limit = image.owner === null ? -1 : toBytes(cloud.config.image.max_total_mib);
-    const check = sizeCheck(cloud, limit, used, 'image_size_total in bytes');
-    received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check });
-    const virtualSize = await verifyFormat(image, received.path);
-    await finish(cloud, image, received, virtualSize);
-  } catch (error) {
-    if (received) await rm(received.path, { force: true });
-    await rm(imagePath(cloud, id), { force: true });
-    await cloud.db.write((session) => moveStatus(session, id, 'saving', { status: 'queued' }, cloud.clock.now()));
-    throw error;
-  }
+  const limit = image.owner === null ? -1 : toBytes(cloud.config.image.max_total_mib);
+  const check = sizeCheck(cloud, limit, used, 'image_size_total in bytes');
+  await holding(cloud, id, uploadId, async () => {
+    let received: ReceivedBytes | undefined;
+    try {
+      received = await receiveBytes(cloud, id, upload.stream, { declared: upload.declared, check, uploadId });
+      await finish(cloud, begun, received, await verifyFormat(image, received.path));
+    } catch (error) {
+      if (received) await rm(received.path, { force: true });
+      const wasHeld = await giveBack(cloud, id, uploadId, 'saving', [imagePath(cloud, id)]);
+      throw wasHeld ? error : await lostUpload(cloud, id);
+    }
+  });
 }
