@@ -1,7 +1,7 @@
 // The whole cloud on real parts, used with the unmodified `openstack` command as a person would: one story, in order.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -284,6 +284,45 @@ test('an image of the running server boots with its files; backups of the stoppe
   await soon(10, async () => expect(await findings()).toEqual([]));
 });
 
+test('a resize gives the guest more of everything, a revert what it had, and a confirmation keeps the new', async () => {
+  const has = async (): Promise<string[]> => {
+    const words = 'nproc; grep MemTotal /proc/meminfo; cat /sys/class/block/vda/size; cat /root/mark';
+    const [cpus = '', memory = '', sectors = '', mark = ''] = (await ssh(address, words)).split('\n');
+    const large = Number(/\d+/.exec(memory)?.[0]) > 160 * 1024;
+    return [cpus, large ? 'more memory' : 'as before', `${Number(sectors) / 2 ** 21} GiB`, mark];
+  };
+  const [small, larger] = [
+    ['1', 'as before', '1 GiB'],
+    ['2', 'more memory', '2 GiB'],
+  ];
+  const resize = (): Promise<string> => openstack('server', 'resize', '--flavor', 'm1.more', '--wait', 'hello');
+  await openstack('flavor', 'create', '--ram', '256', '--disk', '2', '--vcpus', '2', 'm1.more');
+  await ssh(address, 'echo before > /root/mark; sync');
+  expect(await has()).toEqual([...small, 'before']);
+  await resize();
+  expect(await status('hello')).toBe('VERIFY_RESIZE');
+  expect(await soon(120, has)).toEqual([...larger, 'before']);
+  await soon(10, async () => expect(await findings()).toEqual([]));
+  await ssh(address, 'echo after > /root/mark; sync');
+  await openstack('server', 'resize', 'revert', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('ACTIVE'));
+  expect(await soon(120, has)).toEqual([...small, 'before']);
+  await soon(10, async () => expect(await findings()).toEqual([]));
+  await resize();
+  await openstack('server', 'resize', 'confirm', 'hello');
+  await soon(60, async () => expect(await status('hello')).toBe('ACTIVE'));
+  expect(await soon(120, has)).toEqual([...larger, 'before']);
+  const id = await value('id', 'server', 'show', 'hello');
+  const files = readdirSync(join(cloud.directory, 'data/host/disks', id)).sort();
+  expect(files.map((name) => name.replace(/\d+/, 'N'))).toEqual(['base-rN', 'disk-rN.qcow2']);
+  await soon(10, async () => expect(await findings()).toEqual([]));
+  // There is nowhere else to go.
+  await openstack('server', 'migrate', 'hello');
+  await soon(60, async () => expect(await status('hello')).toBe('ACTIVE'));
+  const [migrate] = JSON.parse(await openstack('server', 'event', 'list', '--long', 'hello', '-f', 'json')) as object[];
+  expect(migrate).toMatchObject({ Action: 'migrate', Message: 'Error' });
+});
+
 test('pause and unpause, suspend and resume', async () => {
   await ssh(address, 'echo kept > /tmp/mark');
   await openstack('server', 'pause', 'hello');
@@ -304,6 +343,7 @@ test('the events of the server are told in order', async () => {
     ...['create', 'stop', 'start', 'reboot', 'rebuild'],
     ...['attach_interface', 'attach_interface', 'reboot', 'detach_interface', 'detach_interface'],
     ...['addFixedIp', 'removeFixedIp', 'createImage', 'stop', 'createBackup', 'createBackup', 'start'],
+    ...['resize', 'revertResize', 'resize', 'confirmResize', 'migrate'],
     ...['pause', 'unpause', 'suspend', 'resume'],
   ]);
 });
