@@ -12,6 +12,7 @@ const server: Load = () => ({
   commands: [
     require('./nouns/server'),
     require('./nouns/serverActions'),
+    require('./nouns/serverMoves'),
     require('./nouns/placement'),
     require('./nouns/why'),
   ].flatMap((file) => (file as File).commands),

@@ -17,6 +17,8 @@ const TERMINAL = join(__dirname, 'terminal.py');
 export interface CommandCloud {
   readonly cloud: IdentityCloud;
   readonly host: SimulatedHost;
+  /** One more host, until the cloud stops. */
+  addHost(name: string): Promise<SimulatedHost>;
   /** Where clouds.yaml is, with `test` (administrator), `demo` (member of project demo) and `wrong`. */
   readonly directory: string;
   run(line: string, env?: Record<string, string>): Promise<Run>;
@@ -64,11 +66,16 @@ async function content(cloud: IdentityCloud): Promise<void> {
 
 export async function startCommandCloud(): Promise<CommandCloud> {
   const bus = createMemoryBus();
-  const found: { host?: SimulatedHost } = {};
+  const hosts = new Map<string, SimulatedHost>();
   const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
-  const cloud = await startIdentity({ bus, host: () => found.host?.api, engine });
-  const host = (found.host = createSimulatedHost('node-1', bus, cloud.test.controller.agentApi));
-  await host.start();
+  const cloud = await startIdentity({ bus, host: (name) => hosts.get(name)?.api, engine });
+  const addHost = async (name: string): Promise<SimulatedHost> => {
+    const host = createSimulatedHost(name, bus, cloud.test.controller.agentApi);
+    hosts.set(name, host);
+    await host.start();
+    return host;
+  };
+  const host = await addHost('node-1');
   await content(cloud);
   const project = await cloud.project('demo');
   const person = await cloud.person('demo');
@@ -84,6 +91,7 @@ export async function startCommandCloud(): Promise<CommandCloud> {
   const commandCloud: CommandCloud = {
     cloud,
     host,
+    addHost,
     directory,
     async run(line, env = { OS_CLOUD: 'test' }) {
       const argv = split(line);
@@ -120,7 +128,7 @@ export async function startCommandCloud(): Promise<CommandCloud> {
         .map(({ name }) => name)
         .filter((name) => words.some((word) => `${name} `.startsWith(`${word} `)) && !succeeded.has(name)),
     async stop() {
-      await host.stop();
+      for (const one of hosts.values()) await one.stop();
       await cloud.stop();
       rmSync(directory, { recursive: true });
     },

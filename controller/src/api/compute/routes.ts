@@ -9,6 +9,7 @@ import { hypervisorRoutes } from './hypervisors';
 import { instanceActionRoutes } from './instanceActions';
 import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
+import { migrationRoutes } from './migrations';
 import { quotaRoutes } from './quotas';
 import { securityGroupRoutes } from './securityGroups';
 import { serverActionRoutes } from './serverActions';
@@ -31,6 +32,7 @@ const resources: readonly Route[] = [
   ...serverTagRoutes,
   ...serverAddressRoutes,
   ...instanceActionRoutes,
+  ...migrationRoutes,
   ...diagnosticsRoutes,
   ...flavorRoutes,
   ...flavorExtraRoutes,

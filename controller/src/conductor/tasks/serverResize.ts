@@ -80,6 +80,7 @@ const unlessSilent =
 const bind: Step = async ({ cloud, task }) => {
   const { source_host } = await migrationOf(cloud, task);
   return next('ready', {
+    message: 'what the server has is looked at once more',
     write: async (session) => ({ ports: await bindServerPorts(session, cloud, task.resource_id, source_host) }),
   });
 };
@@ -108,6 +109,7 @@ const move: Step = async ({ cloud, task }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
   const host = migration.dest_host ?? migration.source_host;
   return next('prepare', {
+    message: 'the server is the new one now; the old one is kept',
     write: async (session) => {
       await setServer(session, cloud, server.id, {
         host,

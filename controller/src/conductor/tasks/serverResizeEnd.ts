@@ -92,7 +92,7 @@ const clear: Step = async ({ cloud, task, ask }) => {
       message: 'the new host can not be reached; it removes the domain when it comes back',
       write: (session) => leaveResidue(session, cloud, server, host, 'compute'),
     });
-    return mayRun(server, task) ? next('strand') : residue;
+    return mayRun(server, task) ? next('strand', { message: 'the new host may run the server' }) : residue;
   }
   const gone = await ask('server.remove', targetOf(server, host), { server_id: server.id });
   return gone ? next('return', { message: 'the new domain is gone' }) : wait(ASK_AGAIN);
@@ -104,6 +104,7 @@ const goBack =
   async ({ cloud, task }) => {
     const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
     return next('prepare', {
+      message: 'the server is the old one again',
       write: async (session) => {
         await setServer(session, cloud, server.id, {
           host: migration.source_host,

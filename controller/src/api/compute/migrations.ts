@@ -1,0 +1,119 @@
+// Handlers of /os-migrations and of a server's migrations in progress.
+import { createHash } from 'node:crypto';
+import type { Cloud } from '../../cloud';
+import type { ReadSession } from '../../db';
+import type { Server, ServerMigration } from '../../db/entities/compute';
+import { InvalidError, NotFoundError } from '../../errors';
+import { findServer } from '../../services/compute/findServer';
+import { listMigrations, type MigrationFilters } from '../../services/compute/migrationList';
+import { param, queryValue } from '../query';
+import type { ApiRequest, Handler, Route } from '../route';
+import { MAX_PAGE, nextPage, readPage } from './links';
+import { refuseUnknownQuery } from './queryKeys';
+import { readTime } from './serverFilters';
+import { serverIdOf } from './servers';
+import { isoMicroseconds } from './times';
+
+/** The reference shows numbers of its database, which nothing resolves; ours are made of the flavor's id, so they stay. */
+const flavorNumber = (flavorId: string): number =>
+  Number.parseInt(createHash('sha256').update(flavorId).digest('hex').slice(0, 7), 16);
+
+function view(migration: ServerMigration, minor: number): object {
+  return {
+    id: migration.sequence,
+    instance_uuid: migration.server_id,
+    status: migration.status,
+    source_compute: migration.source_host,
+    source_node: migration.source_host,
+    dest_compute: migration.dest_host,
+    dest_node: migration.dest_host,
+    // An address, where the reference has a network for this; disks travel through controllers here.
+    dest_host: null,
+    old_instance_type_id: flavorNumber(migration.old_flavor.id),
+    new_instance_type_id: flavorNumber(migration.new_flavor.id),
+    created_at: isoMicroseconds(migration.created_at),
+    updated_at: isoMicroseconds(migration.updated_at),
+    ...(minor >= 23 ? { migration_type: migration.type } : {}),
+    ...(minor >= 59 ? { uuid: migration.uuid } : {}),
+    ...(minor >= 80 ? { user_id: migration.user_id, project_id: migration.project_id } : {}),
+  };
+}
+
+/** The keys that filter, by the microversion they came with; unknown ones are refused from 2.59 on. */
+const keysAt = (minor: number): string[] => [
+  ...['hidden', 'host', 'instance_uuid', 'source_compute', 'status', 'migration_type'],
+  ...(minor >= 59 ? ['limit', 'marker', 'changes-since'] : []),
+  ...(minor >= 66 ? ['changes-before'] : []),
+  ...(minor >= 80 ? ['user_id', 'project_id'] : []),
+];
+
+function filtersOf({ query, microversion }: ApiRequest): MigrationFilters {
+  const known = keysAt(microversion.minor);
+  const value = (key: string): string | undefined => (known.includes(key) ? queryValue(query, key) : undefined);
+  const time = (key: string): number | undefined => {
+    const text = value(key);
+    return text === undefined ? undefined : readTime(text, key);
+  };
+  const filters = {
+    host: value('host'),
+    sourceHost: value('source_compute'),
+    serverId: value('instance_uuid'),
+    status: value('status'),
+    type: value('migration_type'),
+    userId: value('user_id'),
+    projectId: value('project_id'),
+    since: time('changes-since'),
+    before: time('changes-before'),
+  };
+  if (filters.since !== undefined && filters.before !== undefined && filters.before < filters.since)
+    throw new InvalidError('The value of changes-since must be less than or equal to changes-before.');
+  return Object.fromEntries(Object.entries(filters).filter(([, wanted]) => wanted !== undefined));
+}
+
+const index: Handler = (request, cloud) => {
+  const { minor } = request.microversion;
+  refuseUnknownQuery(request, keysAt(minor), 59);
+  const paged = minor >= 59;
+  const page = paged ? readPage(request) : { limit: MAX_PAGE, marker: undefined };
+  const filters = filtersOf(request);
+  return cloud.db.read(async (session) => {
+    const found = await listMigrations(session, filters, { ...page, newestFirst: paged });
+    const links = paged ? nextPage(request, 'os-migrations', page, found.at(-1)?.uuid, found.length) : undefined;
+    return {
+      status: 200,
+      body: {
+        migrations: found.map((migration) => view(migration, minor)),
+        ...(links ? { migrations_links: links } : {}),
+      },
+    };
+  });
+};
+
+const rule = (operation: string): string => `os_compute_api:${operation}`;
+
+/** The server whose live migrations are asked for. Who may not know of it does not learn that it exists. */
+async function serverFor(session: ReadSession, cloud: Cloud, request: ApiRequest, operation: string): Promise<Server> {
+  const server = await findServer(session, request.caller, serverIdOf(request));
+  const target = { project_id: server.project_id, user_id: server.user_id };
+  cloud.policy.require(request.caller, rule(`servers:migrations:${operation}`), target);
+  return server;
+}
+
+/** Only live migrations are in progress in the sense of this list, and this cloud has none. */
+const inProgress: Handler = (request, cloud) =>
+  cloud.db.read(async (session) => {
+    await serverFor(session, cloud, request, 'index');
+    return { status: 200, body: { migrations: [] } };
+  });
+
+const showInProgress: Handler = (request, cloud) =>
+  cloud.db.read(async (session) => {
+    const { id } = await serverFor(session, cloud, request, 'show');
+    throw new NotFoundError(`In-progress live migration ${param(request, 'migration')} is not found for server ${id}.`);
+  });
+
+export const migrationRoutes: readonly Route[] = [
+  { method: 'GET', path: '/os-migrations', handler: index, policy: rule('os-migrations:index') },
+  { method: 'GET', path: '/servers/:id/migrations', handler: inProgress, since: 23 },
+  { method: 'GET', path: '/servers/:id/migrations/:migration', handler: showInProgress, since: 23 },
+];
