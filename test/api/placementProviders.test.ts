@@ -1,4 +1,7 @@
 // Resource providers of the placement API are views of hosts: bodies at each microversion, filters, and who may see them.
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { aggregates, aggregateHosts } from '../../controller/src/db/entities/placement';
 import { allocations, hosts } from '../../controller/src/db/entities/tasks';
 import { placementService } from '../../controller/src/api/placement/routes';
@@ -143,6 +146,16 @@ describe('errors', () => {
     ]);
     expect((await get('/nothing')).body.errors[0]).toMatchObject({ status: 404 });
   });
+});
+
+test('a caller that does not say what it accepts gets JSON', async () => {
+  const headers = { 'x-auth-token': 'admin' };
+  const [answer] = (await once(
+    request(`${cloud.url}/placement/resource_providers`, { headers }).end(),
+    'response',
+  )) as [IncomingMessage];
+  expect(answer.statusCode).toBe(200);
+  expect(JSON.parse(await text(answer))).toHaveProperty('resource_providers');
 });
 
 describe('resource providers', () => {

@@ -1,4 +1,5 @@
 // What an administrator sets of hosts through the placement API decides where servers are really built, and shows what they claim.
+import { serverMigrations } from '../../controller/src/db/entities/compute';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
 let world: CloudWithHost;
@@ -87,5 +88,41 @@ test('what is reserved is not given out, and claims are shown as long as servers
   await world.settled();
   expect(await usage()).toEqual({ INSTANCE: { ...claim, consumer_count: 1 } });
   expect(await placement('GET', `/allocations/${first}`)).toEqual({ allocations: {} });
+  await world.expectClean();
+});
+
+test('a server that is migrated claims its new host, and the migration the old one until it is confirmed', async () => {
+  const [id = ''] = await boot(1);
+  const act = async (body: object): Promise<void> => {
+    await world.test.call('POST', `/compute/v2.1/servers/${id}/action`, { token: 'admin', body });
+    await world.settled();
+  };
+  await act({ migrate: null });
+  const where = { server_id: id };
+  const migration = await world.test.cloud.db.read((session) => session.findOne(serverMigrations, where));
+  const { uuid, source_host: from, dest_host } = migration ?? { uuid: '', source_host: '', dest_host: null };
+  const to = dest_host ?? '';
+  const claim = { VCPU: 1, MEMORY_MB: 128, DISK_GB: 1 };
+  const holder = async (consumer: string, name: string, consumer_type: string) =>
+    expect(await placement('GET', `/allocations/${consumer}`)).toMatchObject({
+      allocations: { [ids[name] ?? '']: { resources: claim } },
+      project_id: 'demo-project',
+      consumer_type,
+    });
+  await holder(id, to, 'INSTANCE');
+  await holder(uuid, from, 'MIGRATION');
+  expect((await placement('GET', of(from, 'allocations'))).allocations).toEqual({
+    [uuid]: { resources: claim, consumer_generation: 1 },
+  });
+  const usages = async (query = '') => (await placement('GET', `/usages?project_id=demo-project${query}`)).usages;
+  const counted = { ...claim, consumer_count: 1 };
+  expect(await usages()).toEqual({ INSTANCE: counted, MIGRATION: counted });
+  expect(await usages('&consumer_type=MIGRATION')).toEqual({ MIGRATION: counted });
+  expect(await usages('&consumer_type=all')).toEqual({
+    all: { VCPU: 2, MEMORY_MB: 256, DISK_GB: 2, consumer_count: 2 },
+  });
+  await act({ confirmResize: null });
+  expect(await usages()).toEqual({ INSTANCE: counted });
+  expect(await placement('GET', `/allocations/${uuid}`)).toEqual({ allocations: {} });
   await world.expectClean();
 });

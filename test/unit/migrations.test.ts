@@ -3,6 +3,7 @@ import { text, type DatabaseOptions, type Table } from '@cumulet/controller';
 import { flag, id, integer, nullable } from '../../controller/src/db/columns';
 import { mariadbSource } from '../../controller/src/db/mariadb';
 import { migrations } from '../../controller/src/db/migrations';
+import { PlacementCatalog } from '../../controller/src/db/migrations/placementCatalog';
 import { addColumn, addIndex, addUnique, createTable, migration } from '../../controller/src/db/migrations/migration';
 import { sqliteSource } from '../../controller/src/db/sqlite';
 import { allTables } from '../../controller/src/db/tables';
@@ -102,4 +103,63 @@ test('a later migration adds columns, indices and keys, and takes them back', as
   } finally {
     await runner.release();
   }
+});
+
+describe('the catalog of a cloud that is in use', () => {
+  const types = async (): Promise<string[]> => {
+    const rows: { type: string }[] = await source.query('SELECT type FROM catalog_service ORDER BY type');
+    return rows.map(({ type }) => type);
+  };
+  const endpoints = (): Promise<unknown> =>
+    source.query("SELECT interface, region_id, url FROM catalog_endpoint WHERE url = '/placement' ORDER BY interface");
+  const up = (): Promise<unknown> => source.runMigrations({ transaction: 'none' });
+  /** Takes back what came with the placement service's entry, and later. */
+  async function before(): Promise<void> {
+    for (const one of [...migrations].reverse()) {
+      await source.undoLastMigration({ transaction: 'none' });
+      if (one === PlacementCatalog) return;
+    }
+  }
+
+  beforeEach(async () => {
+    await up();
+    await before();
+    await source.query(
+      "INSERT INTO catalog_service (id, type, name, enabled, extra) VALUES ('i', 'identity', 'k', 1, '{}')",
+    );
+    await source.query(
+      `INSERT INTO catalog_endpoint (id, service_id, interface, region_id, url, enabled, extra)
+       VALUES ('a', 'i', 'public', 'One', '/identity', 1, '{}'), ('b', 'i', 'admin', NULL, '/identity', 1, '{}')`,
+    );
+  });
+
+  test('gets the placement service beside identity, and loses it again', async () => {
+    await up();
+    expect(await types()).toEqual(['identity', 'placement']);
+    expect(await endpoints()).toEqual([
+      { interface: 'admin', region_id: null, url: '/placement' },
+      { interface: 'public', region_id: 'One', url: '/placement' },
+    ]);
+    await before();
+    expect(await types()).toEqual(['identity']);
+    expect(await endpoints()).toEqual([]);
+  });
+
+  test('gets it once, also when a try was cut off or somebody made it by hand', async () => {
+    await source.query(
+      "INSERT INTO catalog_service (id, type, name, enabled, extra) VALUES ('p', 'placement', 'mine', 1, '{}')",
+    );
+    await up();
+    expect(await types()).toEqual(['identity', 'placement']);
+    expect(await endpoints()).toHaveLength(2);
+    await source.query(`DELETE FROM migrations WHERE name LIKE 'PlacementCatalog%'`);
+    await up();
+    expect(await endpoints()).toHaveLength(2);
+  });
+
+  test('stays as it is where identity has no addresses', async () => {
+    await source.query('DELETE FROM catalog_endpoint');
+    await up();
+    expect(await endpoints()).toEqual([]);
+  });
 });

@@ -16,10 +16,10 @@ function requestView(minor: number, { host }: Provider, resources: Amounts, suff
 }
 
 /** From 1.27 on with all of a provider's resources, before with those that were asked for. */
-function summaryView(minor: number, { host, capacity, used, traits }: Provider, asked: Amounts): object {
-  const shown = [...capacity].filter(([name]) => minor >= 27 || Object.hasOwn(asked, name));
+function summaryView(minor: number, { host, stocks, traits }: Provider, asked: Amounts): object {
+  const shown = [...stocks].filter(([name]) => minor >= 27 || Object.hasOwn(asked, name));
   return {
-    resources: Object.fromEntries(shown.map(([name, most]) => [name, { capacity: most, used: used.get(name) ?? 0 }])),
+    resources: Object.fromEntries(shown.map(([name, { capacity, used }]) => [name, { capacity, used }])),
     ...(minor >= 17 ? { traits } : {}),
     ...(minor >= 29 ? { parent_provider_uuid: null, root_provider_uuid: host.id } : {}),
   };

@@ -1,7 +1,7 @@
 // Handlers of allocations: what servers claim. They are shown only: creating and deleting servers is what changes them.
 import { isUuid } from '@cumulet/common';
 import { InvalidError, NotFoundError } from '../../errors';
-import { claimsOfConsumer, claimsOfHost, resourcesOf, SERVER_TYPE } from '../../services/placement/consumers';
+import { claimsOfConsumer, claimsOfHost, resourcesOf } from '../../services/placement/consumers';
 import { refused } from '../../services/placement/errors';
 import { findProvider } from '../../services/placement/providers';
 import { param } from '../query';
@@ -43,7 +43,7 @@ export const ofConsumer: Handler = (request, cloud) =>
       allocations: Object.fromEntries(allocations) as object,
       ...(owner && minor >= 12 ? { project_id: owner.project_id, user_id: owner.user_id } : {}),
       ...(owner && minor >= 28 ? { consumer_generation: owner.generation } : {}),
-      ...(owner && minor >= 38 ? { consumer_type: SERVER_TYPE } : {}),
+      ...(owner && minor >= 38 ? { consumer_type: owner.type } : {}),
     };
     return answer(request, cloud, { body, modified: newest(claims) });
   });

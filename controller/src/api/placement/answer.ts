@@ -37,8 +37,9 @@ export function answer(request: ApiRequest, cloud: Cloud, parts: Parts): ApiResp
 export const jsonOnly =
   (handler: Handler): Handler =>
   (request, cloud) => {
-    const ranges = (request.headers.accept ?? '').split(',').map((range) => range.split(';')[0]?.trim().toLowerCase());
-    const fits = ranges.some((range) => ['', '*/*', 'application/*', 'application/json'].includes(range ?? ''));
-    if (!fits) throw new ApiError(406, 'NotAcceptable', 'Only application/json is provided.');
+    const { accept = '' } = request.headers;
+    const ranges = accept.split(',').map((range) => range.replace(/;.*/, '').trim().toLowerCase());
+    if (!ranges.some((range) => ['', '*/*', 'application/*', 'application/json'].includes(range)))
+      throw new ApiError(406, 'NotAcceptable', 'Only application/json is provided.');
     return handler(request, cloud);
   };

@@ -1,19 +1,9 @@
 // Errors in the shape of the placement API: a list of one, with a code from microversion 1.23 on.
-import { STATUS_CODES, type IncomingHttpHeaders } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import { ApiError } from '../../errors';
 import { publicError } from '../jsonError';
 import type { ErrorRenderer } from '../route';
-import { maximumVersion, minimumVersion, parseMicroversion, versionText } from './microversion';
-
-/** The minor version that a request asked for; undefined when it can't be served. */
-function askedMinor(headers: IncomingHttpHeaders): number | undefined {
-  try {
-    return parseMicroversion(headers).minor;
-  } catch (error) {
-    if (error instanceof ApiError) return undefined;
-    throw error;
-  }
-}
+import { maximumVersion, minimumVersion, readMicroversion, versionText } from './microversion';
 
 export const renderPlacementError: ErrorRenderer = (error, request) => {
   const { status, code, message, facts } = publicError(error, request.id);
@@ -23,7 +13,8 @@ export const renderPlacementError: ErrorRenderer = (error, request) => {
     const headers = { 'www-authenticate': `Keystone uri="${request.origin}/identity"` };
     return { status, headers, body: { error: { code: status, title, message } } };
   }
-  const minor = askedMinor(request.headers);
+  const version = readMicroversion(request.headers);
+  const minor = version instanceof ApiError ? undefined : version.minor;
   const known = code.startsWith('placement.') ? code : 'placement.undefined_code';
   const one = {
     status,

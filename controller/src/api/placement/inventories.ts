@@ -18,19 +18,19 @@ const inventoryView = ({ total, reserved, min_unit, max_unit, step_size, allocat
   allocation_ratio,
 });
 
-const all = (request: ApiRequest, cloud: Cloud, { host, inventories }: Provider): ApiResponse =>
+const all = (request: ApiRequest, cloud: Cloud, { host, stocks }: Provider): ApiResponse =>
   answer(request, cloud, {
     body: {
       resource_provider_generation: host.generation,
-      inventories: Object.fromEntries([...inventories].map(([name, one]) => [name, inventoryView(one)])),
+      inventories: Object.fromEntries([...stocks].map(([name, one]) => [name, inventoryView(one)])),
     },
     modified: host.updated_at,
   });
 
 /** @throws NotFoundError */
-function one(request: ApiRequest, cloud: Cloud, { host, inventories }: Provider): ApiResponse {
+function one(request: ApiRequest, cloud: Cloud, { host, stocks }: Provider): ApiResponse {
   const name = param(request, 'class');
-  const found = inventories.get(name);
+  const found = stocks.get(name);
   if (!found) throw new NotFoundError(`No inventory of class ${name} for ${host.id}.`);
   return answer(request, cloud, {
     body: { ...inventoryView(found), resource_provider_generation: host.generation },

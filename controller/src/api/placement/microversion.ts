@@ -19,20 +19,23 @@ function asked(headers: IncomingHttpHeaders): string | undefined {
   return undefined;
 }
 
-/**
- * The microversion of a request; the minimum when it names none.
- * @throws InvalidError for a malformed one, ApiError 406 for one that is not served
- */
-export function parseMicroversion(headers: IncomingHttpHeaders): Microversion {
+/** The microversion of a request, the minimum when it names none; or why it can't be served: 400 or 406. */
+export function readMicroversion(headers: IncomingHttpHeaders): Microversion | ApiError {
   const text = asked(headers);
   if (text === undefined) return minimumVersion;
   if (text === 'latest') return maximumVersion;
   const match = /^([1-9]\d{0,4})\.(0|[1-9]\d{0,4})$/.exec(text);
-  if (!match) throw new InvalidError(`Invalid version string: ${text}.`);
+  if (!match) return new InvalidError(`Invalid version string: ${text}.`);
   const [major, minor] = [Number(match[1]), Number(match[2])];
-  if (major !== minimumVersion.major || minor > maximumVersion.minor)
-    throw new ApiError(406, 'NotAcceptable', `Unacceptable version header: ${text}.`);
-  return { major, minor };
+  if (major === minimumVersion.major && minor <= maximumVersion.minor) return { major, minor };
+  return new ApiError(406, 'NotAcceptable', `Unacceptable version header: ${text}.`);
+}
+
+/** The same. @throws InvalidError, ApiError 406 */
+export function parseMicroversion(headers: IncomingHttpHeaders): Microversion {
+  const version = readMicroversion(headers);
+  if (version instanceof ApiError) throw version;
+  return version;
 }
 
 /** What every answer says about its version, errors included. */

@@ -1,6 +1,12 @@
 // Handlers of usages: of a provider, and of a project or a user in it.
 import { InvalidError } from '../../errors';
-import { SERVER_TYPE, totalUsage } from '../../services/placement/consumers';
+import {
+  addUsages,
+  CONSUMER_TYPES,
+  resourcesOf,
+  totalUsage,
+  type TotalUsage,
+} from '../../services/placement/consumers';
 import { findProvider } from '../../services/placement/providers';
 import { param, queryValue } from '../query';
 import type { ApiRequest, Handler } from '../route';
@@ -9,8 +15,9 @@ import { requireKeys } from './query';
 
 export const ofProvider: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
-    const { host, used } = await findProvider(session, param(request, 'uuid'));
-    const body = { resource_provider_generation: host.generation, usages: Object.fromEntries(used) };
+    const { host, stocks } = await findProvider(session, param(request, 'uuid'));
+    const usages = Object.fromEntries([...stocks].map(([name, { used }]) => [name, used]));
+    const body = { resource_provider_generation: host.generation, usages };
     return answer(request, cloud, { body });
   });
 
@@ -22,13 +29,12 @@ function idOf(request: ApiRequest, key: string): string | undefined {
   return value;
 }
 
-/** Under which name the usage is shown; undefined: not at all, because servers are not of the type that was asked for. */
+/** Which type of consumers is asked for; `all` counts them together. @throws InvalidError */
 function typeOf(request: ApiRequest): string | undefined {
   const asked = idOf(request, 'consumer_type');
-  if (asked === undefined || asked === SERVER_TYPE) return SERVER_TYPE;
-  if (!/^([A-Z0-9_]+|all|unknown)$/.test(asked))
+  if (asked !== undefined && !/^([A-Z0-9_]+|all|unknown)$/.test(asked))
     throw new InvalidError(`Invalid query string parameters: '${asked}' is no type of consumers.`);
-  return asked === 'all' ? 'all' : undefined;
+  return asked;
 }
 
 export const ofProject: Handler = (request, cloud) => {
@@ -39,10 +45,16 @@ export const ofProject: Handler = (request, cloud) => {
   if (projectId === undefined)
     throw new InvalidError("Invalid query string parameters: 'project_id' is a required property.");
   const userId = idOf(request, 'user_id');
-  const type = typeOf(request);
+  const asked = typeOf(request);
   return cloud.db.read(async (session) => {
-    const { consumers, resources } = await totalUsage(session, projectId, userId);
-    const shown = consumers > 0 && type !== undefined ? { [type]: { ...resources, consumer_count: consumers } } : {};
-    return answer(request, cloud, { body: { usages: byType ? shown : resources } });
+    const found: [string, TotalUsage][] = [];
+    for (const type of CONSUMER_TYPES) found.push([type, await totalUsage(session, type, projectId, userId)]);
+    const together = addUsages(found.map(([, one]) => one));
+    if (!byType) return answer(request, cloud, { body: { usages: resourcesOf(together.claimed) } });
+    const shown: [string, TotalUsage][] = asked === 'all' ? [['all', together]] : found;
+    const usages = shown
+      .filter(([type, { consumers }]) => consumers > 0 && (asked ?? type) === type)
+      .map(([type, { consumers, claimed }]) => [type, { ...resourcesOf(claimed), consumer_count: consumers }]);
+    return answer(request, cloud, { body: { usages: Object.fromEntries(usages) as object } });
   });
 };

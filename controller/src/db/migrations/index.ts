@@ -1,7 +1,8 @@
 // All migrations, oldest first. How to add one: docs/architecture.md.
 import { Initial } from './initial';
+import { PlacementCatalog } from './placementCatalog';
 import { PlacementSettings } from './placementSettings';
 import { ServerMigrations } from './serverMigrations';
 import { SharedImages } from './sharedImages';
 
-export const migrations = [Initial, PlacementSettings, ServerMigrations, SharedImages] as const;
+export const migrations = [Initial, PlacementSettings, ServerMigrations, SharedImages, PlacementCatalog] as const;

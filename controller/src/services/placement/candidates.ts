@@ -23,13 +23,17 @@ export const anything: RequestGroup = {
   inTree: undefined,
 };
 
+/** Whether a provider has so much left and gives it to one consumer. */
+function hasRoom({ stocks }: Provider, name: string, amount: number): boolean {
+  const stock = stocks.get(name);
+  return stock !== undefined && amount <= stock.capacity - stock.used && amount <= stock.max_unit;
+}
+
 /** Whether a provider has room for an amount in the portions it gives out. */
-function hasRoom(provider: Provider, name: string, amount: number): boolean {
-  const inventory = provider.inventories.get(name);
-  if (!inventory) return false;
-  const free = (provider.capacity.get(name) ?? 0) - (provider.used.get(name) ?? 0);
+function givesOut(provider: Provider, name: string, amount: number): boolean {
+  const stock = provider.stocks.get(name);
   return (
-    amount >= inventory.min_unit && amount <= inventory.max_unit && amount % inventory.step_size === 0 && amount <= free
+    stock !== undefined && amount >= stock.min_unit && amount % stock.step_size === 0 && hasRoom(provider, name, amount)
   );
 }
 
@@ -45,7 +49,7 @@ export function fits(provider: Provider, group: RequestGroup): boolean {
     hasTraits(provider, group.required, group.forbidden) &&
     group.memberOf.every((any) => any.some((uuid) => aggregates.includes(uuid))) &&
     !group.notMemberOf.some((uuid) => aggregates.includes(uuid)) &&
-    [...group.resources].every(([name, amount]) => hasRoom(provider, name, amount))
+    [...group.resources].every(([name, amount]) => givesOut(provider, name, amount))
   );
 }
 
@@ -67,26 +71,19 @@ export function sumOf(groups: Iterable<RequestGroup>): Map<string, number> {
   return sum;
 }
 
-/** Whether the groups' amounts fit together; each alone was looked at before. */
-function hasRoomForAll(provider: Provider, resources: ReadonlyMap<string, number>): boolean {
-  return [...resources].every(([name, amount]) => {
-    const free = (provider.capacity.get(name) ?? 0) - (provider.used.get(name) ?? 0);
-    return amount <= free && amount <= (provider.inventories.get(name)?.max_unit ?? 0);
-  });
-}
-
 /** The providers that could take all of a request, in their order. */
 export function candidates(providers: readonly Provider[], request: CandidateRequest): Provider[] {
   const { groups, isolate, root, limit } = request;
   const suffixed = [...groups.keys()].filter((suffix) => suffix !== '');
   if (isolate && suffixed.length > 1) return [];
-  const resources = sumOf(groups.values());
+  // Portions are of each group; room must be there for all of them together.
+  const sum = [...sumOf(groups.values())];
   return providers
     .filter(
       (provider) =>
         hasTraits(provider, root.required, root.forbidden) &&
-        [...groups.values()].every((group) => fits(provider, group)) &&
-        hasRoomForAll(provider, resources),
+        sum.every(([name, amount]) => hasRoom(provider, name, amount)) &&
+        [...groups.values()].every((group) => fits(provider, group)),
     )
     .slice(0, limit);
 }

@@ -1,5 +1,5 @@
 // What a host has of each resource and how much of it is given out. Pure; the scheduler obeys the capacities that come of it.
-import type { Host, HostResourceClass, InventorySetting, InventorySettings, Resources } from '../../db/entities/tasks';
+import type { Host, HostResourceClass, InventorySetting, Resources } from '../../db/entities/tasks';
 
 /** The largest number of the placement API: no limit. */
 export const MAX_INT = 2_147_483_647;
@@ -48,17 +48,16 @@ export function capacityOf(
   return Math.max(0, total - (setting?.reserved ?? 0)) * (setting?.allocation_ratio ?? ratio);
 }
 
-type Capacities = Pick<Host, 'cap_vcpus' | 'cap_memory_mib' | 'cap_disk_gib'>;
-const CAPACITY_COLUMNS: Readonly<Record<HostResourceClass, keyof Capacities>> = {
-  VCPU: 'cap_vcpus',
-  MEMORY_MB: 'cap_memory_mib',
-  DISK_GB: 'cap_disk_gib',
-};
-export const capacityColumn = (name: HostResourceClass): keyof Capacities => CAPACITY_COLUMNS[name];
+/** Where a resource class is in a host's row. */
+export const COLUMNS = {
+  VCPU: { capacity: 'cap_vcpus', used: 'used_vcpus' },
+  MEMORY_MB: { capacity: 'cap_memory_mib', used: 'used_memory_mib' },
+  DISK_GB: { capacity: 'cap_disk_gib', used: 'used_disk_gib' },
+} as const satisfies Record<HostResourceClass, { capacity: keyof Host; used: keyof Host }>;
 
 /** The inventories of a host: of what it has none, there is no entry. */
 export function inventoriesOf(
-  host: Capacities & { readonly inventory_settings: InventorySettings },
+  host: Pick<Host, 'cap_vcpus' | 'cap_memory_mib' | 'cap_disk_gib' | 'inventory_settings'>,
   totals: Readonly<Record<HostResourceClass, number>>,
 ): Map<HostResourceClass, Inventory> {
   const found = new Map<HostResourceClass, Inventory>();
@@ -66,7 +65,7 @@ export function inventoriesOf(
     const total = totals[name];
     if (total === 0) continue;
     // Without a setting nothing is reserved, and the ratio is the one that the host registered under.
-    const ratio = Number((host[CAPACITY_COLUMNS[name]] / total).toFixed(6));
+    const ratio = Number((host[COLUMNS[name].capacity] / total).toFixed(6));
     found.set(name, { total, ...DEFAULT_SETTING, allocation_ratio: ratio, ...host.inventory_settings[name] });
   }
   return found;

@@ -4,29 +4,27 @@ import { aggregateHosts, aggregates } from '../../db/entities/placement';
 import { agents, hosts, type Host, type HostResourceClass } from '../../db/entities/tasks';
 import { traitsOfHost } from '../hosts';
 import { changedMeanwhile, noProvider } from './errors';
-import { capacityColumn, HOST_CLASSES, inventoriesOf, totalsOf, type Inventory } from './inventory';
+import { COLUMNS, inventoriesOf, totalsOf, type Inventory } from './inventory';
 
 /** Nova's mark of a host on which nothing new is placed. Not set by anybody: it follows from the host. */
 export const DISABLED_TRAIT = 'COMPUTE_STATUS_DISABLED';
 
+/** A resource of a provider and how much of it is taken. */
+export interface Stock extends Inventory {
+  /** What can be claimed in all, in whole units. */
+  readonly capacity: number;
+  readonly used: number;
+}
+
 export interface Provider {
   readonly host: Host;
-  readonly inventories: ReadonlyMap<string, Inventory>;
-  /** What is claimed, by the classes of the inventories. */
-  readonly used: ReadonlyMap<string, number>;
-  /** What can be claimed in all, in whole units. */
-  readonly capacity: ReadonlyMap<string, number>;
+  /** By resource class. */
+  readonly stocks: ReadonlyMap<string, Stock>;
   /** In order. */
   readonly traits: readonly string[];
   /** UUIDs of the aggregates that the host is in. */
   readonly aggregates: readonly string[];
 }
-
-const usedOf = (host: Host): Record<HostResourceClass, number> => ({
-  VCPU: host.used_vcpus,
-  MEMORY_MB: host.used_memory_mib,
-  DISK_GB: host.used_disk_gib,
-});
 
 /** Every trait of a host: found by its agent, set by the administrator, or following from its state. */
 export const allTraitsOf = (host: Host): string[] =>
@@ -34,13 +32,14 @@ export const allTraitsOf = (host: Host): string[] =>
 
 function providerOf(host: Host, storage: Readonly<Record<string, unknown>>, aggregateIds: readonly string[]): Provider {
   const inventories = inventoriesOf(host, totalsOf(host.inventory, storage));
-  const classes = HOST_CLASSES.filter((name) => inventories.has(name));
-  const used = usedOf(host);
+  const stockOf = (name: HostResourceClass, inventory: Inventory): Stock => ({
+    ...inventory,
+    capacity: Math.floor(host[COLUMNS[name].capacity]),
+    used: host[COLUMNS[name].used],
+  });
   return {
     host,
-    inventories,
-    used: new Map(classes.map((name) => [name, used[name]])),
-    capacity: new Map(classes.map((name) => [name, Math.floor(host[capacityColumn(name)])])),
+    stocks: new Map([...inventories].map(([name, inventory]) => [name, stockOf(name, inventory)])),
     traits: allTraitsOf(host),
     aggregates: aggregateIds,
   };

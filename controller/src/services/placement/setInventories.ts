@@ -4,7 +4,7 @@ import type { WriteSession } from '../../db';
 import { agents, hosts, type HostResourceClass, type InventorySetting } from '../../db/entities/tasks';
 import { InvalidError } from '../../errors';
 import { refused } from './errors';
-import { capacityColumn, capacityOf, DEFAULT_SETTING, HOST_CLASSES, isHostClass, totalsOf } from './inventory';
+import { capacityOf, COLUMNS, DEFAULT_SETTING, HOST_CLASSES, isHostClass, totalsOf } from './inventory';
 import { holdHost } from './providers';
 
 /** An inventory as a request has it: what it leaves out has the API's default. */
@@ -68,7 +68,7 @@ export async function setInventories(
   if (change.whole && kept.length > 0)
     throw refused(`delete the inventory of ${kept.join(' and ')}`, 'the host has it, as its agents say. Name it too.');
   const capacities = wanted.map(([name, setting]) => [
-    capacityColumn(name),
+    COLUMNS[name].capacity,
     capacityOf(totals[name], setting, setting.allocation_ratio),
   ]);
   await session.update(
