@@ -4,6 +4,7 @@ import { XMLParser } from 'fast-xml-parser';
 import { LibvirtError } from '@cumulet/libvirt';
 import type { VirtType } from './domainXml';
 import type { Hypervisor } from './hypervisor';
+import { hostTraits } from './traits';
 
 const parser = new XMLParser({ ignoreAttributes: false, attributeNamePrefix: '', parseTagValue: false });
 const GIB = 1024 ** 3;
@@ -58,25 +59,28 @@ export async function computeInventory(
   dir: string,
   virtType: VirtType,
 ): Promise<Record<string, unknown>> {
-  const [node, version, capabilities, disk, bootId] = await Promise.all([
+  const [node, version, capabilities, disk, bootId, cpuinfo] = await Promise.all([
     hypervisor.nodeInfo(),
     hypervisor.version(),
     hypervisor.capabilities(),
     statfs(dir),
     readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+    readFile('/proc/cpuinfo', 'utf8'),
   ]);
+  const processor = hostCpu(capabilities);
   return {
     vcpus: node.cpus,
     memory_mib: Math.floor(node.memoryKiB / 1024),
     disk_gib: Math.floor((disk.blocks * disk.bsize) / GIB),
     cpu_info: {
-      ...hostCpu(capabilities),
+      ...processor,
       topology: { sockets: node.sockets, cores: node.cores, threads: node.threads },
     },
     hypervisor_type: 'QEMU',
     hypervisor_version: versionNumber(version.hypervisor),
     libvirt_version: version.library,
     virt_type: virtType,
+    traits: hostTraits({ arch: processor.arch, threads: node.threads, cpuinfo, kvm: virtType === 'kvm' }),
     /** Another value than last time means that the host was restarted, and that is why its servers are off. */
     boot_id: bootId.trim(),
   };

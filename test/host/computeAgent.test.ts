@@ -449,6 +449,7 @@ test('the registration describes the host', () => {
       libvirt_version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
       virt_type: expect.stringMatching(/^(kvm|qemu)$/),
       cpu_info: { arch: 'x86_64', topology: { cores: expect.any(Number) } },
+      traits: expect.arrayContaining(['COMPUTE_NODE', 'HW_ARCH_X86_64']),
     },
   });
 });
