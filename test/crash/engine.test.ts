@@ -477,6 +477,21 @@ describe('questions to agents', () => {
     expect(commands).toHaveLength(1);
   });
 
+  test('progress and the answer count although another dispatcher hears them', async () => {
+    // The bus gives replies to the first one, which knows no kinds and holds nothing.
+    await run([]);
+    const commands: Command[] = [];
+    await bus.onCommand('h1', 'compute', (command) => {
+      commands.push(command);
+      for (const ms of [100, 200, 300])
+        setTimeout(() => void bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
+      setTimeout(() => void bus.sendReply(replyTo(command)), 400);
+    });
+    await run([kindOf({ one: asking })]);
+    await ended(await begin());
+    expect(commands).toHaveLength(1);
+  });
+
   test('an answer from another host than the one asked does not count', async () => {
     const commands: Command[] = [];
     await bus.onCommand('h1', 'compute', (command) => {

@@ -5,7 +5,7 @@ import { checkController } from '../../controller/src/checkConfig';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { openDatabaseClock, type DatabaseClock } from '../../controller/src/databaseClock';
 import { ControllerProcessConfig } from '../../controller/src/process';
-import { createTask } from '../../controller/src/services/tasks';
+import { createTask, rouseTasks, type TaskRequest } from '../../controller/src/services/tasks';
 import { makeTestCa } from '../support/certificates';
 import { kindOf, until } from '../support/engineTasks';
 import { optionsOf } from '../support/mariadb';
@@ -30,6 +30,17 @@ afterEach(async () => {
   await db.close();
   await test_.stop();
 });
+
+const request = (resourceId: string): TaskRequest => ({
+  kind: 'test.work',
+  resourceType: 'thing',
+  resourceId,
+  requestId: 'req-1',
+  projectId: null,
+  userId: null,
+});
+const ended = (id: string) =>
+  until('the end', async () => (await db.read((session) => session.count(tasks, { id, active: 1 }))) === 0);
 
 async function clockOf(off: number): Promise<Clock> {
   const clock = await openDatabaseClock(db, machine(off), silentLogger);
@@ -63,22 +74,7 @@ test.each([-HALF_A_MINUTE, HALF_A_MINUTE])(
     const right = await clockOf(0);
     const wrong = await clockOf(off);
     const begin = (resourceId: string, clock: Clock) =>
-      db.write((session) =>
-        createTask(
-          session,
-          { ...test_.cloud, clock },
-          {
-            kind: 'test.work',
-            resourceType: 'thing',
-            resourceId,
-            requestId: 'req-1',
-            projectId: null,
-            userId: null,
-          },
-        ),
-      );
-    const ended = (id: string) =>
-      until('the end', async () => (await db.read((session) => session.count(tasks, { id, active: 1 }))) === 0);
+      db.write((session) => createTask(session, { ...test_.cloud, clock }, request(resourceId)));
     await start('right', right);
     const first = await begin('one', right);
     await until('its first run', () => ran.length > 0);
@@ -89,6 +85,22 @@ test.each([-HALF_A_MINUTE, HALF_A_MINUTE])(
     await ended(await begin('two', wrong));
   },
 );
+
+test('news that another controller wrote is heard without waiting for the next look for work', async () => {
+  let runs = 0;
+  const waiting = kindOf({ one: () => Promise.resolve(++runs > 1 ? done() : wait(600)) });
+  const engine = createEngine(
+    { ...test_.cloud, db, bus: createMemoryBus() },
+    { kinds: [waiting], leaseMs: 60_000, pollMs: 3_600_000 },
+  );
+  engines.push(engine);
+  const id = await db.write((session) => createTask(session, test_.cloud, request('thing-1')));
+  await engine.start();
+  await until('the first run', () => runs === 1);
+  await test_.cloud.db.write((session) => rouseTasks(session, test_.cloud, 'thing', ['thing-1']));
+  await ended(id);
+  expect(runs).toBe(2);
+});
 
 test('a database that refuses the controller is wrong configuration, one with its keys is right', async () => {
   const ca = await makeTestCa();

@@ -104,3 +104,9 @@ export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
     });
   });
 }
+
+/** Tells the dispatcher that holds the task, which is another one, that the host still works: its wait begins anew. */
+export async function passOnProgress(cloud: Cloud, { task: id, step, send }: Reply): Promise<void> {
+  const run_at = cloud.clock.now();
+  await cloud.db.write((session) => session.update(tasks, { id, step, send, active: 1 }, { run_at }));
+}

@@ -4,7 +4,7 @@ import type { Cloud } from '../cloud';
 import type { WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
-import { createAsk, recordReply, repliesOf, type SentCommands } from './asks';
+import { createAsk, passOnProgress, recordReply, repliesOf, type SentCommands } from './asks';
 import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
 import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
 
@@ -14,6 +14,8 @@ export interface EngineOptions {
   readonly leaseMs?: number;
   /** How often the database is asked for due tasks besides being woken; default 1 s. */
   readonly pollMs?: number;
+  /** How often it looks for news of what it holds, where other controllers write to the same database; default 200 ms. */
+  readonly newsMs?: number;
   /** A step that takes longer is aborted; default 45 s. */
   readonly stepMs?: number;
   /** Longest pause between tries; default 300 s. */
@@ -61,10 +63,14 @@ type Outcome =
   | { readonly type: 'pause'; readonly ms: number; readonly resend: boolean }
   | { readonly type: 'ended' };
 
+/** News are looked for among tasks whose time to run is this young: longer than a transaction takes that brings some. */
+const NEWS_MS = 15_000;
+
 export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   const {
     leaseMs = 10_000,
     pollMs = 1000,
+    newsMs = 200,
     stepMs = 45_000,
     maxBackoffMs = 300_000,
     concurrency = 512,
@@ -354,9 +360,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   }
 
   /** What others did to the tasks that we hold: they recorded a reply, or asked for a deletion. */
-  async function hear(): Promise<void> {
+  async function hear(since?: number): Promise<void> {
     if (held.size === 0) return;
-    for (const task of await leases.ours()) {
+    for (const task of await leases.ours(since)) {
       const holder = held.get(task.id);
       if (!holder || holder.runAt === 0 || task.run_at === holder.runAt) continue;
       inform(holder, task.delete_requested_at !== null && kinds.get(task.kind)?.onDelete !== undefined);
@@ -405,15 +411,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     async start() {
       subscription = await cloud.bus.onReply(async (reply) => {
         if (dead) throw new Error('this engine is dead');
-        if (reply.outcome !== 'progress') {
-          await recordReply(cloud, reply).catch((error: unknown) => {
-            cloud.log.error(
-              { task: reply.task, error: messageOf(error) },
-              'a reply could not be recorded; it will come again',
-            );
-            throw error;
-          });
-        }
+        const take = reply.outcome !== 'progress' ? recordReply : held.has(reply.task) ? undefined : passOnProgress;
+        await take?.(cloud, reply).catch((error: unknown) => {
+          cloud.log.error(
+            { task: reply.task, error: messageOf(error) },
+            'a reply could not be recorded; it will come again',
+          );
+          throw error;
+        });
         const holder = held.get(reply.task);
         if (holder) inform(holder, false);
       });
@@ -422,7 +427,15 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         () => leases.renew([...held.keys()], cloud.clock.now()),
         () => undefined,
       );
-      loops = Promise.all([repeat(pollMs, poll, (rouse) => void (rousePoll = rouse)), renewing]);
+      const listening =
+        cloud.db.engine === 'sqlite'
+          ? undefined
+          : repeat(
+              newsMs,
+              () => hear(cloud.clock.now() - NEWS_MS),
+              () => undefined,
+            );
+      loops = Promise.all([repeat(pollMs, poll, (rouse) => void (rousePoll = rouse)), renewing, listening]);
     },
     wake: () => rousePoll(),
     async stop() {

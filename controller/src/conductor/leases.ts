@@ -1,5 +1,5 @@
 // Who runs which task: leases in the database, each taken and kept by conditional writes.
-import { In, IsNull, LessThan, LessThanOrEqual, type Database, type WriteSession } from '../db';
+import { In, IsNull, LessThan, LessThanOrEqual, MoreThan, type Database, type WriteSession } from '../db';
 import { tasks, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
 
@@ -25,8 +25,8 @@ export interface Leases {
   readonly owner: string;
   /** Tasks of these kinds that are due and that nobody holds, oldest first. Those of other dispatchers must not crowd them out. */
   free(kinds: readonly string[], now: number, limit: number): Promise<Task[]>;
-  /** Active tasks that are ours. */
-  ours(): Promise<Task[]>;
+  /** Active tasks that are ours; with `since` only those whose time to run is later, as it is after news. */
+  ours(since?: number): Promise<Task[]>;
   /** Takes the free ones of these; returns the ids that are ours now. One that has not begun gets its first step. */
   take(wanted: readonly { readonly id: string; readonly step: string }[], now: number): Promise<string[]>;
   /** Prolongs our leases of the tasks that are driven, by one statement. A task that was dropped must become free. */
@@ -62,7 +62,8 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
       ];
       return db.read((session) => session.find(tasks, { where, order: { run_at: 'ASC' }, limit }));
     },
-    ours: () => db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner } })),
+    ours: (since = 0) =>
+      db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner, run_at: MoreThan(since) } })),
     take: (wanted, now) =>
       db.write(async (session) => {
         const taken: string[] = [];
