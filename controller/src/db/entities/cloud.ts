@@ -1,8 +1,7 @@
 // Facts of the whole cloud that its controllers must agree on.
-import { id, table, text, type Row, type Table } from '../columns';
+import { id, table, text, type Table } from '../columns';
 
 /** A fact by its name; written once. */
 export const cloudFacts = table('cloud_fact', { name: id(), value: text() }, { primary: ['name'] });
-export type CloudFact = Row<typeof cloudFacts>;
 
 export const cloudTables: readonly Table[] = [cloudFacts];
