@@ -2,7 +2,7 @@
 import { taskKinds } from '@cumulet/controller';
 import { HostError } from '@cumulet/common';
 import { servers, serverMigrations, type Server } from '../../controller/src/db/entities/compute';
-import { allocations, tasks, type Task } from '../../controller/src/db/entities/tasks';
+import { agents, allocations, residues, tasks, type Task } from '../../controller/src/db/entities/tasks';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
 let world: CloudWithHost;
@@ -227,6 +227,170 @@ describe('on another host', () => {
     ]);
     await world.expectClean();
   });
+});
+
+describe('when a host falls silent', () => {
+  /** The host's agents end, and nobody waits for them. */
+  async function silence(name: string): Promise<void> {
+    await world.hosts.find((host) => host.name === name)?.stop();
+    await world.test.cloud.db.write((session) => session.update(agents, { host: name }, { heard_at: 0 }));
+  }
+  const wake = async (name: string) => world.hosts.find((host) => host.name === name)?.start();
+  const silentAt = (kind: string, step: string, name: string): void => {
+    let done = false;
+    before = async (task) => {
+      if (done || task.kind !== kind || task.step !== step) return;
+      done = true;
+      await silence(name);
+    };
+  };
+  test('before anything was asked, the server is left alone', async () => {
+    const id = await start('node-1', 'node-2');
+    silentAt('server.migrate', 'ready', 'node-1');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null, host: 'node-1', fault: null });
+    expect(await claims()).toEqual([['node-1', 1]]);
+    await wake('node-1');
+    expect(onHosts(id)[0]).toEqual(['running', [1], 1]);
+    await world.expectClean();
+  });
+
+  test('the new one before it has the disk: the server runs on where it was', async () => {
+    const id = await start('node-1', 'node-2');
+    silentAt('server.migrate', 'copy', 'node-2');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null, host: 'node-1' });
+    expect(onHosts(id)[0]).toEqual(['running', [1], 1]);
+    const residue = await world.test.cloud.db.read((session) => session.find(residues));
+    expect(residue).toMatchObject([{ host: 'node-2', resource_type: 'storage', resource_id: id }]);
+    await wake('node-2');
+    await world.expectClean();
+  });
+
+  test('the new one before it was told to start the server: it runs on where it was, and nothing is left', async () => {
+    const id = await start('node-1', 'node-2');
+    silentAt('server.migrate', 'prepare', 'node-2');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null, host: 'node-1', disk_revision: 1 });
+    expect(onHosts(id)).toEqual([
+      ['running', [1], 1],
+      [null, [2], 0],
+    ]);
+    await wake('node-2');
+    expect(onHosts(id)[1]).toEqual([null, [], 0]);
+    await world.expectClean();
+  });
+
+  test('the new one when it may run the server: nothing is started elsewhere', async () => {
+    const id = await start('node-1', 'node-2');
+    silentAt('server.migrate', 'spawn', 'node-2');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'error', task_state: null, host: 'node-2' });
+    expect(onHosts(id)[0]?.[0]).toBeNull();
+    await wake('node-2');
+    await act(id, 'revertResize');
+    await world.settled();
+    expect(onHosts(id)).toEqual([
+      ['running', [1], 1],
+      [null, [], 0],
+    ]);
+    await world.expectClean();
+  });
+
+  test('the old one after its disk is copied: the server goes on, and the old one cleans up when it comes back', async () => {
+    const id = await start('node-1', 'node-2');
+    silentAt('server.migrate', 'depart', 'node-1');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'resized', host: 'node-2' });
+    // It is off, and a host that comes back starts nothing by itself.
+    expect(onHosts(id)[0]?.[0]).toBe('shutdown');
+    const refused = await world.test.call('POST', `${path(id)}/action`, { body: { revertResize: null } });
+    expect([refused.status, refused.body.conflictingRequest.message]).toEqual([
+      409,
+      'Service is unavailable at this time.',
+    ]);
+    await act(id, 'confirmResize');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null });
+    expect(await claims()).toEqual([['node-2', 1]]);
+    await wake('node-1');
+    expect(onHosts(id)).toEqual([
+      [null, [], 0],
+      ['running', [2], 1],
+    ]);
+    await world.expectClean();
+  });
+
+  test('both: a deleted server is gone, and each removes its part when it comes back', async () => {
+    const id = await start('node-1', 'node-2');
+    await act(id, 'migrate');
+    await world.settled();
+    await silence('node-1');
+    await silence('node-2');
+    expect((await world.test.call('DELETE', path(id))).status).toBe(204);
+    await world.settled();
+    expect((await server(id)).deleted_at).not.toBeNull();
+    expect(await used()).toEqual([0, 0, 0]);
+    const residue = await world.test.cloud.db.read((session) => session.find(residues));
+    expect(residue.map(({ host, resource_type }) => `${host} ${resource_type}`).sort()).toEqual(
+      ['node-1', 'node-2'].flatMap((name) => [`${name} compute`, `${name} storage`]),
+    );
+    await wake('node-1');
+    await wake('node-2');
+    expect(onHosts(id).flatMap((host) => host.slice(0, 2))).toEqual([null, [], null, []]);
+    await world.expectClean();
+  });
+
+  test('its own: the disk that a confirmed resize leaves goes with the next start', async () => {
+    const id = await start('node-1');
+    await act(id, 'resize', { flavorRef: 'micro' });
+    await world.settled();
+    await silence('node-1');
+    await act(id, 'confirmResize');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null, flavor: { id: 'micro' } });
+    await wake('node-1');
+    await act(id, 'reboot', { type: 'HARD' });
+    await world.settled();
+    expect(onHosts(id)).toEqual([['running', [2], 1]]);
+    await world.expectClean();
+  });
+
+  test('all of them for a moment: a resize waits to hear one, for a minute at most', async () => {
+    const id = await start('node-1');
+    silentAt('server.resize', 'schedule', 'node-1');
+    await act(id, 'resize', { flavorRef: 'micro' });
+    const attempts = async () =>
+      (await world.test.cloud.db.read((session) => session.find(tasks, { where: { resource_id: id, active: 1 } })))[0]
+        ?.attempt ?? 0;
+    while ((await attempts()) === 0) await new Promise((next) => setTimeout(next, 10));
+    await wake('node-1');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'resized', flavor: { id: 'micro' } });
+  });
+
+  test('a server of a silent host is neither resized nor migrated', async () => {
+    const id = await start('node-1', 'node-2');
+    await silence('node-1');
+    for (const body of [{ resize: { flavorRef: 'micro' } }, { migrate: null }])
+      expect((await world.test.call('POST', `${path(id)}/action`, { token: 'admin', body })).status).toBe(409);
+  });
+});
+
+test('a guest that shuts itself down before the confirmation leaves a stopped server', async () => {
+  const id = await start('node-1');
+  await act(id, 'resize', { flavorRef: 'micro' });
+  await world.settled();
+  await world.test.controller.agentApi.reportServers('node-1', [{ id, power: 'shutdown' }]);
+  expect(await server(id)).toMatchObject({ vm_state: 'resized', power_state: 4 });
+  await act(id, 'confirmResize');
+  await world.settled();
+  expect(await server(id)).toMatchObject({ vm_state: 'stopped', power_state: 4 });
 });
 
 const kinds = taskKinds.filter(({ kind }) => /resize|migrate|Resize/.test(kind));

@@ -1,5 +1,5 @@
 // What a host is asked to make of a server's disk: its size, what it stands on, and where the host put it.
-import { diskFacts, diskOf, hostOf } from '../../controller/src/conductor/tasks/serverState';
+import { destOf, diskFacts, diskOf, hostOf } from '../../controller/src/conductor/tasks/serverState';
 import type { Server } from '../../controller/src/db/entities/compute';
 
 const GIB = 1024 ** 3;
@@ -24,6 +24,7 @@ test('a server without an image or without a host is refused in words', () => {
   expect(() => diskOf({ ...server('raw', 1), image: null })).toThrow('server s has no image to make its disk from');
   expect(() => hostOf({ ...server('raw', 1), host: null })).toThrow('server s has no host');
   expect(hostOf(server('raw', 1))).toBe('h1');
+  expect(() => destOf({ uuid: 'm', dest_host: null })).toThrow('migration m has no host to go to');
 });
 
 test('the domain is told what the disk stands on when the host says it', () => {

@@ -84,6 +84,12 @@ export async function agentAlive(session: ReadSession, host: string, role: Agent
   return agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS;
 }
 
+/** Whether all agents of a host were heard lately. */
+export async function hostAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
+  for (const role of ROLES) if (!(await agentAlive(session, host, role, now))) return false;
+  return true;
+}
+
 /** A server was built there: what failed before does not count any more. */
 export async function forgiveHost(session: WriteSession, name: string): Promise<void> {
   await session.update(hosts, { name, failed_builds: MoreThan(0) }, { failed_builds: 0 });

@@ -13,7 +13,7 @@ import { bindServerPorts, type PortChange } from '../../services/network/serverP
 import { done, fail, next, wait, type Step, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, claimFirst, prepare, SILENCE_MS } from './serverCreate';
 import { isSilent } from './serverElsewhere';
-import { diskOf, domainOf, migrationOf, serverOf, setServer, targetOf } from './serverState';
+import { destOf, diskOf, domainOf, migrationOf, serverOf, setServer, targetOf } from './serverState';
 import { givesUp, leaveResidue } from './serverTeardown';
 
 /** The server as it is to be, where it is to be placed. */
@@ -70,8 +70,8 @@ const unlessSilent =
   async (context) => {
     const result = await step(context);
     if (result.type !== 'wait') return result;
-    const { source_host, dest_host } = await migrationOf(context.cloud, context.task);
-    for (const host of [source_host, dest_host ?? source_host])
+    const migration = await migrationOf(context.cloud, context.task);
+    for (const host of [migration.source_host, destOf(migration)])
       if (await isSilent(context, host, ['compute', 'storage', 'network']))
         return fail({ code: 'host_silent', message: 'A host that is needed for this does not answer.' });
     return result;
@@ -96,18 +96,19 @@ const shutDown: Step = async ({ cloud, task, ask }) => {
 
 const copy: Step = async ({ cloud, task, ask }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const { source_host, dest_host, old_revision, new_revision } = migration;
+  const { source_host, old_revision, new_revision } = migration;
+  const host = destOf(migration);
   const { server_id, image } = diskOf(server);
-  const from = { revision: old_revision, elsewhere: dest_host !== source_host };
+  const from = { revision: old_revision, elsewhere: host !== source_host };
   const body = { server_id, image, revision: new_revision, from };
-  const copied = await ask('disk.adopt', targetOf(server, dest_host ?? source_host), body);
+  const copied = await ask('disk.adopt', targetOf(server, host), body);
   return copied ? next('move', { message: 'the disk is copied' }) : wait(ASK_AGAIN);
 };
 
 /** From here on the server is the new one; the old one's disk and room stay until somebody says which it shall be. */
 const move: Step = async ({ cloud, task }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const host = migration.dest_host ?? migration.source_host;
+  const host = destOf(migration);
   return next('prepare', {
     message: 'the server is the new one now; the old one is kept',
     write: async (session) => {
@@ -127,10 +128,10 @@ const move: Step = async ({ cloud, task }) => {
 /** The domain, which is off, and the taps of the host that is left. One that can't be reached removes them when it comes back. */
 const depart: Step = async ({ cloud, task, ask }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const { source_host: source, dest_host } = migration;
+  const { source_host: source } = migration;
   // From now on the new host may run it.
   const facts = { started: true };
-  if (source === dest_host) return next('spawn', { facts });
+  if (source === destOf(migration)) return next('spawn', { facts });
   if (await givesUp(cloud, task, source, 'compute'))
     return next('spawn', {
       facts,

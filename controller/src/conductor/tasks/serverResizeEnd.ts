@@ -16,7 +16,7 @@ import { bindServerPorts, type PortChange } from '../../services/network/serverP
 import { done, fail, next, wait, type Fault, type Step, type StepContext, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, prepare } from './serverCreate';
 import { isSilent } from './serverElsewhere';
-import { faultRow, migrationOf, serverOf, setServer, targetOf } from './serverState';
+import { destOf, faultRow, migrationOf, serverOf, setServer, targetOf } from './serverState';
 import { givesUp, leaveResidue } from './serverTeardown';
 
 /** What one flavor has more than the other goes back to the quota. */
@@ -77,6 +77,10 @@ const confirmKind: TaskKind = {
 const isMoved = (server: Server, migration: ServerMigration): boolean =>
   server.disk_revision === migration.new_revision;
 
+/** Whether nothing was asked that changes the server or its disks: it may well run. */
+const isUntouched = (server: Server, migration: ServerMigration, task: Task): boolean =>
+  server.vm_state === migration.vm_state && task.state['disk'] === undefined;
+
 /** Whether a host that can't be asked may run the server. */
 const mayRun = (server: Server, task: Task): boolean =>
   server.vm_state === 'resized' || server.vm_state === 'error' || task.state['started'] === true;
@@ -85,7 +89,8 @@ const mayRun = (server: Server, task: Task): boolean =>
 const clear: Step = async ({ cloud, task, ask }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
   const { dest_host: host } = migration;
-  if (host === null) return next('settle', { message: 'no host was involved' });
+  if (host === null || isUntouched(server, migration, task))
+    return next('settle', { facts: { untouched: true }, message: 'the server was not touched' });
   if (!isMoved(server, migration)) return next('return', { message: 'the server was not moved yet' });
   if (await givesUp(cloud, task, host, 'compute')) {
     const residue = next('return', {
@@ -130,7 +135,7 @@ const restart: Step = async (context) => {
 const vacate: Step = async (context) => {
   const { cloud, task, ask } = context;
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const host = migration.dest_host ?? migration.source_host;
+  const host = destOf(migration);
   const dropped = await dropSide(context, 'settle', { host, revision: migration.new_revision });
   const { portIds, sequence } = task.state['ports'] as PortChange;
   const idle = host === server.host || portIds.length === 0 || (await givesUp(cloud, task, host, 'network'));
@@ -154,25 +159,24 @@ async function settleOld(
   await giveBackDifference(session, server, migration.new_flavor, migration.old_flavor);
 }
 
+const asBefore = ({ vm_state }: ServerMigration): Partial<Server> => ({
+  vm_state,
+  power_state: vm_state === 'stopped' ? PowerState.shutdown : PowerState.running,
+  fault: null,
+});
+
 const settle =
   (status: 'reverted' | 'error'): Step =>
   async ({ cloud, task }) => {
     const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
     const lost = task.state['lost'] as Fault | undefined;
-    const off = migration.vm_state === 'stopped';
     return done({
       message: lost ? lost.message : 'the server is what it was before the resize',
       write: async (session) => {
         await settleOld(session, cloud, server, migration, status);
-        const power = off ? PowerState.shutdown : PowerState.running;
-        await setServer(session, cloud, server.id, {
-          task_state: null,
-          ...(lost
-            ? { vm_state: 'error', fault: faultRow(cloud, lost) }
-            : migration.dest_host === null
-              ? {}
-              : { vm_state: migration.vm_state, power_state: power, fault: null }),
-        });
+        const found = task.state['untouched'] === true ? {} : asBefore(migration);
+        const state = lost ? { vm_state: 'error' as const, fault: faultRow(cloud, lost) } : found;
+        await setServer(session, cloud, server.id, { ...state, task_state: null });
       },
     });
   };

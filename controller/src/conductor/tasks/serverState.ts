@@ -26,6 +26,12 @@ export async function migrationOf(cloud: Cloud, task: Task): Promise<ServerMigra
   return migration;
 }
 
+/** Where a server goes. @throws Error while no host was chosen */
+export function destOf({ uuid, dest_host }: Pick<ServerMigration, 'uuid' | 'dest_host'>): string {
+  if (dest_host === null) throw new Error(`migration ${uuid} has no host to go to`);
+  return dest_host;
+}
+
 /** The host that a server is on. @throws Error when it has none: what is asked of hosts begins with one */
 export function hostOf(server: Server): string {
   if (server.host === null) throw new Error(`server ${server.id} has no host`);

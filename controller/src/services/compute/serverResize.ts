@@ -4,7 +4,8 @@ import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import { serverMigrations, type Server, type ServerFlavor } from '../../db/entities/compute';
 import { hosts } from '../../db/entities/tasks';
-import { InvalidError } from '../../errors';
+import { ConflictError, InvalidError } from '../../errors';
+import { hostAlive } from '../hosts';
 import { requireImageFits, rootDiskBytes } from './bootImage';
 import { extraSpecsOf } from './flavors';
 import { markMigration, nextDiskRevision, openMigration } from './migrations';
@@ -37,6 +38,12 @@ async function takeDifference(session: WriteSession, server: Server, flavor: Ser
   await requireUserQuota(session, server.project_id, server.user_id, amount);
 }
 
+/** A host that is silent neither lets a server go nor takes it back. @throws ConflictError */
+async function requireUp(session: WriteSession, cloud: Cloud, host: string): Promise<void> {
+  if (await hostAlive(session, host, cloud.clock.now())) return;
+  throw new ConflictError('Service is unavailable at this time.', 'ServiceUnavailable');
+}
+
 async function beginMove(
   session: WriteSession,
   cloud: Cloud,
@@ -48,6 +55,7 @@ async function beginMove(
   params: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   const now = cloud.clock.now();
+  await requireUp(session, cloud, requireHost(server));
   await startAction(session, cloud, actor, server, operation, set, params);
   await session.insert(serverMigrations, {
     uuid: newId(),
@@ -135,6 +143,7 @@ export async function endResize(
   // Only a way back that failed leaves an open migration to a server in ERROR.
   requireState(server, migration ? operation : 'confirmResize', operation);
   if (!migration) throw new InvalidError('Instance has not been resized.', 'MigrationNotFound');
+  if (operation === 'revertResize') await requireUp(session, cloud, migration.source_host);
   await startAction(session, cloud, actor, server, operation);
   await markMigration(session, cloud, migration, operation === 'confirmResize' ? 'confirming' : 'reverting');
 }
