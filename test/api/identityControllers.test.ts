@@ -1,5 +1,6 @@
 // Several controllers on one database: what one changes holds in the others soon; keys rotate without anybody noticing.
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   readdirSync,
@@ -191,7 +192,9 @@ test('a controller without the key file of the others refuses to start and makes
   await expect(start()).rejects.toThrow(`there is no key file ${token_key_file}, but the database has signing keys`);
   expect(existsSync(token_key_file)).toBe(false);
   copyFileSync(join(first.test.directory, 'token-keys.secret'), token_key_file);
+  chmodSync(token_key_file, 0o644);
   const third = await start();
+  expect(statSync(token_key_file).mode & 0o777).toBe(0o600);
   expect((await third.call('GET', '/v3/auth/projects', { token: await token() })).status).toBe(200);
   await third.stop();
 });

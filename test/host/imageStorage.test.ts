@@ -1,12 +1,12 @@
 // Uploads to a disk that is really full, and to one that can't be written: a clear answer and nothing left.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { childCoverage } from '../support/childCoverage';
 import { qcow2Header } from '../support/diskHeaders';
-import { createImage, startImageCloud, upload } from '../support/images';
-import type { TestCloud } from '../support/testCloud';
+import { createImage, imageFiles, startImageCloud, upload } from '../support/images';
+import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 const MIB = 1024 * 1024;
 let directory: string;
@@ -42,7 +42,7 @@ test.each(['file', 'stage'])(
     const answer = await stream(id, 20 * MIB, kind);
     expect(answer.status).toBe(413);
     expect(await answer.json()).toMatchObject({ message: expect.stringContaining('storage media is full') as string });
-    expect(readdirSync(images)).toEqual([]);
+    expect(imageFiles(images)).toEqual([]);
     expect(await show(id)).toMatchObject({ status: 'queued', size: null });
     expect((await upload(cloud, id, Buffer.alloc(2 * MIB))).status).toBe(204);
   },
@@ -51,7 +51,7 @@ test.each(['file', 'stage'])(
 test('an announced size that does not fit is refused before anything is written', async () => {
   const { id } = await createImage(cloud);
   expect((await upload(cloud, id, Buffer.alloc(20 * MIB))).status).toBe(413);
-  expect(readdirSync(images)).toEqual([]);
+  expect(imageFiles(images)).toEqual([]);
 });
 
 test('a disk that can not be written answers 503 with the reason', async () => {
@@ -61,6 +61,16 @@ test('a disk that can not be written answers 503 with the reason', async () => {
   expect(answer.status).toBe(503);
   expect(answer.body.message).toContain('Insufficient permissions on image storage media');
   expect((await show(id)).status).toBe('queued');
+});
+
+test('a key file on a disk that can not be written is used as it is', async () => {
+  const key = join(images, 'key');
+  copyFileSync(join(directory, 'token-keys.secret'), key);
+  execFileSync('mount', ['-o', 'remount,ro', images]);
+  const other = join(directory, 'other');
+  const second = await startTestCloud({ realIdentity: true, config: { data_dir: other, token_key_file: key } });
+  await second.stop();
+  rmSync(other, { recursive: true });
 });
 
 test('headers are parsed by a process that is nobody, also of files that only we may read', () => {

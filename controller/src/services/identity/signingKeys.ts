@@ -1,11 +1,11 @@
 // The keys that sign tokens: made in the database, one published ahead of use, rotated, kept until their last token has expired.
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { ConfigError, type Clock } from '@cumulet/common';
 import type { Database, ReadSession, WriteSession } from '../../db';
 import { tokenKeys, type TokenKey } from '../../db/entities/identity';
 import { orElseDone } from './conflicts';
-import { makeKeyFile, requireKeyFile, type KeyFile } from './keyFile';
+import { makeKeyFile, readKeyFile, requireKeyFile, type KeyFile } from './keyFile';
 
 /** An unknown key id makes us look into the database, but not more often than this. */
 const RELOAD_AT_MOST_EVERY_MS = 1000;
@@ -66,9 +66,10 @@ export async function requireFittingKeyFile(session: ReadSession, path: string):
  */
 async function openKeyFile({ db, clock, keyFile: path }: SigningKeyOptions): Promise<KeyFile> {
   const isNew = (await db.read((session) => session.count(tokenKeys))) === 0;
-  const isMade = isNew && makeKeyFile(path);
+  // One that is there may be where nothing can be written.
+  const isMade = isNew && readKeyFile(path) === undefined && makeKeyFile(path);
   const file = requireKeyFile(path);
-  chmodSync(path, 0o600);
+  if (statSync(path).mode & 0o077) chmodSync(path, 0o600);
   if (!isNew) return file;
   await orElseDone(() => db.write((session) => makeFirst(session, file, clock.now())));
   try {
