@@ -16,7 +16,8 @@ import {
 import { macOfLinkLocal } from './addresses';
 import { ensurePorts, ownerWords, removePorts, type PortContext } from './commands';
 import type { NetworkAgentConfig } from './config';
-import { createDataplane, type Applied, type Depth } from './dataplane';
+import { CUT_OFF } from './cutOff';
+import { createDataplane, nothingApplied, type Applied, type Depth } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
 import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } from './hostKernel';
@@ -61,7 +62,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const stopping = new AbortController();
   const loops: Promise<void>[] = [];
   let hints: Subscription | undefined;
-  let applied: Applied = { wired: new Set(), faults: new Map(), closed: new Map() };
+  let applied = nothingApplied;
   /** How much the next run looks at. */
   let depth: Depth = 'all';
   /** How far the interfaces have come; the rest of a run may still be under way. */
@@ -69,6 +70,8 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const waiting = new Set<() => void>();
   /** A command waits for the next run. */
   let commanded = false;
+  /** What failed has been tried again. */
+  let retried = false;
   let reported = '';
 
   /** The controller knows a guest by its addresses; a link-local one is traced to them by the MAC in it. */
@@ -91,6 +94,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
 
   const report = async (): Promise<void> => {
     const ports = [...(feed.desired?.ports.keys() ?? [])].map((id) => {
+      if (applied.cutOff.has(id)) return { id, wired: false, fault: CUT_OFF };
       const wired = applied.wired.has(id);
       return wired ? { id, wired } : { id, wired, fault: ownerWords(id, applied) };
     });
@@ -101,8 +105,10 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   };
 
   const run = merged(async () => {
-    // A command is a reason to try again what failed; ports with refused rules wait for other rules.
-    if (commanded && applied.faults.size > applied.closed.size) depth = 'all';
+    // What failed is tried again once soon, then by commands and comparisons; ports with refused rules wait for other rules.
+    const broken = applied.faults.size > applied.closed.size;
+    if (broken && (commanded || !retried)) depth = 'all';
+    retried = broken;
     commanded = false;
     const news = await feed.pull().catch((error: unknown) => {
       // What is known still holds: a controller that is away must not keep us from repairing the host.

@@ -3,6 +3,7 @@ import { type Clock, type Exec, type HostResource, type Logger } from '@cumulet/
 import { join } from 'node:path';
 import type { NetworkAgentConfig } from './config';
 import { nothingDesired, type Desired } from './desired';
+import { cutOffPorts } from './cutOff';
 import { createDhcpServers } from './dnsmasq';
 import { staleFlows } from './firewall/conntrack';
 import { parseBridgeAlias } from './firewall/zones';
@@ -27,7 +28,11 @@ export interface Applied {
   readonly faults: ReadonlyMap<string, string>;
   /** Ports that pass nothing because their own rules can't be applied, in words for their owner. */
   readonly closed: ReadonlyMap<string, string>;
+  /** Ports whose guests have lost their tap ({@link cutOffPorts}). */
+  readonly cutOff: ReadonlySet<string>;
 }
+
+export const nothingApplied: Applied = { wired: new Set(), faults: new Map(), closed: new Map(), cutOff: new Set() };
 
 /**
  * How much is looked at instead of trusting what was applied last. Links are looked at always; `surface`: rules and DHCP servers too,
@@ -60,6 +65,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
   const dhcp = createDhcpServers(exec, config.stateDir, clock, log);
   const namespaces = createNamespaces({ exec, prefix, dhcp, listeners, log });
   const memory = createAppliedFile(join(config.stateDir, 'applied.json'), log);
+
+  let last = nothingApplied;
 
   const applyRules = async (wiring: Wiring, desired: Desired): Promise<ReadonlyMap<string, string>> => {
     const plan = planRules(wiring, desired);
@@ -138,7 +145,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     mergeFaults(faults, await runSteps(exec, plan.remove));
     mergeFaults(faults, await runSteps(exec, plan.create));
     // Before anything else is begun: a domain is waiting for its taps, and each process that is started holds up the others.
-    made?.({ wired: new Set(), faults: new Map(faults), closed: new Map() });
+    made?.({ ...nothingApplied, faults: new Map(faults) });
     const wiring = wiringOf(desired, links, plan, observed, faults);
     const serve = async (): Promise<void> => {
       const forward = plan.forward.filter((step) => !faults.has(step.owner));
@@ -160,7 +167,8 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
       const broken = faults.get(tap.networkId) ?? (server === undefined ? undefined : faults.get(server));
       if (broken !== undefined && !faults.has(tap.portId)) faults.set(tap.portId, broken);
     }
-    return { wired: new Set(links.taps.map((tap) => tap.portId).filter((id) => !faults.has(id))), faults, closed };
+    const wired = new Set(links.taps.map((tap) => tap.portId).filter((id) => !faults.has(id)));
+    return (last = { wired, faults, closed, cutOff: cutOffPorts(last.cutOff, last.wired, links.taps, observed.links) });
   };
 
   return {

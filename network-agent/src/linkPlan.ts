@@ -23,6 +23,8 @@ export interface ObservedLink {
   readonly master: string | undefined;
   readonly mtu: number;
   readonly up: boolean;
+  /** Something is at its other end: of a tap, a guest. */
+  readonly carrier: boolean;
   /** Of a VXLAN link. */
   readonly tunnel?: ObservedTunnel;
 }
@@ -153,7 +155,9 @@ function zonesOf(
 
 /** Links of ours that don't belong here, or can't be changed into what does. */
 function superfluous(desired: DesiredLinks, observed: ObservedLinks): { id: string; name: string }[] {
-  const wanted = new Set([...desired.taps, ...desired.veths, ...desired.bridges].map((link) => link.name));
+  // Of a namespace that was deleted the kernel removes the links a little later: they lead nowhere.
+  const veths = desired.veths.filter(({ namespace }) => observed.namespaces.has(namespace));
+  const wanted = new Set([...desired.taps, ...veths, ...desired.bridges].map((link) => link.name));
   for (const tunnel of desired.tunnels) {
     const there = observed.links.get(tunnel.name);
     if (there && isTunnel(tunnel, there)) wanted.add(tunnel.name);

@@ -116,7 +116,7 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
         const network = desired.networks.get(veth.owner);
         if (!network || faults.has(veth.portId)) return [];
         // A link made anew lost its settings even where the namespace was there.
-        const fresh = !observed.links.has(veth.name);
+        const fresh = !observed.links.has(veth.name) || !observed.namespaces.has(veth.namespace);
         return [{ id: network.id, run: () => ensureServer(network, veth, fresh, depth) }];
       });
       for (const router of desired.routers.values()) {

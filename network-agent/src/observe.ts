@@ -65,6 +65,7 @@ export function parseLinks(text: string): Map<string, ObservedLink> {
     master: link.master,
     mtu: link.mtu ?? 0,
     up: link.flags?.includes('UP') ?? false,
+    carrier: link.flags?.includes('LOWER_UP') ?? false,
     ...tunnelOf(link),
   }));
   return new Map(links.map((link) => [link.name, link]));

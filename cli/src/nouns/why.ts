@@ -22,8 +22,15 @@ const why: Command = {
   args: ['server'],
   async run({ api, input }) {
     const id = await idFor(api, server, input.arg(0));
-    const { tasks } = await api.json('cumulet', 'GET', `/servers/${id}/timeline`);
-    const rows = (tasks as readonly Task[]).flatMap(rowsOfTask);
+    const { tasks, port_faults: faults } = await api.json('cumulet', 'GET', `/servers/${id}/timeline`);
+    const rows = [
+      ...(tasks as readonly Task[]).flatMap(rowsOfTask),
+      ...(faults as readonly Row[]).map((row) => ({
+        kind: `port ${row['port_id']}`,
+        outcome: 'down',
+        message: row['fault'],
+      })),
+    ];
     const columns = {
       Started: 'started_at',
       Task: 'kind',

@@ -31,12 +31,12 @@ import { securityGroup, serverPort, tenantNetwork } from '../../support/networkL
 describe('what ip prints', () => {
   test('links with alias, kind and bridge', () => {
     const text = JSON.stringify([
-      { ifname: 'tapx', ifalias: 'p', flags: ['UP'], mtu: 1400, master: 'brx', linkinfo: { info_kind: 'tun' } },
+      { ifname: 'tapx', ifalias: 'p', flags: ['UP', 'LOWER_UP'], mtu: 1400, master: 'brx', linkinfo: { info_kind: 'tun' } },
       {},
     ]);
     expect([...parseLinks(text).values()]).toEqual([
-      { name: 'tapx', alias: 'p', kind: 'tun', master: 'brx', mtu: 1400, up: true },
-      { name: '', alias: '', kind: '', master: undefined, mtu: 0, up: false },
+      { name: 'tapx', alias: 'p', kind: 'tun', master: 'brx', mtu: 1400, up: true, carrier: true },
+      { name: '', alias: '', kind: '', master: undefined, mtu: 0, up: false, carrier: false },
     ]);
     expect(parseLinks('').size + parseLinks('{}').size).toBe(0);
     expect(() => parseLinks('oops')).toThrow('ip link printed no JSON');
@@ -182,6 +182,7 @@ describe('commands', () => {
     wired: new Set(['p']),
     faults: new Map(),
     closed: new Map(),
+    cutOff: new Set(),
     ...over,
   });
   const context = (applied: Applied, known = true) => ({ sync: () => Promise.resolve(applied), known: () => known });

@@ -1,6 +1,7 @@
 // Desired state against observed state: which links, rules and namespaces are made, changed and removed, and what is a fault.
 import { parseConfig, type NetworkObject, type NetworkState, type PortState, type RouterState } from '@cumulet/common';
 import { NetworkAgentConfig } from '@cumulet/network-agent';
+import { cutOffPorts } from '../../../network-agent/src/cutOff';
 import { applyChanges, nothingDesired, type Desired } from '../../../network-agent/src/desired';
 import { staleFlows } from '../../../network-agent/src/firewall/conntrack';
 import { FIRST_ZONE } from '../../../network-agent/src/firewall/zones';
@@ -57,6 +58,7 @@ const link = (name: string, over: Partial<ObservedLink> = {}): ObservedLink => (
   master: undefined,
   mtu: 1350,
   up: true,
+  carrier: true,
   ...over,
 });
 
@@ -234,6 +236,27 @@ describe('links', () => {
     expect(ownerOfLink(link(veth, { alias: network.dhcp?.port_id ?? '' }))?.kind).toBe('veth');
     expect(ownerOfLink(link(tap, { alias: network.id }))).toBeUndefined();
     expect(ownerOfLink(link('brx', { alias: `${network.id} zone=20000` }))).toBeUndefined();
+  });
+});
+
+describe('a tap that somebody removed from under its guest', () => {
+  const tap = { name: tapName(port.id), portId: port.id, networkId: network.id, mtu: 1350, bridge: 'br' };
+  const none = new Set<string>();
+  const wired = new Set([port.id]);
+  const cutOff = (before: ReadonlySet<string>, had: ReadonlySet<string>, there: readonly ObservedLink[]): string[] => [
+    ...cutOffPorts(before, had, [tap], new Map(there.map((one) => [one.name, one]))),
+  ];
+
+  test('is missed when it was there before', () => {
+    expect(cutOff(none, wired, [])).toEqual([port.id]);
+    expect(cutOff(none, none, [])).toEqual([]);
+    expect(cutOff(none, wired, [link(tap.name, { carrier: false })])).toEqual([]);
+  });
+
+  test('is missed until a guest has opened the new one, or the port has left', () => {
+    expect(cutOff(wired, wired, [link(tap.name, { carrier: false })])).toEqual([port.id]);
+    expect(cutOff(wired, wired, [link(tap.name)])).toEqual([]);
+    expect([...cutOffPorts(wired, wired, [], new Map())]).toEqual([]);
   });
 });
 

@@ -26,7 +26,15 @@ const [name, bridge] = [vxlanName(network.id), bridgeName(network.id)];
 const text = (steps: readonly LinkStep[]): string[] => steps.flatMap((step) => step.lines);
 
 const there = (over: Partial<ObservedLink> = {}): ObservedLink[] => [
-  { name: bridge, alias: `${network.id} zone=20000`, kind: 'bridge', master: undefined, mtu: 1350, up: true },
+  {
+    name: bridge,
+    alias: `${network.id} zone=20000`,
+    kind: 'bridge',
+    master: undefined,
+    mtu: 1350,
+    up: true,
+    carrier: true,
+  },
   {
     name,
     alias: network.id,
@@ -34,6 +42,7 @@ const there = (over: Partial<ObservedLink> = {}): ObservedLink[] => [
     master: bridge,
     mtu: 1350,
     up: true,
+    carrier: true,
     tunnel: { vni: 77, local: '10.50.0.1', port: 4789, learning: false },
     ...over,
   },

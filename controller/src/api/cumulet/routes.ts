@@ -1,7 +1,8 @@
 // What Cumulet offers beyond OpenStack: why a server is as it is, and the audit. Used by the `cumulet` command.
 import { NotFoundError } from '../../errors';
-import { IsNull } from '../../db';
+import { IsNull, Not } from '../../db';
 import { servers } from '../../db/entities/compute';
+import { ports } from '../../db/entities/network';
 import { audit, type AuditReport } from '../../services/audit/audit';
 import { fixFindings } from '../../services/audit/fix';
 import { remedyOf } from '../../services/audit/remedy';
@@ -22,6 +23,9 @@ const serverTimeline: Handler = async (request, cloud) => {
   if (!server || !cloud.policy.allows(request.caller, 'cumulet:timeline', target))
     throw new NotFoundError(`Server ${id} could not be found.`);
   const timeline = await timelineOf(cloud, 'server', id);
+  const faulty = await cloud.db.read((session) =>
+    session.find(ports, { where: { server_id: id, fault: Not(IsNull()) } }),
+  );
   return {
     status: 200,
     body: {
@@ -32,6 +36,7 @@ const serverTimeline: Handler = async (request, cloud) => {
         task_state: server.task_state,
         fault: server.fault?.message ?? null,
       },
+      port_faults: faulty.map(({ id: port_id, fault }) => ({ port_id, fault })),
       tasks: timeline.map((task) => ({
         id: task.id,
         kind: task.kind,

@@ -1,6 +1,6 @@
-// Rows that name something that is gone.
+// Rows that name something that is gone, and rows that say themselves what is wrong.
 import type { Cloud } from '../../cloud';
-import { In, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { In, IsNull, Not, type ReadSession, type WriteSession } from '../../db';
 import { servers } from '../../db/entities/compute';
 import { networks, portAddresses, ports } from '../../db/entities/network';
 import { allocations, residues } from '../../db/entities/tasks';
@@ -41,6 +41,7 @@ const wrong = (kind: string, id: string, message: string): Finding => ({
 
 export async function danglingFindings(session: ReadSession): Promise<Finding[]> {
   const { claims, serverlessMigrations, serverless, networkless, addresses } = await read(session);
+  const faulty = await session.find(ports, { where: { fault: Not(IsNull()) } });
   const left = await session.find(residues);
   return [
     ...claims.map(({ server_id, host }) =>
@@ -58,6 +59,10 @@ export async function danglingFindings(session: ReadSession): Promise<Finding[]>
     ...networkless.map(({ id, network_id }) =>
       wrong('port', id, `port ${id} is on network ${network_id}, which does not exist`),
     ),
+    ...faulty.map(({ id, host, fault }): Finding => ({
+      ...wrong('port', id, `port ${id} on ${host} passes nothing: ${fault}`),
+      host,
+    })),
     ...left.map(({ host, resource_type: type, resource_id: id }): Finding => ({
       ...wrong(type, id, `${host} still has the ${type} part of ${id}; it is removed when its agent registers`),
       type: 'orphan',

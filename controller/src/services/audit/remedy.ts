@@ -10,6 +10,7 @@ const MISSING: Readonly<Record<string, string>> = {
 /** What `audit --fix` does about it; for a missing domain, disk or host it can do nothing, and this says who can. */
 export function remedyOf({ type, kind, host }: Finding): string {
   if (type === 'missing') return MISSING[kind] ?? 'a fix has the agent of its host make it again';
+  if (type === 'wrong' && host !== null) return 'do what it says; a fix has the agent of its host try again';
   if (host !== null) return 'a fix has the agent of its host remove it';
   return kind === 'host' || kind === 'project' ? 'a fix counts it again' : 'a fix removes the row';
 }
