@@ -26,7 +26,7 @@ const why: Command = {
     const rows = [
       ...(tasks as readonly Task[]).flatMap(rowsOfTask),
       ...(faults as readonly Row[]).map((row) => ({
-        kind: `port ${row['port_id']}`,
+        kind: `port ${String(row['port_id'])}`,
         outcome: 'down',
         message: row['fault'],
       })),
