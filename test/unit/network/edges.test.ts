@@ -31,7 +31,14 @@ import { securityGroup, serverPort, tenantNetwork } from '../../support/networkL
 describe('what ip prints', () => {
   test('links with alias, kind and bridge', () => {
     const text = JSON.stringify([
-      { ifname: 'tapx', ifalias: 'p', flags: ['UP', 'LOWER_UP'], mtu: 1400, master: 'brx', linkinfo: { info_kind: 'tun' } },
+      {
+        ifname: 'tapx',
+        ifalias: 'p',
+        flags: ['UP', 'LOWER_UP'],
+        mtu: 1400,
+        master: 'brx',
+        linkinfo: { info_kind: 'tun' },
+      },
       {},
     ]);
     expect([...parseLinks(text).values()]).toEqual([
