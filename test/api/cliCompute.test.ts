@@ -179,12 +179,19 @@ test('token, catalog and versions', async () => {
   expect((await all.run('network list', env)).err).toMatch(/refused the token: .*HTTP 401/);
   expect(await fails(1, `token revoke ${id}`)).toContain('HTTP 404');
   const types = (await json('catalog list')).map(({ Type }: { Type: string }) => Type).sort();
-  expect(types).toEqual(['compute', 'identity', 'image', 'network']);
+  expect(types).toEqual(['compute', 'identity', 'image', 'network', 'placement']);
   expect((await json('catalog show compute')).endpoints).toHaveLength(3);
   expect(await fails(1, 'catalog show compte')).toBe('the catalog has no service "compte": did you mean "compute"?');
   const versions = await json('versions show');
   expect(versions).toContainEqual(
     expect.objectContaining({ 'Service Type': 'compute', Version: 'v2.1', 'Min Microversion': '2.1' }),
+  );
+  expect(versions).toContainEqual(
+    expect.objectContaining({
+      'Service Type': 'placement',
+      Endpoint: `${all.cloud.test.url}/placement/`,
+      'Max Microversion': '1.39',
+    }),
   );
   expect(new Set(versions.map((row: Record<string, string>) => row['Service Type']))).toEqual(new Set(types));
   expect(await json('versions show --service identity --status stable')).toHaveLength(1);

@@ -411,7 +411,7 @@ test('what is not expected is removed at registration, what only looks like ours
   expect(api.reports).toEqual(
     expect.arrayContaining([
       { id: kept.server_id, power: 'running' },
-      { id: 'lost', power: 'shutdown' },
+      { id: 'lost', power: 'shutdown', why: expect.stringContaining('no longer defined') },
     ]),
   );
   const refused = await ensure(emptyServer({ server_id: foreign }));

@@ -92,7 +92,9 @@ const versions: Command = {
           ...version,
           region: place.region,
           type,
-          url: version.links.find(({ rel }) => rel === 'self')?.href,
+          // Placement's link is relative, and its own word for the newest version is another one.
+          url: new URL(version.links.find(({ rel }) => rel === 'self')?.href ?? '', root).href,
+          version: version['version'] ?? version['max_version'],
         }));
       }),
     );
