@@ -86,6 +86,12 @@ describe('traits', () => {
     },
   );
 
+  test('that several make at once are made once', async () => {
+    const answers = await Promise.all([1, 2, 3].map(() => status('PUT', '/traits/CUSTOM_ONCE')));
+    expect(answers.sort()).toEqual([201, 204, 204]);
+    expect(await status('DELETE', '/traits/CUSTOM_ONCE')).toBe(204);
+  });
+
   test('that are standard can be shown, not deleted', async () => {
     expect(await status('GET', '/traits/HW_CPU_X86_AVX2')).toBe(204);
     expect(await status('DELETE', '/traits/HW_CPU_X86_AVX2')).toBe(400);
@@ -157,6 +163,16 @@ describe('traits of a host', () => {
       409,
       'The trait CUSTOM_FAST is in use: the host h1 has it.',
     ]);
+  });
+
+  test('are given or the trait is deleted, never both', async () => {
+    for (let round = 0; round < 5; round++) {
+      await call('PUT', '/traits/CUSTOM_RACE');
+      const known = await generation();
+      const [given, deleted] = await Promise.all([set(['CUSTOM_RACE'], known), call('DELETE', '/traits/CUSTOM_RACE')]);
+      expect([[200, 409].join(), [400, 204].join()]).toContain([given.status, deleted.status].join());
+      await call('DELETE', `/resource_providers/${id}/traits`);
+    }
   });
 
   test('are obeyed by the scheduler', async () => {

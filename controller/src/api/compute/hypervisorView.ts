@@ -17,10 +17,9 @@ export const hypervisorSummary = (request: ApiRequest, one: ComputeHost) => ({
 });
 
 /** What a host has and what is claimed of it. Memory in MiB, disk in GiB. */
-export function capacityOf({ host }: ComputeHost, servers: readonly Server[]) {
+export function capacityOf({ host, diskGib: disk }: ComputeHost, servers: readonly Server[]) {
   const { inventory } = host;
   const memory = number(inventory['memory_mib']);
-  const disk = Math.floor(host.cap_disk_gib);
   return {
     vcpus: number(inventory['vcpus']),
     vcpus_used: host.used_vcpus,

@@ -5,6 +5,7 @@ import { servers, type Server } from '../../db/entities/compute';
 import { agents, allocations, hosts, residues, type Agent, type Host } from '../../db/entities/tasks';
 import { ConflictError, NotFoundError } from '../../errors';
 import { AGENT_TIMEOUT_MS } from '../hosts';
+import { totalsOf } from '../placement/inventory';
 import { leaveAggregates } from './aggregates';
 
 export interface ComputeHost {
@@ -12,16 +13,20 @@ export interface ComputeHost {
   /** The compute agent; undefined on a host that has none yet. */
   readonly agent: Agent | undefined;
   readonly alive: boolean;
+  /** What its storage agent found, GiB. */
+  readonly diskGib: number;
 }
 
 /** All hosts by name, in two queries. */
 export async function computeHosts(session: ReadSession, cloud: Cloud): Promise<ComputeHost[]> {
-  const compute = await session.find(agents, { where: { role: 'compute' } });
-  const byHost = new Map(compute.map((agent) => [agent.host, agent]));
+  const known = await session.find(agents, { where: { role: In(['compute', 'storage']) } });
+  const byHost = new Map(known.map((agent) => [`${agent.role} ${agent.host}`, agent]));
   const now = cloud.clock.now();
   return (await session.find(hosts, { order: { name: 'ASC' } })).map((host) => {
-    const agent = byHost.get(host.name);
-    return { host, agent, alive: agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS };
+    const agent = byHost.get(`compute ${host.name}`);
+    const alive = agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS;
+    const storage = byHost.get(`storage ${host.name}`)?.inventory ?? {};
+    return { host, agent, alive, diskGib: totalsOf(host.inventory, storage).DISK_GB };
   });
 }
 
