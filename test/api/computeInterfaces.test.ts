@@ -111,6 +111,26 @@ test('a port of the user comes after the others whatever its age, and is free ag
   await call('DELETE', `/network/v2.0/ports/${port.id}`);
 });
 
+test('a port that is deleted under its server is unplugged at once, and beside other work by that', async () => {
+  const [one, two] = [await makePort(second), await makePort(second)];
+  for (const port of [one, two]) expect((await attach({ port_id: port.id })).status).toBe(200);
+  expect(world.host.interfaces.get(id)).toHaveLength(3);
+  expect((await call('DELETE', `/network/v2.0/ports/${one.id}`)).status).toBe(204);
+  await world.settled();
+  expect(world.host.interfaces.get(id)).toHaveLength(2);
+  expect(await interfaces()).toHaveLength(2);
+  expect((await call('GET', server('/os-instance-actions'))).body.instanceActions[0].action).toBe('detach_interface');
+  expect((await action({ reboot: { type: 'HARD' } })).status).toBe(202);
+  expect((await call('DELETE', `/network/v2.0/ports/${two.id}`)).status).toBe(204);
+  await world.settled();
+  expect((await call('GET', server())).body.server.status).toBe('ACTIVE');
+  expect((await action({ 'os-stop': null })).status).toBe(202);
+  await world.settled();
+  expect(world.host.interfaces.get(id)).toHaveLength(1);
+  expect((await call('GET', `/network/v2.0/ports/${two.id}`)).status).toBe(404);
+  await world.expectClean();
+});
+
 test('a named address is taken; one in use is a conflict, one of another network is not', async () => {
   const ip = (last: number) => ({ net_id: second, fixed_ips: [{ ip_address: `10.${count}.0.${last}` }] });
   expect((await attach(ip(77))).body.interfaceAttachment.fixed_ips).toMatchObject([{ ip_address: `10.${count}.0.77` }]);

@@ -2,6 +2,7 @@
 import type { ports } from '../../db/entities/network';
 import { badRequest } from '../../services/network/errors';
 import { networkRowsOf } from '../../services/network/networkParts';
+import { unplugDeleted } from '../../services/compute/serverInterfaces';
 import { portIdsInGroups, portIdsWithAddress, type AddressFilter } from '../../services/network/portFilters';
 import { addressesByPort } from '../../services/network/portAddresses';
 import { groupsByPort } from '../../services/network/portRows';
@@ -109,5 +110,8 @@ export const portNoun: Noun<typeof ports> = {
     return row;
   },
   update: (context, row, values) => updatePort(context, row, values),
-  remove: deletePort,
+  remove: async (context, row) => {
+    await deletePort(context, row);
+    await unplugDeleted(context, row);
+  },
 };

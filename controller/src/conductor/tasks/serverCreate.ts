@@ -9,7 +9,7 @@ import { explain, explainByHost, silentHost } from '../../scheduler/scheduler';
 import { needOf, spreadOf } from '../../services/compute/placementRequest';
 import { holdGroup } from '../../services/compute/serverGroups';
 import { forgiveHost } from '../../services/hosts';
-import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
+import { bindServerPorts, boundPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
 import { diskFacts, disksOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
@@ -64,11 +64,13 @@ const chooseHost: Step = async ({ cloud, task }) => {
 
 /** Asks for the server's ports on its host; a server without any needs nothing. */
 async function askPorts(
-  { task, ask }: StepContext,
+  { cloud, task, ask }: StepContext,
   server: Server,
   until: PortsEnsure['until'],
 ): Promise<Facts | undefined> {
-  const { portIds, sequence } = task.state['ports'] as PortChange;
+  const { portIds: bound, sequence } = task.state['ports'] as PortChange;
+  // Their owner may have deleted some meanwhile.
+  const portIds = await boundPorts(cloud, server.id, bound);
   if (portIds.length === 0) return {};
   return ask('ports.ensure', targetOf(server), { port_ids: portIds, sequence, until });
 }

@@ -1,10 +1,12 @@
 // Interfaces of a server that exists: attached, detached, and given or taken addresses.
+import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import type { ReadSession, WriteSession } from '../../db';
-import type { Server } from '../../db/entities/compute';
+import { IsNull, type ReadSession, type WriteSession } from '../../db';
+import { servers, type Server } from '../../db/entities/compute';
 import { portAddresses, ports, subnets, type Port } from '../../db/entities/network';
 import { tasks, type Task } from '../../db/entities/tasks';
 import { ApiError, InvalidError, NotFoundError, OverQuotaError } from '../../errors';
+import type { NetworkContext } from '../network/context';
 import { updatePort } from '../network/ports';
 import { createServerPorts, interfaceOrder, type ServerPortRequest } from '../network/serverPorts';
 import { networksOfProject } from '../network/visibility';
@@ -135,6 +137,19 @@ export async function detachInterface(
   if (!(await session.findOne(ports, { id: portId, server_id: server.id })))
     throw new NotFoundError(`Port ${portId} could not be found.`, 'PortNotFound');
   await startAction(session, cloud, actor, server, 'detach_interface', {}, { port_id: portId });
+}
+
+/**
+ * Has a server let go the interface of a port that was deleted under it. While something else works on the server, or it is in a
+ * state without a guest, the next action does: each brings the interfaces in line.
+ */
+export async function unplugDeleted({ session, cloud, caller }: NetworkContext, port: Port): Promise<void> {
+  if (port.server_id === null) return;
+  const server = await session.findOne(servers, { id: port.server_id, deleted_at: IsNull() }, 'exclusive');
+  const running = await session.findOne(tasks, { resource_type: 'server', resource_id: port.server_id, active: 1 });
+  if (!server?.host || running || !['active', 'paused', 'stopped'].includes(server.vm_state)) return;
+  const actor = { caller, requestId: `req-${newId()}` };
+  await startAction(session, cloud, actor, server, 'detach_interface', {}, { port_id: port.id });
 }
 
 const addressesOf = (session: ReadSession, port: Port) =>
