@@ -119,6 +119,17 @@ describe('on the same host', () => {
     expect(instanceActions[0]).toMatchObject({ action: 'resize', message: 'Error' });
     await world.expectClean();
   });
+
+  test('nobody is migrated where there is no other host, and the reason is told', async () => {
+    const id = await start('node-1');
+    await act(id, 'migrate');
+    await world.settled();
+    expect(await server(id)).toMatchObject({ vm_state: 'active', task_state: null });
+    const timeline = (await world.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
+    expect(JSON.stringify(timeline)).toContain(
+      'No valid host was found. 1 host: the server is there and shall leave it.',
+    );
+  });
 });
 
 describe('on another host', () => {

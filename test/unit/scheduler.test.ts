@@ -33,6 +33,7 @@ const request = (changes: Partial<PlacementRequest> = {}): PlacementRequest => (
   zone: null,
   host: null,
   excludedHosts: [],
+  leaving: null,
   sameHosts: null,
   differentHosts: [],
   group: null,
@@ -51,6 +52,7 @@ const image = (key: string, value: string): Partial<PlacementRequest> => ({ imag
 
 test.each<[string, Partial<HostView>, Partial<PlacementRequest>, string]>([
   ['requested host', {}, { host: 'b' }, 'another host was asked for'],
+  ['another host', {}, { leaving: 'a' }, 'the server is there and shall leave it'],
   ['tried before', {}, { excludedHosts: ['a'] }, 'it failed there already'],
   ['zone', {}, { zone: 'lab' }, 'not in availability zone lab'],
   ['enabled', { enabled: false }, {}, 'disabled by the administrator'],

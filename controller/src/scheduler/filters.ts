@@ -37,6 +37,10 @@ export const filters: readonly Filter[] = [
       wanted !== null && wanted !== host.name ? 'another host was asked for' : undefined,
   },
   {
+    name: 'another host',
+    refuse: (host, { leaving }) => (host.name === leaving ? 'the server is there and shall leave it' : undefined),
+  },
+  {
     name: 'tried before',
     refuse: (host, { excludedHosts }) => (excludedHosts.includes(host.name) ? 'it failed there already' : undefined),
   },

@@ -51,6 +51,8 @@ export interface PlacementRequest {
   /** Null: any host. */
   readonly host: string | null;
   readonly excludedHosts: readonly string[];
+  /** The host that the server is moved away from. Null: none. */
+  readonly leaving: string | null;
   /** One of these. Null: any. */
   readonly sameHosts: readonly string[] | null;
   /** None of these. */

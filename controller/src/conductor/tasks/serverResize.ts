@@ -30,7 +30,7 @@ async function decide(cloud: Cloud, task: Task, server: Server, migration: Serve
   const decision = await cloud.db.read(async (session) =>
     schedule(
       await hostViews(session, cloud.clock.now()),
-      await placementRequest(session, wanted(server, migration, host), type === 'migration' ? [source] : []),
+      await placementRequest(session, wanted(server, migration, host), [], type === 'migration' ? source : null),
     ),
   );
   const stays = decision.candidates.includes(source) ? [source] : [];

@@ -66,6 +66,7 @@ export async function placementRequest(
   session: ReadSession,
   server: Placeable,
   excludedHosts: readonly string[],
+  leaving: string | null = null,
 ): Promise<PlacementRequest> {
   const { scheduler_hints: hints } = server;
   const same = idsOf(hints['same_host']);
@@ -74,6 +75,7 @@ export async function placementRequest(
     zone: server.availability_zone,
     host: server.requested_host,
     excludedHosts,
+    leaving,
     sameHosts: same.length === 0 ? null : await hostsOf(session, same, server.project_id),
     differentHosts: await hostsOf(session, idsOf(hints['different_host']), server.project_id),
     group: await spreadOf(session, server),
