@@ -140,6 +140,10 @@ absent() {
 # cumulet.yaml stays, as that may have led to a database which knows it.
 take_back() {
   if ! echo "$before" | grep -qxF "$data_dir"; then return 0; fi
+  # Its agents may have begun with bridges and rules. What can't be removed now is taken over by the next start.
+  if [ -e "$config_dir/cumulet.yaml" ]; then
+    timeout 60 "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" --purge > /dev/null 2>&1 || :
+  fi
   if echo "$before" | grep -qxF "$run_dir"; then leave_libvirt; fi
   echo "$before" | while read -r path; do rm -rf "$path"; done
 }
