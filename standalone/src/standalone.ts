@@ -43,8 +43,11 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   });
   const { compute, network, storage } = createAgents(parts, { bus, api: controller.agentApi });
   const agents = [network, storage, compute];
+  const { consoleLog, diagnostics, setPassword } = compute;
   found.api = {
-    ...compute,
+    consoleLog,
+    diagnostics,
+    setPassword,
     openDisk: storage.openDisk,
     inventoryOfResources: async () => {
       const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
