@@ -65,6 +65,13 @@ test.each<[string, Partial<HostView>, Partial<PlacementRequest>, string]>([
     'in no aggregate with ssd true',
   ],
   ['traits', {}, spec('trait:HW_CPU_X86_AVX2', 'required'), 'lacks trait HW_CPU_X86_AVX2'],
+  ['traits', {}, spec('trait1:CUSTOM_X', 'required'), 'lacks trait CUSTOM_X'],
+  [
+    'traits',
+    { traits: new Set(['CUSTOM_X']) },
+    spec('trait_DISK:CUSTOM_X', 'forbidden'),
+    'has the forbidden trait CUSTOM_X',
+  ],
   [
     'traits',
     { traits: new Set(['CUSTOM_X']) },

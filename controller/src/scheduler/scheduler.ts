@@ -30,7 +30,7 @@ export interface HostView {
   /** What runs guests: kvm or qemu. Undefined before the host told it. */
   readonly virtType: string | undefined;
   /** Names of what the host is and can do, found by its agent or set by the administrator: HW_CPU_X86_AVX2, CUSTOM_FAST. */
-  readonly traits: ReadonlySet<string>;
+  readonly traits: Pick<ReadonlySet<string>, 'has'>;
   /** Servers that could not be built there since the last one that could. */
   readonly failedBuilds: number;
 }

@@ -3,7 +3,8 @@ import type { Filter } from './filters';
 import type { HostView, PlacementRequest } from './scheduler';
 
 const AGGREGATE_SCOPE = 'aggregate_instance_extra_specs:';
-const TRAIT_SCOPE = 'trait:';
+/** Traits of a numbered or named group are the host's as well: it is the only provider there is. */
+const TRAIT_SPEC = /^trait[a-zA-Z0-9_-]{0,64}:(.+)$/;
 
 const numeric: Readonly<Record<string, (value: number, asked: number) => boolean>> = {
   '=': (value, asked) => value >= asked,
@@ -54,8 +55,8 @@ function refuseAggregates(host: HostView, { extraSpecs }: PlacementRequest): str
 
 function refuseTraits(host: HostView, { extraSpecs, imageProperties }: PlacementRequest): string | undefined {
   for (const [spec, asked] of [...Object.entries(extraSpecs), ...Object.entries(imageProperties)]) {
-    if (!spec.startsWith(TRAIT_SCOPE)) continue;
-    const trait = spec.slice(TRAIT_SCOPE.length);
+    const [, trait] = TRAIT_SPEC.exec(spec) ?? [];
+    if (trait === undefined) continue;
     if (asked === 'required' && !host.traits.has(trait)) return `lacks trait ${trait}`;
     if (asked === 'forbidden' && host.traits.has(trait)) return `has the forbidden trait ${trait}`;
   }

@@ -27,14 +27,15 @@ async function metadataByHost(session: ReadSession): Promise<Map<string, Map<str
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** Traits that the compute agent found. */
-export function foundTraits({ inventory }: Pick<Host, 'inventory'>): string[] {
+export function foundTraits({ inventory }: Pick<Host, 'inventory'>): readonly string[] {
   const traits = inventory['traits'];
-  return Array.isArray(traits) ? traits.map(String) : [];
+  return Array.isArray(traits) ? (traits as string[]) : [];
 }
 
-/** Traits that the compute agent found and those that the administrator gave it. */
-export const traitsOfHost = (host: Pick<Host, 'inventory' | 'traits'>): Set<string> =>
-  new Set([...foundTraits(host), ...host.traits]);
+/** Whether the compute agent found a trait, or the administrator gave it. A set of each host's would cost every decision. */
+const traitsOf = (host: Host): HostView['traits'] => ({
+  has: (name) => host.traits.includes(name) || foundTraits(host).includes(name),
+});
 
 /** In which portions the administrator lets resources be given out. */
 const portionsOf = ({ inventory_settings }: Host): HostView['portions'] =>
@@ -51,7 +52,7 @@ function machineOf(host: Host): Pick<HostView, 'architecture' | 'virtType' | 'tr
   return {
     architecture: textOf(cpu?.arch),
     virtType: textOf(host.inventory['virt_type']),
-    traits: traitsOfHost(host),
+    traits: traitsOf(host),
     portions: portionsOf(host),
   };
 }

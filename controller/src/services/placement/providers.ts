@@ -2,7 +2,7 @@
 import { groupBy, type ReadSession, type WriteSession } from '../../db';
 import { aggregateHosts, aggregates } from '../../db/entities/placement';
 import { agents, hosts, type Host, type HostResourceClass } from '../../db/entities/tasks';
-import { traitsOfHost } from '../hosts';
+import { foundTraits } from '../hosts';
 import { changedMeanwhile, noProvider } from './errors';
 import { COLUMNS, inventoriesOf, totalsOf, type Inventory } from './inventory';
 
@@ -28,7 +28,7 @@ export interface Provider {
 
 /** Every trait of a host: found by its agent, set by the administrator, or following from its state. */
 export const allTraitsOf = (host: Host): string[] =>
-  [...new Set([...traitsOfHost(host), ...(host.enabled ? [] : [DISABLED_TRAIT])])].sort();
+  [...new Set([...foundTraits(host), ...host.traits, ...(host.enabled ? [] : [DISABLED_TRAIT])])].sort();
 
 function providerOf(host: Host, storage: Readonly<Record<string, unknown>>, aggregateIds: readonly string[]): Provider {
   const inventories = inventoriesOf(host, totalsOf(host.inventory, storage));
