@@ -59,6 +59,11 @@ test('inventories are listed and amended', async () => {
   expect(await fails(1, 'resource provider inventory set --resource VCPU=64 node-1')).toContain(
     'delete the inventory of MEMORY_MB and DISK_GB',
   );
+  const change = 'resource provider inventory class set --total 64 --allocation-ratio 3 node-1 VCPU';
+  expect(await json(change)).toMatchObject({ allocation_ratio: 3, reserved: 0, total: 64 });
+  expect(await json('resource provider inventory show node-1 VCPU')).toMatchObject({ allocation_ratio: 3, total: 64 });
+  expect(await fails(2, 'resource provider inventory class set --total many node-1 VCPU')).toContain('takes a number');
+  expect(await fails(2, 'resource provider inventory class set node-1 VCPU')).toContain('--total');
   for (const wrong of ['VCPU', 'VCPU:colour=1', 'VCPU:reserved=many'])
     expect(await fails(2, `resource provider inventory set --resource ${wrong} node-1`)).toContain('CLASS:FIELD=VALUE');
 });
@@ -84,12 +89,14 @@ test('aggregates are set by name', async () => {
   expect(await json('resource provider aggregate set --aggregate fast node-1')).toHaveLength(1);
   expect(await json('aggregate show fast')).toMatchObject({ hosts: ['node-1'] });
   expect(await json('resource provider aggregate list node-1')).toHaveLength(1);
+  expect(await json('resource provider list --member-of fast')).toHaveLength(1);
   expect(await json('resource provider aggregate set node-1')).toEqual([]);
   await ok('aggregate delete fast');
 });
 
 test('resource classes are made, shown and deleted', async () => {
   await ok('resource class create CUSTOM_GOLD');
+  await ok('resource class set CUSTOM_GOLD');
   expect(await json('resource class list')).toContainEqual({ name: 'CUSTOM_GOLD' });
   expect(await json('resource class show CUSTOM_GOLD')).toEqual({ name: 'CUSTOM_GOLD' });
   expect(await fails(1, 'resource class create CUSTOM_GOLD')).toContain('already exists');

@@ -1,6 +1,7 @@
 // cumulet resource provider inventory and usage, resource usage: how much there is, is given out and is claimed.
-import { flag, text, type Command, type Context, type Result, type Row } from '../command';
+import { flag, text, type Command, type Context, type Option, type Result, type Row } from '../command';
 import { CliError } from '../errors';
+import { said, str } from '../fields';
 import { partCommand, providerPath, rowsWith } from './provider';
 import { projectOf } from './resources';
 
@@ -13,6 +14,12 @@ function inventoryField(given: string): { readonly name: string; readonly field:
   if (name === '' || !FIELDS.includes(field))
     throw new CliError(`--resource takes CLASS:FIELD=VALUE with one of ${FIELDS.join(', ')}, not "${given}"`, 2);
   return { name, field, value: Number(value) };
+}
+
+/** @throws CliError with status 2 */
+function number(given: string, _context: Context, option: string): number {
+  if (!/^\d+(\.\d+)?$/.test(given)) throw new CliError(`--${option} takes a number, not "${given}"`, 2);
+  return Number(given);
 }
 
 const read = (context: Context, path: string): Promise<Row> => context.api.json('placement', 'GET', path);
@@ -60,6 +67,45 @@ const set: Command = {
   },
 };
 
+/** Fields of one inventory as options: allocation_ratio is --allocation-ratio. */
+const fieldOptions = Object.fromEntries(
+  FIELDS.map((field) => [
+    field.replace('_', '-'),
+    str(field, `its ${field.replace('_', ' ')}`, 'NUMBER', { read: number }),
+  ]),
+);
+
+const setClass: Command = {
+  name: 'resource provider inventory class set',
+  summary: 'Set all of one inventory of a host; what is not said has its default (administrators)',
+  example: '--total 8 --allocation-ratio 4 node-1 VCPU',
+  args: ['resource-provider', 'class'],
+  options: { ...fieldOptions, total: { ...(fieldOptions['total'] as Option), required: true } },
+  async run(context) {
+    const path = await providerPath(context);
+    const { resource_provider_generation } = await read(context, `${path}/inventories`);
+    const body = { ...(await said(context, fieldOptions)), resource_provider_generation };
+    return {
+      one: await context.api.json(
+        'placement',
+        'PUT',
+        `${path}/inventories/${encodeURIComponent(context.input.arg(1))}`,
+        body,
+      ),
+    };
+  },
+};
+
+const show: Command = {
+  name: 'resource provider inventory show',
+  summary: 'Show one inventory of a host',
+  example: 'node-1 VCPU',
+  args: ['resource-provider', 'class'],
+  run: async (context) => ({
+    one: await read(context, `${await providerPath(context)}/inventories/${encodeURIComponent(context.input.arg(1))}`),
+  }),
+};
+
 const projectUsage: Command = {
   name: 'resource usage show',
   summary: 'Show how much the servers of a project claim in all',
@@ -81,7 +127,9 @@ export const commands: readonly Command[] = [
   partCommand('inventory list', 'List what a host has and how much of it is given out', async (context) =>
     inventoryRows(context, await providerPath(context)),
   ),
+  show,
   set,
+  setClass,
   partCommand('usage show', 'Show how much of a host is claimed', async (context) =>
     usageRows((await read(context, `${await providerPath(context)}/usages`))['usages']),
   ),

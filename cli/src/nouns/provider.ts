@@ -179,7 +179,15 @@ const columns = ['uuid', 'name', 'generation', 'root_provider_uuid', 'parent_pro
 export const commands: readonly Command[] = [
   listCommand(provider, {
     columns: Object.fromEntries(columns.map((name) => [name, name])),
-    filters: { name: str('name', 'only this one', 'NAME'), uuid: str('uuid', 'only this one', 'UUID'), ...wanted },
+    filters: {
+      name: str('name', 'only this one', 'NAME'),
+      uuid: str('uuid', 'only this one', 'UUID'),
+      'member-of': repeated('only those in this aggregate', 'AGGREGATE', {
+        read: async (name, { api }) => (await find(api, aggregate, name))['uuid'],
+        put: (member_of) => ({ member_of }),
+      }),
+      ...wanted,
+    },
   }),
   showCommand(provider, 'node-1'),
   deleteCommand(provider, 'node-1'),

@@ -68,6 +68,16 @@ const classes: readonly Command[] = [
       return undefined;
     },
   },
+  {
+    name: 'resource class set',
+    summary: 'Create a resource class, unless it is there (administrators)',
+    example: 'CUSTOM_GOLD',
+    args: ['name'],
+    async run({ api, input }) {
+      await api.json('placement', 'PUT', `${resourceClass.path}/${encodeURIComponent(input.arg(0))}`);
+      return undefined;
+    },
+  },
   deleteCommand(resourceClass, 'CUSTOM_GOLD'),
 ];
 
