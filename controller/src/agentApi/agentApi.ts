@@ -9,7 +9,7 @@ import {
   type Registration,
 } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { In, IsNull, LessThan, type ReadSession, type WriteSession } from '../db';
+import { In, IsNull, type ReadSession, type WriteSession } from '../db';
 import { servers, type Server } from '../db/entities/compute';
 import { agents, hosts, residues, type Host, type InventorySettings } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
@@ -23,12 +23,10 @@ import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
 import { rouseTasks } from '../services/tasks';
+import { createHeartbeats } from './heartbeats';
 import { startAgain, wasRestarted } from './hostRestart';
 import { reportServers } from './serverReports';
 import { storeSnapshot } from './snapshots';
-
-/** How long a host may keep what it could not remove before it is told to register, and so to clean up, again. */
-const RESIDUE_PATIENCE_MS = 30_000;
 
 /** What the host can give out of what its agents found. Each role knows its own part. */
 function capacity(cloud: Cloud, { role, inventory }: Registration, settings: InventorySettings): Partial<Host> {
@@ -146,17 +144,7 @@ async function openDisk(cloud: Cloud, host: string, serverId: string): Promise<D
 export function createAgentApi(cloud: Cloud): AgentApi {
   return {
     register: (registration) => register(cloud, registration),
-    async heartbeat(host, role, session) {
-      const now = cloud.clock.now();
-      const heard = await cloud.db.write((write) => write.update(agents, { host, role, session }, { heard_at: now }));
-      const stale = (why: string): CumuletError =>
-        new CumuletError('stale_session', `the ${role} agent of ${host} must register again: ${why}`);
-      if (heard !== 1) throw stale(`session ${session} is over`);
-      // An agent that lives but could not remove something (its hypervisor was down) tries anew as it registers.
-      const old = { host, resource_type: role, created_at: LessThan(now - RESIDUE_PATIENCE_MS) };
-      const left = await cloud.db.read((read) => read.findOne(residues, old));
-      if (left) throw stale('something that was deleted is still on its host');
-    },
+    heartbeat: createHeartbeats(cloud),
     async networkChanges(host, since) {
       // A full compare is also when routers that found no living host are looked at again.
       if (since <= 0) await placeWaitingRouters(cloud);
