@@ -322,6 +322,19 @@ test('an instance is changed in place: name, words, tags, groups, power, image',
   });
 });
 
+test('an instance gets another flavor in place', async () => {
+  const id = idOf('server');
+  const sizes = { vcpus: 2, ram: 256, disk: 10, swap: 0, rxtx_factor: 1, 'os-flavor-access:is_public': true };
+  const { id: flavor } = await admin.flavors.create({ name: 'm2.lab', ...sizes });
+  await tf.instances.resize(id, flavor);
+  expect(await tf.instances.read(id)).toMatchObject({
+    status: 'ACTIVE',
+    flavor: { id: flavor },
+    flavor_name: 'm2.lab',
+  });
+  expect(host.vcpus.get(id)).toBe(2);
+});
+
 test('everything is imported by its id alone', async () => {
   const read = await Promise.all([
     tf.networks.read(idOf('network')),

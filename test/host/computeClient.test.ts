@@ -10,21 +10,25 @@ import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHos
 jest.setTimeout(420_000);
 let cloud: IdentityCloud;
 let directory: string;
-const found: { host?: SimulatedHost } = {};
+const bus = createMemoryBus();
+const hosts = new Map<string, SimulatedHost>();
+async function addHost(name: string): Promise<void> {
+  const host = createSimulatedHost(name, bus, cloud.test.controller.agentApi);
+  hosts.set(name, host);
+  await host.start();
+}
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-client-'));
-  const bus = createMemoryBus();
   cloud = await startIdentity({
     bus,
-    host: () => found.host?.api,
+    host: (name) => hosts.get(name)?.api,
     engine: { kinds: taskKinds, pollMs: 100 },
     config: {},
   });
-  found.host = createSimulatedHost('node-1', bus, cloud.test.controller.agentApi);
-  await found.host.start();
+  await addHost('node-1');
 });
 afterAll(async () => {
-  await found.host?.stop();
+  for (const host of hosts.values()) await host.stop();
   await cloud.stop();
   rmSync(directory, { recursive: true });
 });
@@ -121,6 +125,29 @@ test('a server’s whole life', async () => {
   await openstack('usage show -f json');
   await openstack('server delete --wait renamed');
   expect(await openstack('server list -f json')).toEqual([]);
+});
+
+test('a server is migrated to another host, and back; its migrations are listed', async () => {
+  await openstack('server create --image tiny --flavor m1.nano --network demo --wait mover');
+  await addHost('node-2');
+  const host = async (): Promise<string> =>
+    (await openstack('server show mover -f json'))['OS-EXT-SRV-ATTR:host'] as string;
+  await openstack('server migrate --wait mover');
+  expect([await status('mover'), await host()]).toEqual(['VERIFY_RESIZE', 'node-2']);
+  await openstack('server migration revert mover');
+  await until('mover', 'ACTIVE');
+  expect(await host()).toBe('node-1');
+  await openstack('server migrate --host node-2 --wait mover', '2.56');
+  await openstack('server migration confirm mover');
+  await until('mover', 'ACTIVE');
+  expect(await host()).toBe('node-2');
+  const listed = await openstack('server migration list --server mover -f json', '2.80');
+  expect(listed).toMatchObject(
+    ['confirmed', 'reverted'].map((Status) => ({
+      ...{ Status, Type: 'migration', 'Source Compute': 'node-1', 'Dest Compute': 'node-2' },
+    })),
+  );
+  await openstack('server delete --wait mover');
 });
 
 test('what fails is told in our words', async () => {

@@ -208,6 +208,14 @@ function instances(compute: GoService, image: GoService) {
       await compute.call('POST', `servers/${id}/action`, { json, member: 'server', shape });
       await waitFor(state(id), ['ACTIVE', 'SHUTOFF'], ['REBUILD']);
     },
+    /** A change of flavor is a resize that is confirmed at once. */
+    async resize(id: string, flavorRef: string): Promise<void> {
+      await compute.call('POST', `servers/${id}/action`, { json: { resize: { flavorRef } } });
+      await waitFor(state(id), ['VERIFY_RESIZE'], ['RESIZE']);
+      const confirm = { json: { confirmResize: null }, codes: [201, 202, 204] };
+      await compute.call('POST', `servers/${id}/action`, confirm);
+      await waitFor(state(id), ['ACTIVE', 'SHUTOFF'], ['VERIFY_RESIZE']);
+    },
     async remove(id: string): Promise<void> {
       await compute.call('DELETE', `servers/${id}`);
       await waitFor(state(id), ['DELETED', 'SOFT_DELETED'], ['ACTIVE', 'SHUTOFF']);
