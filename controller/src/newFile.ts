@@ -11,11 +11,11 @@ export function makeNewFile(path: string, text: string): boolean {
   try {
     writeFileSync(draft, text, { mode: 0o600, flush: true });
     linkSync(draft, path);
-    return true;
   } catch (error) {
+    rmSync(draft, { force: true });
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
-  } finally {
-    rmSync(draft, { force: true });
   }
+  rmSync(draft);
+  return true;
 }

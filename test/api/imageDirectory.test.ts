@@ -104,6 +104,19 @@ test('while the directory is not mounted, data is not reached instead of lost, a
   expect((await cloud.call('GET', `/image/v2/images/${image.id as string}/file`)).body).toBe('some bytes');
 });
 
+test('a mark that can not be read is a directory that can not be used', async () => {
+  const waiting = await createImage(cloud);
+  const mark = join(shared(), MARK);
+  const id = readFileSync(mark);
+  rmSync(mark);
+  mkdirSync(mark);
+  await expect(start(shared())).rejects.toThrow(/EISDIR/);
+  expect((await upload(cloud, waiting.id, 'bytes')).status).toBe(503);
+  rmSync(mark, { recursive: true });
+  writeFileSync(mark, id);
+  expect((await upload(cloud, waiting.id, 'bytes')).status).toBe(204);
+});
+
 test('bytes that are lost from the right directory are an error of the server, and the log knows', async () => {
   const image = await activeImage(cloud);
   rmSync(join(shared(), image.id));

@@ -5,9 +5,13 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from '@cumulet/common';
+import type { Database } from '@cumulet/controller';
 import { images, imageTasks, type Image } from '../../controller/src/db/entities/image';
+import { beginUpload, holding } from '../../controller/src/services/image/uploadLease';
 import { recoverUploads } from '../../controller/src/services/image/recover';
 import { runImport } from '../../controller/src/services/image/importImage';
+import { until } from '../support/engineTasks';
 import { activeImage, createImage, imageFiles, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
 import { databaseIn } from '../support/testDatabase';
@@ -132,6 +136,74 @@ test('an import whose bytes are lost ends with a failure, not with a stuck image
   expect((await show(id)).status).toBe('queued');
   const [task] = (await cloud.call('GET', `/image/v2/images/${id}/tasks`)).body.tasks;
   expect(task).toMatchObject({ status: 'failure', message: expect.stringMatching(/./) as string });
+});
+
+describe('the lease of an upload', () => {
+  const row = async (id: string): Promise<Image> => {
+    const found = await cloud.cloud.db.read((session) => session.findOne(images, { id }));
+    if (!found) throw new Error('no such image');
+    return found;
+  };
+  const begin = (image: Image): Promise<string> =>
+    cloud.cloud.db.write((session) => beginUpload(session, cloud.cloud, image, 'saving'));
+
+  test('begins once: who read the image before is refused', async () => {
+    const image = await row((await createImage(cloud)).id as string);
+    await begin(image);
+    await expect(begin(image)).rejects.toMatchObject({ status: 409 });
+  });
+
+  test.each([
+    ['to another controller', (id: string) => set(id, { upload_id: 'another' }), ['importing', true]],
+    [
+      'because the image was deleted',
+      (id: string) => cloud.cloud.db.write((session) => session.delete(images, { id })),
+      [undefined, false],
+    ],
+  ])('that an import lost %s: it ends nothing that is not its own', async (_why, lose, left) => {
+    const id = await importing('staged bytes', 'staged');
+    await set(id, { upload_id: 'mine', upload_until: Date.now() + 60_000 });
+    let isLost = false;
+    const db: Database = {
+      ...cloud.cloud.db,
+      write: async (work) => {
+        if (!isLost) await lose(id);
+        isLost = true;
+        return cloud.cloud.db.write(work);
+      },
+    };
+    await runImport({ ...cloud.cloud, db }, id, 'mine');
+    expect([(await show(id)).status, existsSync(file(`${id}.staged`))]).toEqual(left);
+    const [task] = await cloud.cloud.db.read((session) => session.find(imageTasks, { where: { image_id: id } }));
+    expect(task?.status).toBe('processing');
+  });
+
+  test('is renewed while the work lasts; a failure is logged, and the next renewal comes anyway', async () => {
+    const { id } = await createImage(cloud);
+    const uploadId = await begin(await row(id as string));
+    const renewals: (() => void)[] = [];
+    const timer = jest
+      .spyOn(globalThis, 'setInterval')
+      .mockImplementation((renew) => (renewals.push(renew), setTimeout(() => undefined)));
+    const warned: string[] = [];
+    const log = { warn: (_facts: object, words: string) => void warned.push(words) } as unknown as Logger;
+    let broken = true;
+    const db: Database = {
+      ...cloud.cloud.db,
+      write: (work) => (broken ? Promise.reject(new Error('away')) : cloud.cloud.db.write(work)),
+    };
+    await holding({ ...cloud.cloud, db, log }, id as string, uploadId, async () => {
+      timer.mockRestore();
+      await set(id as string, { upload_until: 1 });
+      renewals[0]?.();
+      await until('the warning', () => warned.length === 1);
+      expect((await row(id as string)).upload_until).toBe(1);
+      broken = false;
+      renewals[0]?.();
+      await until('the renewal', async () => Number((await row(id as string)).upload_until) > 1);
+    });
+    expect(warned).toEqual(['the lease of an upload was not renewed']);
+  });
 });
 
 test('an import of an image that was deleted meanwhile does nothing', async () => {
