@@ -139,6 +139,14 @@ test('values come back as they went in', async () => {
   expect(await db.read((session) => session.findOne(hosts, { id: 'x' }))).toEqual(row);
 });
 
+test('a host that an older controller registered has nothing of what came later', async () => {
+  const { traits, inventory_settings, ...known } = host('old', null, 0);
+  expect([traits, inventory_settings]).toEqual([['CUSTOM_FAST'], {}]);
+  await db.write((session) => session.insert(hosts, known as ReturnType<typeof host>));
+  const row = await db.read((session) => session.findOne(hosts, { id: 'old' }));
+  expect(row).toEqual({ ...known, traits: [], inventory_settings: {} });
+});
+
 test('names are the same only when every character is', async () => {
   const names = ['web', 'Web', 'web ', 'w\u00e9b', 'we\u0301b'];
   await db.write((session) =>

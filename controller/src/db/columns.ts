@@ -33,6 +33,15 @@ export const longText = (): Column<string> => characters({ type: 'text' }, { typ
 /** Any JSON value. */
 export const json = <T>(): Column<T> =>
   characters({ type: 'text', transformer: jsonText }, { type: 'mediumtext', transformer: jsonText });
+/** A JSON value that is `empty` in rows of an older version of the controller, which does not know the column. */
+export const addedJson = <T>(empty: T): Column<T> => {
+  const transformer = {
+    ...jsonText,
+    from: (value: unknown): unknown => (value === null ? empty : jsonText.from(value)),
+  };
+  const more = { nullable: true, transformer };
+  return characters({ type: 'text', ...more }, { type: 'mediumtext', ...more });
+};
 /** A whole number up to 2^53: counts, bytes, generations. */
 export const integer = (): Column<number> => column({ type: 'bigint', transformer: number });
 /** Milliseconds since the epoch, UTC. */

@@ -1,5 +1,6 @@
 // Tables of the task engine, of hosts and of what their agents must know.
 import {
+  addedJson,
   flag,
   id,
   integer,
@@ -137,9 +138,9 @@ export const hosts = table(
     failed_builds: integer(),
     inventory: json<Record<string, unknown>>(),
     /** Traits that the administrator gave it, besides those that its agent found. */
-    traits: json<readonly string[]>(),
+    traits: addedJson<readonly string[]>([]),
     /** What the administrator set of its inventory. A class that is not there has the configuration's ratio and nothing reserved. */
-    inventory_settings: json<InventorySettings>(),
+    inventory_settings: addedJson<InventorySettings>({}),
     created_at: time(),
     updated_at: time(),
   },
