@@ -182,6 +182,19 @@ test('a server boots and answers ping and ssh on its floating IP', async () => {
   expect(await findings()).toEqual([]);
 });
 
+test('placement shows the host, what it is, and what the server claims of it', async () => {
+  const provider = await value('uuid', 'resource', 'provider', 'list');
+  const usage = await openstack('resource', 'provider', 'usage', 'show', provider, '-f', 'value');
+  expect(usage.split('\n').sort()).toEqual(['DISK_GB 1', 'MEMORY_MB 128', 'VCPU 1']);
+  const traits = await openstack('--os-placement-api-version', '1', 'resource', 'provider', 'trait', 'list', provider);
+  for (const name of ['COMPUTE_NODE', 'HW_ARCH_X86_64']) expect(traits).toContain(name);
+  const id = await value('id', 'server', 'show', 'hello');
+  const claims = await openstack('resource', 'provider', 'allocation', 'show', id, '-f', 'json');
+  expect(JSON.parse(claims)).toMatchObject([
+    { resource_provider: provider, resources: { VCPU: 1, MEMORY_MB: 128, DISK_GB: 1 } },
+  ]);
+});
+
 test('a group is put on the running server and taken off it', async () => {
   const groups = (): Promise<string> => openstack('server', 'show', 'hello', '-f', 'value', '-c', 'security_groups');
   await openstack('security', 'group', 'create', 'more');
