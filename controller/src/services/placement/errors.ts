@@ -13,4 +13,4 @@ export const changedMeanwhile = (): ConflictError =>
 
 /** What would contradict the cloud: hosts and servers say it, and nobody can say otherwise. */
 export const refused = (what: string, why: string): ForbiddenError =>
-  new ForbiddenError(`Unable to ${what}: ${why}`, 'placement.undefined_code');
+  new ForbiddenError(`Unable to ${what}: ${why}`, 'Refused');

@@ -38,7 +38,7 @@ export async function ensureResourceClass(session: WriteSession, cloud: Cloud, n
 /** @throws ConflictError when the name is taken */
 export async function createResourceClass(session: WriteSession, cloud: Cloud, name: string): Promise<void> {
   if (!(await ensureResourceClass(session, cloud, name)))
-    throw new ConflictError(`Conflicting resource class already exists: ${name}.`, 'placement.undefined_code');
+    throw new ConflictError(`Conflicting resource class already exists: ${name}.`);
 }
 
 function requireCustom(name: string, verb: string): void {
@@ -49,7 +49,7 @@ function requireCustom(name: string, verb: string): void {
 export async function renameResourceClass(session: WriteSession, name: string, newName: string): Promise<void> {
   requireCustom(name, 'update');
   if (newName !== name && (await session.findOne(customResourceClasses, { name: newName })))
-    throw new ConflictError(`Resource class already exists: ${newName}.`, 'placement.undefined_code');
+    throw new ConflictError(`Resource class already exists: ${newName}.`);
   if ((await session.update(customResourceClasses, { name }, { name: newName })) === 0) throw noClass(name);
 }
 

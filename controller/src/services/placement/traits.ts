@@ -72,8 +72,7 @@ export async function deleteTrait(session: WriteSession, name: string): Promise<
   if (standardTraits.has(name)) throw new InvalidError(`Cannot delete standard trait ${name}.`);
   if (!(await session.findOne(customTraits, { name }, 'exclusive'))) throw noTrait(name);
   const holder = (await session.find(hosts)).find(({ traits }) => traits.includes(name));
-  if (holder)
-    throw new ConflictError(`The trait ${name} is in use: the host ${holder.name} has it.`, 'placement.undefined_code');
+  if (holder) throw new ConflictError(`The trait ${name} is in use: the host ${holder.name} has it.`);
   await session.delete(customTraits, { name });
 }
 
