@@ -39,6 +39,31 @@ test('a restarted host starts what ran on it, and only that', async () => {
   expect(await serverOf(stopped)).toMatchObject({ vm_state: 'stopped', task_state: null });
 });
 
+test('a restarted host starts a resized server that ran, which still waits for its confirmation', async () => {
+  cloud = await startCloudWithHost();
+  await cloud.startEngine();
+  const [running, stopped] = [await cloud.boot('running'), await cloud.boot('stopped')];
+  const act = async (id: string, body: object) => {
+    expect((await cloud.test.call('POST', `/compute/v2.1/servers/${id}/action`, { body })).status).toBeLessThan(300);
+    await cloud.settled();
+  };
+  await cloud.settled();
+  await act(stopped, { 'os-stop': null });
+  for (const id of [running, stopped]) await act(id, { resize: { flavorRef: 'micro' } });
+  await register('first boot');
+  cloud.host.domains.set(running, 'shutdown');
+  await register('second boot');
+  await cloud.settled();
+  expect([await startsOf(running), await startsOf(stopped)]).toEqual([1, 0]);
+  expect([cloud.host.domains.get(running), cloud.host.domains.get(stopped)]).toEqual(['running', 'shutdown']);
+  for (const id of [running, stopped]) {
+    expect(await serverOf(id)).toMatchObject({ vm_state: 'resized', task_state: null });
+    await act(id, { revertResize: null });
+  }
+  expect([(await serverOf(running))?.vm_state, (await serverOf(stopped))?.vm_state]).toEqual(['active', 'stopped']);
+  await cloud.expectClean();
+});
+
 test.each([
   ['active', 'shutdown', 'SHUTOFF'],
   ['paused', 'shutdown', 'SHUTOFF'],

@@ -1,8 +1,8 @@
 // A host that was restarted: the servers that ran on it when it went down are started again.
 import { newId } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { IsNull, type WriteSession } from '../db';
-import { servers } from '../db/entities/compute';
+import { In, IsNull, type WriteSession } from '../db';
+import { PowerState, servers } from '../db/entities/compute';
 import { createTask } from '../services/tasks';
 
 /** Seconds after which a server that could not be started again is left off, with the reason in its timeline. */
@@ -19,10 +19,12 @@ export function wasRestarted(
 
 /** Starts what ran on the host; what its owner had stopped stays off, and what a task holds is that task's work. */
 export async function startAgain(session: WriteSession, cloud: Cloud, host: string): Promise<void> {
-  const ran = await session.find(servers, {
-    where: { host, vm_state: 'active', task_state: IsNull(), deleted_at: IsNull() },
+  const here = await session.find(servers, {
+    where: { host, vm_state: In(['active', 'resized']), task_state: IsNull(), deleted_at: IsNull() },
     lock: 'exclusive',
   });
+  // A resized server that had been off before is off.
+  const ran = here.filter((server) => server.vm_state === 'active' || server.power_state === PowerState.running);
   for (const server of ran) {
     await session.update(
       servers,

@@ -57,7 +57,8 @@ const apply =
     return done({
       write: (session) =>
         setServer(session, cloud, server.id, {
-          vm_state: action.vmState,
+          // One whose host was restarted goes on to wait for its confirmation.
+          vm_state: task.params['was'] === 'resized' ? 'resized' : action.vmState,
           power_state: action.powerState,
           task_state: null,
           fault: null,
