@@ -6,7 +6,7 @@ import { aggregates, aggregateHosts } from '../../controller/src/db/entities/pla
 import { allocations, hosts } from '../../controller/src/db/entities/tasks';
 import { placementService } from '../../controller/src/api/placement/routes';
 import { makeFlavor, makeHost, makeImage, makeNetwork, settle } from '../support/computeFixtures';
-import { startTestCloud, type Answer, type TestCloud } from '../support/testCloud';
+import { startTestCloud, testCaller, type Answer, type TestCloud } from '../support/testCloud';
 
 let cloud: TestCloud;
 /** Ids of hosts by name. */
@@ -393,6 +393,19 @@ describe('who may', () => {
       }
     },
   );
+
+  test.each([
+    ['readers of the system read', ['reader'], false],
+    ['the role service may do all', ['service'], true],
+  ])('%s', (_what, roles, writes) => {
+    const caller = testCaller('caller', roles, { projectId: null, systemScope: roles.includes('reader') });
+    for (const { method, path, policy = 'placement:usages' } of routes)
+      expect([method, path, cloud.cloud.policy.allows(caller, policy)]).toEqual([
+        method,
+        path,
+        writes || method === 'GET',
+      ]);
+  });
 
   test('members see what their own project uses, administrators of the system everything', async () => {
     for (const token of ['demo', 'reader', 'system'])

@@ -234,6 +234,11 @@ describe('inventories', () => {
     });
     const host = await cloud.cloud.db.read((session) => session.findOne(hosts, { id }));
     expect(host).toMatchObject({ cap_vcpus: 8, cap_memory_mib: 4096, cap_disk_gib: 110 });
+    const known = await generation();
+    await register('compute', { vcpus: 8, memory_mib: 4096 });
+    expect(await generation()).toBe(known);
+    await register('compute', { vcpus: 8, memory_mib: 4096, traits: ['HW_CPU_X86_AVX2'] });
+    expect(await generation()).toBe(known + 1);
   });
 
   test('one by one', async () => {

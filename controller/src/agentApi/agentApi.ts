@@ -48,7 +48,10 @@ async function upsertHost(session: WriteSession, cloud: Cloud, registration: Reg
   const known = await session.findOne(hosts, { name: host }, 'exclusive');
   const facts = capacity(cloud, registration, known?.inventory_settings ?? {});
   if (known) {
-    await session.update(hosts, { name: host }, { ...facts, updated_at: now });
+    const isNews = (key: keyof Host): boolean => JSON.stringify(facts[key]) !== JSON.stringify(known[key]);
+    // Who decided by what the host was before must look again.
+    const generation = known.generation + ((Object.keys(facts) as (keyof Host)[]).some(isNews) ? 1 : 0);
+    await session.update(hosts, { name: host }, { ...facts, generation, updated_at: now });
     return;
   }
   const empty: Pick<Host, 'cap_vcpus' | 'cap_memory_mib' | 'cap_disk_gib' | 'inventory'> = {
