@@ -21,8 +21,8 @@ import {
 import { connectToAny } from '../support/retryingClient';
 
 /** How long controllers are killed, and how many seconds lie between two kills; longer by hand than for every change. */
-const SECONDS = Number(process.env['CUMULET_KILL_SECONDS'] ?? 45);
-const EVERY = Number(process.env['CUMULET_KILL_EVERY'] ?? 15);
+const SECONDS = Number(process.env['CUMULET_KILL_SECONDS'] ?? 40);
+const EVERY = Number(process.env['CUMULET_KILL_EVERY'] ?? 13);
 
 jest.setTimeout(240_000 + SECONDS * 1000);
 
@@ -76,6 +76,10 @@ test('a server that one controller was asked for is shown and deleted by the oth
     const id = await createServer(one, content, 'anywhere');
     await until(other, id, 'ACTIVE', 50);
     expect(await audit(other)).toEqual([]);
+    const { output } = await other.call<{ output: string }>('POST', `/compute/v2.1/servers/${id}/action`, {
+      'os-getConsoleOutput': {},
+    });
+    expect(output).toBe('simulated');
     await deleteServer(other, id);
   }
   expect(await audit(first)).toEqual([]);
@@ -207,10 +211,26 @@ test('an upload that kill -9 cut off is queued again by the other controller, wh
   expect(Buffer.from(await download.arrayBuffer())).toEqual(bytes);
 });
 
+test('controllers that are stopped one after the other hand their tasks over at once, and no request fails', async () => {
+  const client = await connectToAny(Object.values(fleet.urls));
+  for (const host of fleet.hosts) host.before = () => pause(100 + Math.random() * 900);
+  const stops = { seconds: 10, every: 5, signal: 'SIGTERM', workers: 4 } as const;
+  const report = await killUnderLoad(fleet, db, client, content, stops);
+  expect([client.seen.failed, report.stuck]).toEqual([[], []]);
+  expect(report).toMatchObject({ exits: [0, 0], orphans: 0 });
+  const { body } = await client.must('GET', '/compute/v2.1/servers');
+  await Promise.all((body.servers as { id: string }[]).map(({ id }) => removeServer(client, id)));
+});
+
 test('kill -9 of one controller after the other under load: no request fails, and nothing is lost or stuck', async () => {
   const client = await connectToAny(Object.values(fleet.urls));
   for (const host of fleet.hosts) host.before = () => pause(100 + Math.random() * 900);
-  const report = await killUnderLoad(fleet, db, client, content, { seconds: SECONDS, every: EVERY, workers: 6 });
+  const report = await killUnderLoad(fleet, db, client, content, {
+    seconds: SECONDS,
+    every: EVERY,
+    signal: 'SIGKILL',
+    workers: 6,
+  });
   if (process.env['CUMULET_KILL_SECONDS'] !== undefined)
     process.stderr.write(`${JSON.stringify({ ...report, left: report.left.length, ...client.seen })}\n`);
 

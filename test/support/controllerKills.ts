@@ -1,4 +1,4 @@
-// Load on several controllers while one after the other is killed: what clients, tasks and hosts noticed of it.
+// Load on several controllers while one after the other is killed, or stopped: what clients, tasks and hosts noticed of it.
 import { setTimeout as pause } from 'node:timers/promises';
 import { LessThanOrEqual, type Database } from '@cumulet/controller';
 import { tasks } from '../../controller/src/db/entities/tasks';
@@ -10,18 +10,21 @@ export interface KillOptions {
   readonly seconds: number;
   /** Seconds from one kill to the next. */
   readonly every: number;
+  readonly signal: 'SIGKILL' | 'SIGTERM';
   /** Servers that are made and deleted side by side. */
   readonly workers: number;
 }
 
 export interface KillReport {
   readonly kills: number;
+  /** How the controllers ended: null for kill -9. */
+  readonly exits: readonly (number | null)[];
   /** Servers that became ACTIVE. */
   readonly active: number;
   readonly deleted: number;
   /** Servers that did not become ACTIVE or did not go, in words. */
   readonly stuck: readonly string[];
-  /** Tasks that a killed controller held, and the most seconds until another one held each of them. */
+  /** Tasks that a controller still held when it ended, and the most seconds until another one held each of them. */
   readonly orphans: number;
   readonly slowestHandover: number;
   /** The last server of each worker, which is ACTIVE. */
@@ -99,7 +102,7 @@ async function work(
 }
 
 /**
- * Follows the tasks of a controller that was just killed: those whose lease nobody has renewed since.
+ * Follows the tasks of a controller that has just ended: those whose lease nobody has renewed since.
  * @returns how many they are and how many seconds it took until the last one was held again, or had ended
  */
 async function followOrphans(db: Database): Promise<{ count: number; seconds: number }> {
@@ -111,23 +114,24 @@ async function followOrphans(db: Database): Promise<{ count: number; seconds: nu
   return { count, seconds: count === 0 ? 0 : ((await db.time()) - killed) / 1000 };
 }
 
-/** Kills one controller after the other, each time at once started again, under the load of the workers. */
+/** Ends one controller after the other, each time at once started again, under the load of the workers. */
 export async function killUnderLoad(
   fleet: ControllerFleet,
   db: Database,
   client: RetryingClient,
   content: Content,
-  { seconds, every, workers }: KillOptions,
+  { seconds, every, signal, workers }: KillOptions,
 ): Promise<KillReport> {
   const counts: Counts = { active: 0, deleted: 0, stuck: [] };
   const end = Date.now() + seconds * 1000;
   const working = Array.from({ length: workers }, (_, at) => work(client, content, `worker-${at}`, end, counts));
+  const exits: (number | null)[] = [];
   let [kills, orphans, slowestHandover] = [0, 0, 0];
   await pause(3_000);
   for (; Date.now() < end; kills++) {
     const next = pause(every * 1000);
     const victim = controllerNames[kills % controllerNames.length] ?? 'controller-1';
-    await fleet.controllers.end(victim, 'SIGKILL');
+    exits.push(await fleet.controllers.end(victim, signal));
     fleet.controllers.start(victim);
     const { count, seconds: took } = await followOrphans(db);
     orphans += count;
@@ -136,5 +140,5 @@ export async function killUnderLoad(
     await next;
   }
   const left = (await Promise.all(working)).filter((id) => id !== undefined);
-  return { kills, ...counts, orphans, slowestHandover, left };
+  return { kills, exits, ...counts, orphans, slowestHandover, left };
 }
