@@ -1,4 +1,6 @@
 // Resize, cold migration and their ends through the API: what each starts, what it holds, and when it is refused in which words.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { servers, serverMigrations, type Server } from '../../controller/src/db/entities/compute';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { makeFlavor, makeHost, makeImage, makeNetwork, settle } from '../support/computeFixtures';
@@ -65,10 +67,16 @@ test('a resize starts a task, takes the difference of the flavors, and shows as 
     user_id: 'demo-user',
   });
   expect(await used()).toEqual([1, 4, 512]);
+  const listed = async (status: string) =>
+    (await cloud.call('GET', `/compute/v2.1/servers?status=${status}`)).body.servers;
+  expect([await listed('RESIZE'), await listed('VERIFY_RESIZE'), await listed('SHUTOFF')]).toMatchObject([
+    [{ id }],
+    [],
+    [],
+  ]);
   await settle(cloud, id, { vm_state: 'resized', task_state: null });
   expect(await show()).toMatchObject({ status: 'VERIFY_RESIZE', progress: 0 });
-  const listed = await cloud.call('GET', '/compute/v2.1/servers?status=VERIFY_RESIZE');
-  expect(listed.body.servers).toMatchObject([{ id }]);
+  expect([await listed('RESIZE'), await listed('VERIFY_RESIZE')]).toMatchObject([[], [{ id }]]);
 });
 
 test.each([
@@ -183,6 +191,20 @@ test('a migration names its host from 2.56 on', async () => {
     new_flavor: { id: 'small' },
   });
   expect(await used()).toEqual([1, 1, 128]);
+});
+
+test('who may migrate need not be allowed to name the host', async () => {
+  const policy_file = join(cloud.directory, 'policy.yaml');
+  writeFileSync(policy_file, "'os_compute_api:os-migrate-server:migrate': 'rule:admin_or_member'\n");
+  const loose = await startTestCloud({ config: { data_dir: cloud.directory, policy_file } });
+  const migrate = (value: unknown) =>
+    loose.call('POST', `/compute/v2.1/servers/${id}/action`, {
+      headers: { 'x-openstack-nova-api-version': '2.56' },
+      body: { migrate: value },
+    });
+  expect((await migrate({ host: 'h2' })).status).toBe(403);
+  expect((await migrate(null)).status).toBe(202);
+  await loose.stop();
 });
 
 test.each([
