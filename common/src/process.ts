@@ -49,13 +49,13 @@ export async function listenOn(server: Server, address: string, port: number): P
   });
 }
 
-function usage<S extends TSchema, C>({ name, actions = {}, more = '' }: ProcessDefinition<S, C>): string {
+function usage<S extends TSchema, C>({ name, check, actions = {}, more = '' }: ProcessDefinition<S, C>): string {
   const others = Object.keys(actions).map((flag) => ` | --${flag}`);
   const lines = Object.entries(actions).map(([flag, { help }]) => `  --${flag.padEnd(14)} ${help}\n`);
   return `usage: ${name} --config FILE [--check-config${others.join('')}]
 
   --config FILE    configuration (YAML); every key is documented in docs/operations.md
-  --check-config   read it and what it names, say what is wrong and exit
+  --check-config   read it${check ? ' and what it names' : ''}, say what is wrong with it and exit
 ${lines.join('')}${more}
 example: ${name} --config /etc/cumulet/${name.replace('cumulet-', '')}.yaml
 `;

@@ -64,7 +64,7 @@ type Outcome =
   | { readonly type: 'ended' };
 
 /** News are looked for among tasks whose time to run is this young: longer than a transaction takes that brings some. */
-const NEWS_MS = 15_000;
+const RECENT_MS = 15_000;
 
 export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   const {
@@ -432,7 +432,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
           ? undefined
           : repeat(
               newsMs,
-              () => hear(cloud.clock.now() - NEWS_MS),
+              () => hear(cloud.clock.now() - RECENT_MS),
               () => undefined,
             );
       loops = Promise.all([repeat(pollMs, poll, (rouse) => void (rousePoll = rouse)), renewing, listening]);
