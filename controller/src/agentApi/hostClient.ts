@@ -15,6 +15,8 @@ import { agents } from '../db/entities/tasks';
 
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
 const TIMEOUT_MS = 20_000;
+/** Bytes of a disk stand still while its new host has no time to write. */
+const DISK_TIMEOUT_MS = 60_000;
 
 /** What the host said no to, in its words; 409 is how it travels. */
 function asHostError(error: unknown): never {
@@ -61,7 +63,7 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
       async openDisk(serverId, revision) {
         const base = await baseOf(name, 'storage');
         const path = `/host/v1/disks/${serverId}?revision=${revision}`;
-        const question = { method: 'GET' as const, base, path, timeout: TIMEOUT_MS };
+        const question = { method: 'GET' as const, base, path, timeout: DISK_TIMEOUT_MS };
         const response = await clientOf(name).open(question).catch(asHostError);
         return { size: Number(response.headers['content-length']), stream: response };
       },
