@@ -133,14 +133,13 @@ test('each process is ready, counts, and says what it lacks', async () => {
     expect(text).toContain('process_resident_memory_bytes');
     expect((await cloud.health(name, '/etc')).status).toBe(404);
   }
-  expect((await cloud.health('controller', '/metrics')).text).toMatch(/cumulet_agents\{role="compute",state="up"\} 1/);
+  for (const name of ['controller-1', 'controller-2'] as const)
+    expect((await cloud.health(name, '/metrics')).text).toMatch(/cumulet_agents\{role="compute",state="up"\} 1/);
 });
 
 test('they listen where docs/operations.md says, and nowhere else', () => {
   const { ports } = cloud;
-  const wanted = Object.entries(ports)
-    .filter(([name]) => name !== 'controller listener')
-    .map(([, port]) => `127.0.0.1:${port}`);
+  const wanted = Object.values(ports).map((port) => `127.0.0.1:${port}`);
   expect(listening()).toEqual(wanted.sort());
   const documented = readFileSync(join(root, 'docs/operations.md'), 'utf8');
   for (const port of [5000, 5100, 5101, 5102, 5103, 5110, 5111, 5112, 5113]) expect(documented).toContain(`${port} |`);
@@ -215,7 +214,7 @@ describe('whatever happens to the processes', () => {
     await ask('without-broker');
     for (
       const end = Date.now() + 15_000;
-      (await cloud.health('controller', '/readyz')).status !== 503;
+      (await cloud.health('controller-1', '/readyz')).status !== 503;
       await pause(100)
     )
       if (Date.now() > end) throw new Error('the controller does not miss its broker');

@@ -1,7 +1,7 @@
 // Several equal controllers as processes over one MariaDB and one RabbitMQ, and simulated hosts that know all of them.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   createAgentApiClient,
   createAmqpBus,
@@ -11,12 +11,18 @@ import {
   systemClock,
 } from '@cumulet/common';
 import { openDatabase, type Database } from '@cumulet/controller';
-import { makeTestCa, type TestCa } from './certificates';
+import { makeTestCa } from './certificates';
+import {
+  agentApiUrl,
+  controllerConfig,
+  controllerPorts,
+  prepareControllers,
+  type Neighbours,
+} from './controllerConfig';
 import { freePort } from './freePort';
-import { createMariadbDatabase, startMariadb, type MariadbOptions, type MariadbServer } from './mariadb';
+import { createMariadbDatabase, startMariadb, type MariadbServer } from './mariadb';
 import { createProcessGroup, portsFor, type Member, type ProcessGroup } from './processGroup';
 import { startRabbitMq, type RabbitMq } from './rabbitmq';
-import { PASSWORD } from './realCloud';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
 
 export const controllerNames = ['controller-1', 'controller-2'] as const;
@@ -43,45 +49,13 @@ export interface FleetOptions {
   readonly node?: Partial<Record<ControllerName, readonly string[]>>;
 }
 
-const portNames = controllerNames.flatMap((name) => [`${name} api`, `${name} agent api`, `${name} health`]);
-
-interface Neighbours {
-  readonly directory: string;
-  readonly ports: Readonly<Record<string, number>>;
-  readonly broker: RabbitMq;
-  readonly ca: TestCa;
-  readonly database: MariadbOptions;
-}
-
-/** The configuration of one controller: a data directory of its own; database, broker, key file and images are those of all. */
-function configOf(name: ControllerName, { directory, ports, broker, ca, database }: Neighbours): object {
-  return {
-    port: ports[`${name} api`],
-    data_dir: join(directory, name),
-    bootstrap_file: join(directory, 'bootstrap.json'),
-    password_cost: 10,
-    database: {
-      kind: 'mariadb',
-      socket: database.socket,
-      user: database.user,
-      password_file: join(directory, 'database-password'),
-      name: database.database,
-    },
-    token_key_file: join(dirname(ca.config(name).key), 'token-keys.secret'),
-    image: { dir: join(directory, 'images') },
-    agent_api: { listen: '127.0.0.1', port: ports[`${name} agent api`], tls: ca.config(name) },
-    broker: broker.config(),
-    health: { port: ports[`${name} health`] },
-  };
-}
-
 /** A simulated host with its own certificate and broker user, as its agents would have them. */
 async function hostOf(name: string, { ports, broker, ca }: Neighbours) {
   const tls = ca.files(name);
   const port = await freePort();
   const bus = createAmqpBus({ config: broker.config(name), log: silentLogger, host: name });
   const api = createAgentApiClient({
-    controllers: controllerNames.map((controller) => `https://127.0.0.1:${ports[`${controller} agent api`]}`),
+    controllers: controllerNames.map((controller) => agentApiUrl(controller, ports)),
     tls,
     listener: `127.0.0.1:${port}`,
     clock: systemClock,
@@ -120,23 +94,19 @@ export async function createControllerFleet(options: FleetOptions = {}): Promise
     const broker = await startRabbitMq({ hosts: hostNames });
     undo.push(() => broker.stop());
     const database = await createMariadbDatabase(mariadb.url);
-    writeFileSync(join(directory, 'database-password'), database.password, { mode: 0o600 });
-    writeFileSync(join(directory, 'bootstrap.json'), JSON.stringify({ admin_password: PASSWORD }), { mode: 0o600 });
-    const ports = await portsFor(portNames);
+    prepareControllers(directory, database);
+    const ports = await portsFor(controllerNames.flatMap(controllerPorts));
     const neighbours: Neighbours = { directory, ports, broker, ca, database };
     const members = Object.fromEntries(
-      controllerNames.map((name): [string, Member] => {
-        mkdirSync(join(directory, name));
-        return [
-          name,
-          {
-            program: 'controller',
-            config: configOf(name, neighbours),
-            health: ports[`${name} health`] ?? 0,
-            node: node[name] ?? [],
-          },
-        ];
-      }),
+      controllerNames.map((name): [string, Member] => [
+        name,
+        {
+          program: 'controller',
+          config: controllerConfig(name, neighbours),
+          health: ports[`${name} health`] ?? 0,
+          node: node[name] ?? [],
+        },
+      ]),
     ) as Record<ControllerName, Member>;
     const controllers = createProcessGroup(directory, members);
     undo.push(() => controllers.endAll());

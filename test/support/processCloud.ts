@@ -1,14 +1,24 @@
-// The cloud as it is deployed: RabbitMQ, one controller and three agents, each a process of its own with certificates of its own.
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// The cloud as it is deployed: MariaDB, RabbitMQ, two controllers and a host's three agents, each a process with certificates of its own.
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeTestCa, type TestCa } from './certificates';
+import {
+  agentApiUrl,
+  controllerConfig,
+  controllerPorts,
+  prepareControllers,
+  type Neighbours,
+} from './controllerConfig';
+import { createMariadbDatabase, startMariadb } from './mariadb';
 import { createProcessGroup, portsFor, type Member, type ProcessGroup } from './processGroup';
 import { runProcess, type Run } from './programs';
 import { startRabbitMq, type RabbitMq } from './rabbitmq';
-import { connect, PASSWORD, ready, type CloudClient } from './realCloud';
+import { connect, ready, type CloudClient } from './realCloud';
 
-export const processNames = ['controller', 'compute-agent', 'network-agent', 'storage-agent'] as const;
+const controllerNames = ['controller-1', 'controller-2'] as const;
+const agentNames = ['compute-agent', 'network-agent', 'storage-agent'] as const;
+export const processNames = [...controllerNames, ...agentNames] as const;
 export type ProcessName = (typeof processNames)[number];
 
 export interface ProcessCloud extends Omit<ProcessGroup<ProcessName>, 'endAll' | 'exitCode'> {
@@ -23,36 +33,28 @@ export interface ProcessCloud extends Omit<ProcessGroup<ProcessName>, 'endAll' |
 
 const HOST = 'host-1';
 
-/** The configuration of each process. */
-function configs(directory: string, ports: Readonly<Record<string, number>>, broker: RabbitMq, ca: TestCa) {
-  const health = (name: ProcessName) => ({ health: { port: ports[`${name} health`] } });
+const isController = (name: ProcessName): name is (typeof controllerNames)[number] => name.startsWith('controller');
+const portsOf = (name: ProcessName): string[] =>
+  isController(name) ? controllerPorts(name) : [`${name} listener`, `${name} health`];
+
+/** The configuration of an agent. */
+function agentConfig(name: (typeof agentNames)[number], { directory, ports, broker, ca }: Neighbours): object {
   const data = join(directory, 'host');
-  const agent = (name: ProcessName) => ({
+  const common = {
     host: HOST,
-    controllers: [`https://127.0.0.1:${ports['agent api']}`],
+    controllers: controllerNames.map((controller) => agentApiUrl(controller, ports)),
     address: '127.0.0.1',
     port: ports[`${name} listener`],
     tls: ca.config(HOST),
     broker: broker.config(HOST),
-    ...health(name),
-  });
+    health: { port: ports[`${name} health`] },
+  };
+  if (name !== 'network-agent') return { ...common, dir: data };
   return {
-    controller: {
-      port: ports['api'],
-      data_dir: join(directory, 'controller'),
-      bootstrap_file: join(directory, 'bootstrap.json'),
-      agent_api: { listen: '127.0.0.1', port: ports['agent api'], tls: ca.config('controller-1') },
-      broker: broker.config(),
-      ...health('controller'),
-    },
-    'compute-agent': { ...agent('compute-agent'), dir: data },
-    'network-agent': {
-      ...agent('network-agent'),
-      stateDir: join(directory, 'network'),
-      physical_networks: { public: 'cml-ext' },
-      external: { bridge: 'cml-ext', address: '172.24.4.1/24' },
-    },
-    'storage-agent': { ...agent('storage-agent'), dir: data },
+    ...common,
+    stateDir: join(directory, 'network'),
+    physical_networks: { public: 'cml-ext' },
+    external: { bridge: 'cml-ext', address: '172.24.4.1/24' },
   };
 }
 
@@ -62,19 +64,27 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
   // QEMU runs as another user and must get through to its disks.
   chmodSync(directory, 0o711);
   mkdirSync(join(directory, 'host'), { mode: 0o711 });
-  writeFileSync(join(directory, 'bootstrap.json'), JSON.stringify({ admin_password: PASSWORD }), { mode: 0o600 });
   const ca = await makeTestCa();
-  await ca.add('controller', 'controller-1');
+  for (const name of controllerNames) await ca.add('controller', name);
   await ca.add('host', HOST);
+  const mariadb = await startMariadb();
   const broker = await startRabbitMq({ hosts: [HOST] });
-  const listeners = processNames.flatMap((name) => [`${name} health`, `${name} listener`]);
-  const ports = await portsFor(['api', 'agent api', ...listeners]);
-  const configOf = configs(directory, ports, broker, ca);
+  const ports = await portsFor(processNames.flatMap(portsOf));
+  const database = await createMariadbDatabase(mariadb.url);
+  prepareControllers(directory, database);
+  const neighbours: Neighbours = { directory, ports, broker, ca, database };
   const members = Object.fromEntries(
-    processNames.map((name) => [name, { program: name, config: configOf[name], health: ports[`${name} health`] ?? 0 }]),
+    processNames.map((name): [string, Member] => [
+      name,
+      {
+        program: isController(name) ? 'controller' : name,
+        config: isController(name) ? controllerConfig(name, neighbours) : agentConfig(name, neighbours),
+        health: ports[`${name} health`] ?? 0,
+      },
+    ]),
   ) as Record<ProcessName, Member>;
   const group = createProcessGroup(directory, members);
-  const url = `http://127.0.0.1:${ports['api']}`;
+  const url = `http://127.0.0.1:${ports['controller-1 api']}`;
 
   const cloud: Omit<ProcessCloud, 'client'> = {
     ...group,
@@ -85,9 +95,10 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
     async stop() {
       await group.endAll();
       const purged: [ProcessName, Run][] = [];
-      for (const name of processNames.slice(1))
+      for (const name of agentNames)
         purged.push([name, await runProcess(name, '--config', group.configFile(name), '--purge')]);
       await broker.stop();
+      await mariadb.stop();
       ca.stop();
       rmSync(directory, { recursive: true, force: true });
       for (const [name, { exit, err }] of purged)
@@ -97,7 +108,7 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
   try {
     for (const name of processNames) group.start(name);
     for (const name of processNames) await group.ready(name);
-    await ready(`${url}/healthz`, () => group.exitCode('controller'));
+    await ready(`${url}/healthz`, () => group.exitCode('controller-1'));
     return { ...cloud, client: await connect(url) };
   } catch (error) {
     await cloud.stop();
