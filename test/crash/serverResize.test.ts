@@ -393,15 +393,18 @@ describe('when a host falls silent', () => {
   });
 });
 
-test('a guest that shuts itself down before the confirmation leaves a stopped server', async () => {
+test.each([
+  ['shutdown', 4],
+  ['crashed', 6],
+] as const)('a guest that is found %s before the confirmation leaves a stopped server', async (power, power_state) => {
   const id = await start('node-1');
   await act(id, 'resize', { flavorRef: 'micro' });
   await world.settled();
-  await world.test.controller.agentApi.reportServers('node-1', [{ id, power: 'shutdown' }]);
-  expect(await server(id)).toMatchObject({ vm_state: 'resized', power_state: 4 });
+  await world.test.controller.agentApi.reportServers('node-1', [{ id, power }]);
+  expect(await server(id)).toMatchObject({ vm_state: 'resized', power_state });
   await act(id, 'confirmResize');
   await world.settled();
-  expect(await server(id)).toMatchObject({ vm_state: 'stopped', power_state: 4 });
+  expect(await server(id)).toMatchObject({ vm_state: 'stopped', power_state });
 });
 
 const kinds = taskKinds.filter(({ kind }) => /resize|migrate|Resize/.test(kind));

@@ -59,7 +59,7 @@ const confirmed: Step = async ({ cloud, task }) => {
     write: async (session) => {
       await closeMigration(session, cloud, migration, 'confirmed');
       await giveBackDifference(session, server, migration.old_flavor, migration.new_flavor);
-      const off = server.power_state === PowerState.shutdown;
+      const off = server.power_state === PowerState.shutdown || server.power_state === PowerState.crashed;
       await setServer(session, cloud, server.id, { vm_state: off ? 'stopped' : 'active', task_state: null });
     },
   });
