@@ -45,7 +45,7 @@ const token = () => first.token(ann, { project: { id: project } });
 const statusAtSecond = async (of: string): Promise<number> =>
   (await second.call('GET', '/identity/v3/auth/projects', { token: of })).status;
 
-/** Asks the other controller until it answers as expected. It reads changes twice a second; a busy machine gets longer. */
+/** Asks the other controller until it answers as expected. It reads changes at least once a second; a busy machine gets longer. */
 async function eventually(of: string, expected: number): Promise<number> {
   const end = Date.now() + 10_000;
   let status = await statusAtSecond(of);

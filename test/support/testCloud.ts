@@ -131,7 +131,7 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     log: process.env['LOUD'] ? createLogger('t') : silentLogger,
     host: options.host ?? (() => undefined),
     engine: options.engine ?? false,
-    // Not what the controller asks by itself twice a second, whatever the test does.
+    // Not what the controller asks by itself again and again, whatever the test does.
     onStatement: (sql) => void (/FROM ["`]identity_change/.test(sql) || statements.push(sql)),
     ...(options.realIdentity ? {} : { tokens: testTokens }),
   });

@@ -26,7 +26,7 @@ const row = (sequence: number, user_id: string) => ({
   project_id: null,
   domain_id: null,
   issued_before: null,
-  created_at: 0,
+  created_at: Date.now(),
 });
 const open = async (database: Database) => {
   const applied: (string | null)[] = [];

@@ -4,8 +4,9 @@ import { LessThan, MoreThan, type Database, type WriteSession } from '../../db';
 import { identityChanges, type IdentityChange } from '../../db/entities/identity';
 import type { Revocation } from './revocations';
 
-/** MariaDB gives out sequence numbers in another order than it commits them, so the last ones are read again. */
+/** MariaDB gives out sequence numbers in another order than it commits them, so the last ones are read again while they are young. */
 const OVERLAP = { sqlite: 0, mariadb: 200 } as const;
+const YOUNG_MS = 60_000;
 
 export interface ChangeFeed {
   /** Notes a change; it takes effect when the transaction commits. Everything left out is null. */
@@ -43,9 +44,9 @@ export async function openChangeFeed(
 
   async function poll(): Promise<void> {
     const from = last - OVERLAP[db.engine];
-    const rows = await db.read((session) =>
-      session.find(identityChanges, { where: { sequence: MoreThan(from) }, order: { sequence: 'ASC' } }),
-    );
+    const young = { sequence: MoreThan(from), created_at: MoreThan(clock.now() - YOUNG_MS) };
+    const where = db.engine === 'sqlite' ? { sequence: MoreThan(last) } : [{ sequence: MoreThan(last) }, young];
+    const rows = await db.read((session) => session.find(identityChanges, { where, order: { sequence: 'ASC' } }));
     rows.forEach(take);
     if (seen.size > 2 * OVERLAP.mariadb) seen = new Set([...seen].filter((sequence) => sequence >= from));
   }
