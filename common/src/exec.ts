@@ -42,6 +42,9 @@ export const exec: Exec = (argv, options = {}) =>
     const kill = (why: string): void => {
       reason ??= why;
       child.kill('SIGKILL');
+      // A child of its own that lives on may keep them open, and nobody waits for that.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
     };
     const timeout = options.timeout ?? 30_000;
     const timer = setTimeout(() => kill(`timed out after ${timeout} ms`), timeout);

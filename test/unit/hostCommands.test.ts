@@ -45,6 +45,10 @@ describe.each([
     expect((await failure(['sleep', '60'], { timeout: 20 })).message).toContain('timed out after 20 ms');
   });
 
+  test('what a killed command has left running is not waited for', async () => {
+    expect((await failure(['sh', '-c', 'sleep 20; true'], { timeout: 20 })).message).toContain('timed out after 20 ms');
+  });
+
   test('a command that something else killed says so', async () => {
     expect((await failure(['sh', '-c', 'kill -9 $$'])).message).toContain('killed by SIGKILL');
   });
