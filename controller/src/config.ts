@@ -81,6 +81,18 @@ export const ControllerConfig = Type.Object(
       },
       { default: {}, additionalProperties: false },
     ),
+    fence_command: Type.Union([Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }), Type.Null()], {
+      default: null,
+      description:
+        'Program and arguments, run without a shell and with the name of a host appended, that turn this host off; exit code 0 says that it is off. Evacuations need it.',
+    }),
+    // A step of a task has 45 s.
+    fence_timeout: Type.Integer({
+      default: 30,
+      minimum: 1,
+      maximum: 40,
+      description: 'Seconds after which the fencing command is killed and has failed.',
+    }),
     durable: Type.Boolean({ default: true, description: 'Whether a commit to SQLite waits for the disk.' }),
   },
   { additionalProperties: false },

@@ -1,4 +1,4 @@
-// cumulet server resize, migrate and migration against a cloud with two simulated hosts.
+// cumulet server resize, migrate, migration and evacuate against a cloud with two simulated hosts.
 import { HostError } from '@cumulet/common';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
@@ -54,12 +54,43 @@ test('resize, migrate, confirm, revert', async () => {
   expect(steps).toContain('the disk is copied');
   await ok('server delete --wait m1');
   expect([all.host.disks.size, other.disks.size]).toEqual([0, 0]);
-  expect(all.untried('server').filter((name) => /^server (resize|migrat)/.test(name))).toEqual([]);
 }, 60000);
+
+test('evacuate', async () => {
+  await ok(`${BOOT} e1`);
+  const from = (await json('server show e1'))['OS-EXT-SRV-ATTR:host'] as string;
+  const to = from === 'node-1' ? 'node-2' : 'node-1';
+  expect(await fails(1, 'server evacuate e1')).toContain(`Compute service of ${from} is still in use.`);
+  await all.powerOff(from);
+  await ok(`compute service set --disable ${to} nova-compute`);
+  expect(await fails(1, 'server evacuate --wait e1')).toBe(
+    'server "e1" was not evacuated, it is where it was (see: cumulet server why e1)',
+  );
+  await ok(`compute service set --enable ${to} nova-compute`);
+  expect(await json('server evacuate e1')).toMatchObject({ name: 'e1', status: 'REBUILD' });
+  await until('e1', 'ACTIVE');
+  expect((await json('server show e1'))['OS-EXT-SRV-ATTR:host']).toBe(to);
+  expect(await ok('server why e1')).toContain('the fencing command said that the host is off');
+  await all.hosts.get(from)?.start();
+  await all.powerOff(to);
+  const back = await json(`server evacuate --host ${from} --wait e1`);
+  expect(back).toMatchObject({ status: 'ACTIVE', 'OS-EXT-SRV-ATTR:host': from });
+  const moves = await json('server migration list --server e1 --type evacuation');
+  expect(moves.map((row: object) => Object.values(row).slice(2, 5))).toEqual([
+    [to, from, 'done'],
+    [from, to, 'done'],
+    [from, null, 'failed'],
+  ]);
+}, 60000);
+
+test('every command was tried', () => {
+  expect(all.untried('server').filter((name) => /^server (resize|migrat|evacuat)/.test(name))).toEqual([]);
+});
 
 test.each([
   [2, 'server resize nobody', 'server resize needs --flavor FLAVOR'],
   [1, 'server resize --flavor m1.tiny nobody', 'no server is called "nobody"'],
+  [1, 'server evacuate nobody', 'no server is called "nobody"'],
   [1, 'server migrate nobody', 'no server is called "nobody"'],
   [1, 'server migration list --server nobody', 'no server is called "nobody"'],
   ...['resize', 'migration'].flatMap((words) =>

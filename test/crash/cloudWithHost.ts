@@ -1,7 +1,7 @@
 // A cloud with a simulated host, its demo content, and an engine that can be killed and started again.
 import { createMemoryBus, type Bus, type Mischief } from '@cumulet/common';
-import { createEngine, taskKinds, type Engine, type EngineObserver } from '@cumulet/controller';
-import { tasks } from '../../controller/src/db/entities/tasks';
+import { createEngine, taskKinds, type ControllerConfig, type Engine, type EngineObserver } from '@cumulet/controller';
+import { agents, tasks } from '../../controller/src/db/entities/tasks';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
@@ -21,6 +21,8 @@ export interface CloudWithHost {
   settled(seconds?: number): Promise<void>;
   /** Fails with every difference between database and host, and with every number that does not add up. */
   expectClean(): Promise<void>;
+  /** Takes a host's power away: its guests end, and its agents have been silent for long. */
+  powerOff(host: SimulatedHost): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -56,11 +58,12 @@ async function content(test: TestCloud): Promise<{ image: string; network: strin
 export async function startCloudWithHost(
   mischief: Mischief = () => 'deliver',
   names: readonly string[] = ['node-1'],
+  config: Partial<ControllerConfig> = {},
 ): Promise<CloudWithHost> {
   let calm = true;
   const bus = createMemoryBus((direction, message) => (calm ? 'deliver' : mischief(direction, message)));
   const byName = new Map<string, SimulatedHost>();
-  const test = await startTestCloud({ bus, host: (name) => byName.get(name)?.api });
+  const test = await startTestCloud({ bus, host: (name) => byName.get(name)?.api, config });
   const { cloud } = test;
   const make = (name: string): SimulatedHost => {
     const host = createSimulatedHost(name, bus, test.controller.agentApi);
@@ -122,6 +125,12 @@ export async function startCloudWithHost(
       const answer = await test.call('GET', '/cumulet/v1/audit', { token: 'admin' });
       expect(answer.status).toBe(200);
       expect(answer.body.findings.map((finding: { message: string }) => finding.message)).toEqual([]);
+    },
+    async powerOff(one) {
+      await one.stop();
+      for (const id of one.domains.keys()) one.domains.set(id, 'shutdown');
+      one.taps.clear();
+      await cloud.db.write((session) => session.update(agents, { host: one.name }, { heard_at: 0 }));
     },
     async stop() {
       await engine?.kill();

@@ -54,9 +54,10 @@ export const scenarios: Readonly<Record<string, { readonly before: readonly stri
   'server.confirmResize': { before: ['create', 'migrate'], action: 'confirmResize' },
   'server.revertResize': { before: ['create', 'os-stop', 'migrate'], action: 'revertResize' },
   'server.undoResize': { before: ['create'], action: 'migrate and fail' },
+  'server.evacuate': { before: ['create'], action: 'evacuate' },
 };
 /** Kinds whose tasks are about two hosts from the beginning. */
-const TWO_HOSTS = /migrate|(confirm|revert|undo)Resize/;
+const TWO_HOSTS = /migrate|evacuate|(confirm|revert|undo)Resize/;
 /** The step that is reached only when the new host does not give the server back. */
 const strandedScenarios: typeof scenarios = {
   'server.revertResize': { before: ['create', 'migrate'], action: 'revertResize and strand' },
@@ -139,6 +140,21 @@ async function resize(world: CloudWithHost, action: string, id: string): Promise
   return id;
 }
 
+/** The server's host loses its power; it comes back when the evacuation has ended. */
+async function evacuate(world: CloudWithHost, id: string): Promise<string> {
+  const dead = world.hosts.find(({ domains }) => domains.has(id));
+  if (!dead) throw new Error(`no host has server ${id}`);
+  await world.powerOff(dead);
+  const path = `/compute/v2.1/servers/${id}/action`;
+  expect(
+    (await world.test.call('POST', path, { token: 'admin', body: { evacuate: { onSharedStorage: false } } })).status,
+  ).toBe(200);
+  await world.settled();
+  expect(dead.domains.get(id)).toBe('shutdown');
+  await dead.start();
+  return id;
+}
+
 async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
   if (action === 'create') return world.boot();
   if (action === 'create and fail') {
@@ -150,6 +166,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
   }
   if (/^create(Image|Backup)/.test(action)) return makeImage(world, action, id);
   if (/^(resize|migrate|confirmResize|revertResize)/.test(action)) return resize(world, action, id);
+  if (action === 'evacuate') return evacuate(world, id);
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   if (action === 'create elsewhere') {
     refuseOnce(world);
@@ -321,7 +338,9 @@ export function crossWithFaults(kinds: readonly TaskKind[]): void {
     const current = { fault: faultAt('', '', 'runs twice') };
 
     beforeAll(async () => {
-      world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts]);
+      world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts], {
+        fence_command: ['true'],
+      });
       await world.startEngine({
         beforeStep: (task) => current.fault.observer.beforeStep?.(task),
         afterStep: (task, result) => current.fault.observer.afterStep?.(task, result),

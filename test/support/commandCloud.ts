@@ -7,6 +7,7 @@ import { taskKinds } from '@cumulet/controller';
 import { findCommand } from '../../cli/src/commandLine';
 import { allCommands } from '../../cli/src/commands';
 import { cumulet } from '../../cli/src/run';
+import { agents } from '../../controller/src/db/entities/tasks';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from './identity';
 import { runProgram, type Run } from './programs';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
@@ -19,6 +20,9 @@ export interface CommandCloud {
   readonly host: SimulatedHost;
   /** One more host, until the cloud stops. */
   addHost(name: string): Promise<SimulatedHost>;
+  readonly hosts: ReadonlyMap<string, SimulatedHost>;
+  /** Takes a host's power away, long ago. */
+  powerOff(name: string): Promise<void>;
   /** Where clouds.yaml is, with `test` (administrator), `demo` (member of project demo) and `wrong`. */
   readonly directory: string;
   run(line: string, env?: Record<string, string>): Promise<Run>;
@@ -68,7 +72,12 @@ export async function startCommandCloud(): Promise<CommandCloud> {
   const bus = createMemoryBus();
   const hosts = new Map<string, SimulatedHost>();
   const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
-  const cloud = await startIdentity({ bus, host: (name) => hosts.get(name)?.api, engine });
+  const cloud = await startIdentity({
+    bus,
+    host: (name) => hosts.get(name)?.api,
+    engine,
+    config: { fence_command: ['true'] },
+  });
   const addHost = async (name: string): Promise<SimulatedHost> => {
     const host = createSimulatedHost(name, bus, cloud.test.controller.agentApi);
     hosts.set(name, host);
@@ -92,6 +101,11 @@ export async function startCommandCloud(): Promise<CommandCloud> {
     cloud,
     host,
     addHost,
+    hosts,
+    async powerOff(name) {
+      await hosts.get(name)?.stop();
+      await cloud.test.cloud.db.write((session) => session.update(agents, { host: name }, { heard_at: 0 }));
+    },
     directory,
     async run(line, env = { OS_CLOUD: 'test' }) {
       const argv = split(line);

@@ -1,4 +1,4 @@
-// cumulet server resize, migrate and migration: another flavor or another host, and then yes or no.
+// cumulet server resize, migrate, migration and evacuate: another flavor or another host.
 import { flag, type Command, type Context, type Options, type Row } from '../command';
 import { CliError } from '../errors';
 import { ref, said, str } from '../fields';
@@ -8,6 +8,8 @@ import { waitForServer } from '../wait';
 import { flavor, server } from './resources';
 
 const wait = flag('wait until it is done');
+/** Where a server is; only administrators see it. */
+const HOST = 'OS-EXT-SRV-ATTR:host';
 
 async function act({ api }: Context, id: string, action: string, value: unknown): Promise<void> {
   await api.json('compute', 'POST', `/servers/${id}/action`, { [action]: value });
@@ -77,11 +79,31 @@ const migrate: Command = {
   },
 };
 
+const evacuate: Command = {
+  name: 'server evacuate',
+  summary: 'Build a server anew, with a new disk, on another host because its own is down (administrators)',
+  example: '--wait hello',
+  args: ['server'],
+  options: { host: str('host', 'host to build it on; the scheduler chooses unless set', 'HOST'), wait },
+  async run(context) {
+    const { api, input } = context;
+    const id = await idFor(api, server, input.arg(0));
+    const before = await get(api, server, id);
+    const host = input.text('host');
+    await act(context, id, 'evacuate', host === undefined ? {} : { host });
+    if (!input.flag('wait')) return { one: await get(api, server, id) };
+    const row = await waitForServer(context, id, 'ACTIVE', 'SHUTOFF');
+    if (row[HOST] !== before[HOST]) return { one: row };
+    const name = String(row['name']);
+    throw new CliError(`server "${name}" was not evacuated, it is where it was (see: cumulet server why ${name})`);
+  },
+};
+
 const filters: Options = {
   server: ref('instance_uuid', server, 'only those of this server'),
   host: str('host', 'only those from or to this host', 'HOST'),
   status: str('status', 'only those in this state', 'STATUS'),
-  type: str('migration_type', 'only of this type: resize or migration', 'TYPE'),
+  type: str('migration_type', 'only of this type: resize, migration or evacuation', 'TYPE'),
   'changes-since': str('changes-since', 'only what changed since', 'TIME'),
   'changes-before': str('changes-before', 'only what changed before', 'TIME'),
   ...paging,
@@ -89,7 +111,7 @@ const filters: Options = {
 
 const listMigrations: Command = {
   name: 'server migration list',
-  summary: 'List resizes and migrations of servers (administrators)',
+  summary: 'List resizes, migrations and evacuations of servers (administrators)',
   example: '--server hello',
   options: filters,
   async run(context) {
@@ -113,4 +135,4 @@ const listMigrations: Command = {
   },
 };
 
-export const commands: readonly Command[] = [resize, ...ends, migrate, listMigrations];
+export const commands: readonly Command[] = [resize, ...ends, migrate, listMigrations, evacuate];

@@ -1,6 +1,7 @@
 // All task kinds that this version knows.
 import type { TaskKind } from './task';
 import { serverCreate } from './tasks/serverCreate';
+import { serverEvacuate } from './tasks/serverEvacuate';
 import { serverImageKinds } from './tasks/serverImages';
 import { serverInterfaceKinds } from './tasks/serverInterfaces';
 import { serverPowerKinds } from './tasks/serverPower';
@@ -17,4 +18,5 @@ export const taskKinds: readonly TaskKind[] = [
   ...serverImageKinds,
   ...serverResizeKinds,
   ...serverResizeEndKinds,
+  serverEvacuate,
 ];

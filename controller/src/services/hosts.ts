@@ -85,6 +85,11 @@ export async function agentAlive(session: ReadSession, host: string, role: Agent
   return agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS;
 }
 
+/** Whether any agent of a host was heard lately: a host with one is not down. */
+export async function anyAgentAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
+  return (await session.count(agents, { host, heard_at: MoreThan(now - AGENT_TIMEOUT_MS - 1) })) > 0;
+}
+
 /** Whether all agents of a host were heard lately. */
 export async function hostAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
   for (const role of ROLES) if (!(await agentAlive(session, host, role, now))) return false;

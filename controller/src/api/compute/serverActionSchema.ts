@@ -1,5 +1,5 @@
 // Bodies of POST /servers/{id}/action: one key, named after the action.
-import { address, byVersion, metadata, name, object } from './schemaTypes';
+import { address, boolean, byVersion, metadata, name, object } from './schemaTypes';
 
 const bare = (key: string): object => object({ [key]: {} }, [key]);
 
@@ -104,3 +104,12 @@ export const migrateSchema = byVersion((minor) =>
         ['migrate'],
       ),
 );
+
+const hostName = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[a-zA-Z0-9-._]*$' };
+/** Before 2.14 the caller says whether disks are shared; from 2.29 to 2.67 a host may be forced. */
+export const evacuateSchema = byVersion((minor) => {
+  const shared = minor < 14 ? { onSharedStorage: boolean } : {};
+  const force = minor >= 29 && minor < 68 ? { force: boolean } : {};
+  const fields = { host: hostName, adminPass: { type: 'string' }, ...shared, ...force };
+  return object({ evacuate: object(fields, Object.keys(shared)) }, ['evacuate']);
+});

@@ -24,6 +24,7 @@ import { endResize, migrateServer, resizeServer } from '../../services/compute/s
 import { requireState, requireUnlocked } from '../../services/compute/serverStates';
 import { checkBody } from '../body';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
+import { evacuate } from './evacuate';
 import { rebuild } from './rebuild';
 import { rebuildSchema } from './serverSchema';
 import {
@@ -33,6 +34,7 @@ import {
   consoleSchema,
   createBackupSchema,
   createImageSchema,
+  evacuateSchema,
   forceDeleteSchema,
   groupSchema,
   lockSchema,
@@ -212,6 +214,7 @@ const actions: Readonly<Record<string, ServerAction>> = {
   },
   revertResize: { schema: revertResizeSchema, policy: 'servers:revert_resize', run: ending('revertResize') },
   migrate: { schema: migrateSchema, policy: 'os-migrate-server:migrate', run: migrate },
+  evacuate: { schema: evacuateSchema, policy: 'os-evacuate', run: evacuate },
   rebuild: { schema: rebuildSchema, policy: 'servers:rebuild', run: rebuild },
   'os-getConsoleOutput': { schema: consoleSchema, policy: 'os-console-output', run: consoleOutput },
   'os-resetState': {
@@ -283,7 +286,7 @@ const actions: Readonly<Record<string, ServerAction>> = {
 const absent: Readonly<Record<string, { readonly since?: number; readonly until?: number }>> = {
   ...Object.fromEntries(
     [
-      ...['os-migrateLive', 'evacuate', 'shelve', 'unshelve', 'shelveOffload'],
+      ...['os-migrateLive', 'shelve', 'unshelve', 'shelveOffload'],
       ...['rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
     ].map((name) => [name, {}]),
   ),

@@ -9,7 +9,17 @@ import { hostsOf, openMigration } from '../../services/compute/migrations';
 import { forgetServer } from '../../services/compute/serverEnd';
 import { agentAlive } from '../../services/hosts';
 import { releaseServerPorts, type PortChange } from '../../services/network/serverPorts';
-import { done, next, wait, type Fault, type Step, type StepContext, type StepResult, type TaskKind } from '../task';
+import {
+  done,
+  next,
+  wait,
+  type Facts,
+  type Fault,
+  type Step,
+  type StepContext,
+  type StepResult,
+  type TaskKind,
+} from '../task';
 import { faultRow, serverOf, setServer, targetOf } from './serverState';
 
 /** Tries of one removal on a host before what is left there is written down as its residue. */
@@ -36,6 +46,7 @@ export async function leaveResidue(
   server: Server,
   host: string,
   role: AgentRole,
+  facts: Facts = {},
 ): Promise<void> {
   await session.insert(residues, {
     id: newId(),
@@ -43,7 +54,7 @@ export async function leaveResidue(
     resource_type: role,
     resource_id: server.id,
     generation: server.generation,
-    facts: {},
+    facts: { ...facts },
     created_at: cloud.clock.now(),
   });
 }

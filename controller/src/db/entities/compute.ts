@@ -262,11 +262,14 @@ export type MigrationStatus =
   | 'confirmed'
   | 'reverting'
   | 'reverted'
-  | 'error';
+  | 'error'
+  /** The two ends of an evacuation. */
+  | 'done'
+  | 'failed';
 
 /**
  * A resize, or a cold migration: the same with the flavor it had. While it is open the server holds room and disk on both sides: what
- * it left is claimed under `uuid`, what it goes to under the server's own id.
+ * it left is claimed under `uuid`, what it goes to under the server's own id. An evacuation is only recorded here, never open.
  */
 export const serverMigrations = table(
   'server_migration',
@@ -276,7 +279,7 @@ export const serverMigrations = table(
     server_id: id(),
     project_id: id(),
     user_id: id(),
-    type: text(16) as Column<'resize' | 'migration'>,
+    type: text(16) as Column<'resize' | 'migration' | 'evacuation'>,
     status: text(16) as Column<MigrationStatus>,
     /** 1 until it is confirmed, reverted or given up, null afterwards: a server has one at a time. */
     open: nullable(integer()),

@@ -96,6 +96,7 @@ const administrators = [
   'servers:migrations:show',
   'os-migrate-server:migrate',
   'os-migrate-server:migrate:host',
+  'os-evacuate',
   'os-instance-actions:events',
   'os-flavor-manage:create',
   'os-flavor-manage:update',

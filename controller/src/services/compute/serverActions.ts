@@ -48,6 +48,12 @@ const actions: Readonly<Record<HostAction, Action>> = {
     taskState: 'rebuilding',
     deadlineSeconds: REBUILD_DEADLINE_SECONDS,
   },
+  evacuate: {
+    kind: 'server.evacuate',
+    name: 'evacuate',
+    taskState: 'rebuilding',
+    deadlineSeconds: REBUILD_DEADLINE_SECONDS,
+  },
   attach_interface: { kind: 'server.attachInterface', name: 'attach_interface', taskState: null },
   detach_interface: { kind: 'server.detachInterface', name: 'detach_interface', taskState: null },
   createImage: {

@@ -80,6 +80,7 @@ const possible: Readonly<Record<Operation, readonly VmState[]>> = {
   detach_interface: ['active', 'paused', 'stopped'],
   resize: ['active', 'stopped'],
   migrate: ['active', 'stopped'],
+  evacuate: ['active', 'stopped', 'error'],
   confirmResize: ['resized'],
   // After a way back that failed, another try; see `revertResize`.
   revertResize: ['resized', 'error'],
@@ -101,6 +102,7 @@ export type Operation =
   | 'detach_interface'
   | 'resize'
   | 'migrate'
+  | 'evacuate'
   | 'confirmResize'
   | 'revertResize';
 

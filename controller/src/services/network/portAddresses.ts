@@ -25,7 +25,9 @@ export async function holdAddresses(
   serverId: string,
   portIds: readonly string[],
 ): Promise<void> {
-  const left = await session.find(residues, { where: { resource_id: serverId } });
+  const residuesOfServer = await session.find(residues, { where: { resource_id: serverId } });
+  // What a fenced host has left uses no address: it is off.
+  const left = residuesOfServer.filter(({ facts }) => facts['fenced'] !== true);
   if (left.length === 0) return;
   const rows = await session.find(portAddresses, { where: { port_id: In([...portIds]) } });
   const addresses = rows.map(({ subnet_id, address }) => ({ subnet_id, address }));

@@ -1,0 +1,133 @@
+// server.evacuate: the host that is down is fenced, only then the server is built anew on another one.
+import { CommandError, exec, messageOf } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import type { WriteSession } from '../../db';
+import { PowerState, type Server } from '../../db/entities/compute';
+import { residues, type Task } from '../../db/entities/tasks';
+import { releaseClaims } from '../../db/repositories/claims';
+import { explain, explainByHost, schedule, type Decision } from '../../scheduler/scheduler';
+import { nextDiskRevision } from '../../services/compute/migrations';
+import { placementRequest } from '../../services/compute/placementRequest';
+import { recordEvacuation } from '../../services/compute/serverEvacuate';
+import { anyAgentAlive, hostViews } from '../../services/hosts';
+import { bindServerPorts } from '../../services/network/serverPorts';
+import { done, fail, next, wait, type Facts, type Step, type StepResult, type TaskKind } from '../task';
+import { ASK_AGAIN, askDomain, claimFirst, prepare } from './serverCreate';
+import { faultRow, hostOf, serverOf, setServer } from './serverState';
+import { leaveResidue } from './serverTeardown';
+
+/** Of what a fencing command printed, this many characters are told. */
+const SAID = 500;
+
+const unfenced = (why: string): StepResult =>
+  fail({ code: 'not_fenced', message: `Nothing was started elsewhere, and the server stays where it is: ${why}` });
+
+/** What came of the fencing command. Its arguments may be secret; what it prints is what its author wants to be read. */
+function told(error: unknown): string {
+  const words = 'the fencing command did not say that the host is off:';
+  if (!(error instanceof CommandError)) return `${words} ${messageOf(error)}`;
+  const { reason, exitCode, stderr, stdout } = error;
+  const said = (stderr.trim() || stdout.trim() || 'it printed nothing').slice(0, SAID);
+  return `${words} ${reason ?? `it exited with ${exitCode}`}: ${said}`;
+}
+
+/** A host that is off uses no addresses: what it still has of deleted servers holds none any more. */
+async function releaseHeld(session: WriteSession, host: string): Promise<void> {
+  await session.update(residues, { host }, { facts: { fenced: true } });
+}
+
+/** The configured command says that the host is off; without its word nothing happens. */
+const fence: Step = async ({ cloud, task, signal }) => {
+  const host = hostOf(await serverOf(cloud, task));
+  const { fence_command: command, fence_timeout: seconds } = cloud.config;
+  const heard = () => cloud.db.read((session) => anyAgentAlive(session, host, cloud.clock.now()));
+  if (command === null) return unfenced('no fencing command is configured.');
+  if (await heard()) return unfenced('its host is heard again.');
+  try {
+    await exec([...command, host], { timeout: seconds * 1000, signal });
+  } catch (error) {
+    return unfenced(told(error));
+  }
+  // A command that says yes to everything is found out here, if the host was only slow.
+  if (await heard()) return unfenced('the fencing command said that the host is off, but the host is heard.');
+  return next('schedule', {
+    message: 'the fencing command said that the host is off',
+    write: (session) => releaseHeld(session, host),
+  });
+};
+
+async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decision> {
+  const wanted = { ...server, requested_host: (task.params['host'] ?? null) as string | null };
+  return cloud.db.read(async (session) =>
+    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, wanted, [], hostOf(server))),
+  );
+}
+
+/** From here on the server is the new one; the old host removes its copy when it comes back. */
+async function move(
+  session: WriteSession,
+  cloud: Cloud,
+  server: Server,
+  candidates: readonly string[],
+): Promise<Facts> {
+  const source = hostOf(server);
+  await releaseClaims(session, server.id);
+  const host = await claimFirst(session, cloud, server, candidates);
+  for (const role of ['compute', 'storage'] as const)
+    await leaveResidue(session, cloud, server, source, role, { fenced: true });
+  await setServer(session, cloud, server.id, {
+    host,
+    disk_revision: await nextDiskRevision(session, server),
+    generation: server.generation + 1,
+  });
+  return { moved: true, ports: await bindServerPorts(session, cloud, server.id, host) };
+}
+
+const chooseHost: Step = async ({ cloud, task }) => {
+  const server = await serverOf(cloud, task);
+  const decision = await decide(cloud, task, server);
+  if (decision.candidates.length === 0)
+    return fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
+  return next('prepare', {
+    message: 'another host was chosen and its room claimed',
+    write: (session) => move(session, cloud, server, decision.candidates),
+  });
+};
+
+const spawn: Step = async (context) => {
+  const { cloud, task } = context;
+  const server = await serverOf(cloud, task);
+  const power = task.params['power'] as 'running' | 'shutdown';
+  if (!(await askDomain(context, server, power))) return wait(ASK_AGAIN);
+  return done({
+    message: power === 'running' ? 'the server runs on its new host' : 'the server is on its new host, and off',
+    write: async (session) => {
+      await recordEvacuation(session, cloud, task, 'done');
+      await setServer(session, cloud, server.id, {
+        vm_state: power === 'running' ? 'active' : 'stopped',
+        power_state: PowerState[power],
+        task_state: null,
+        launched_at: cloud.clock.now(),
+        fault: null,
+      });
+    },
+  });
+};
+
+export const serverEvacuate: TaskKind = {
+  kind: 'server.evacuate',
+  first: 'fence',
+  steps: { fence, schedule: chooseHost, prepare: prepare('spawn', 'rebuilding'), spawn },
+  onFail: {
+    // One that was moved is the new host's by now: a rebuild or a hard reboot tries again there.
+    write: async (session, task, fault, cloud) => {
+      const lost = { vm_state: 'error' as const, fault: faultRow(cloud, fault) };
+      await recordEvacuation(session, cloud, task, 'failed');
+      await setServer(session, cloud, task.resource_id, {
+        task_state: null,
+        ...(task.state['moved'] === true ? lost : {}),
+      });
+    },
+  },
+  onDelete: 'server.delete',
+};

@@ -1,0 +1,75 @@
+// Evacuation: a server of a host that is down is built anew on another one. Its task has the host fenced first.
+import { newId } from '@cumulet/common';
+import type { Cloud } from '../../cloud';
+import type { WriteSession } from '../../db';
+import { serverMigrations, servers, type Server } from '../../db/entities/compute';
+import { hosts, type Task } from '../../db/entities/tasks';
+import { InvalidError, NotFoundError } from '../../errors';
+import { anyAgentAlive } from '../hosts';
+import { findServerImage } from './bootImage';
+import { startAction, type Actor } from './serverActions';
+import { requireHost, requireState } from './serverStates';
+
+export interface EvacuateRequest {
+  /** Null: the scheduler chooses. */
+  readonly host: string | null;
+  /** Whether a server that ran is left off on its new host. */
+  readonly staysOff: boolean;
+}
+
+async function requireOtherHost(session: WriteSession, host: string, source: string): Promise<void> {
+  if (!(await session.findOne(hosts, { name: host })))
+    throw new NotFoundError(`Compute host ${host} could not be found.`, 'ComputeHostNotFound');
+  if (host === source) throw new InvalidError("The target host can't be the same one.", 'CannotMigrateToSameHost');
+}
+
+/**
+ * Starts an evacuation.
+ * @throws ConflictError for the state, NotFoundError for a host that is not there, InvalidError while the server's host is heard, and
+ * when the image is gone that the new disk is made of
+ */
+export async function evacuateServer(
+  session: WriteSession,
+  cloud: Cloud,
+  actor: Actor,
+  server: Server,
+  { host, staysOff }: EvacuateRequest,
+): Promise<void> {
+  requireState(server, 'evacuate');
+  const source = requireHost(server);
+  if (host !== null) await requireOtherHost(session, host, source);
+  if (await anyAgentAlive(session, source, cloud.clock.now()))
+    throw new InvalidError(`Compute service of ${source} is still in use.`, 'ComputeServiceInUse');
+  await findServerImage(session, actor.caller, server.image_id ?? '', 'Cannot find image for evacuation');
+  const power = staysOff || server.vm_state === 'stopped' ? 'shutdown' : 'running';
+  await startAction(session, cloud, actor, server, 'evacuate', {}, { host, source, power });
+}
+
+/** Keeps what became of an evacuation in the list of migrations. It holds nothing, so it is never open. */
+export async function recordEvacuation(
+  session: WriteSession,
+  cloud: Cloud,
+  task: Task,
+  status: 'done' | 'failed',
+): Promise<void> {
+  const source_host = String(task.params['source']);
+  for (const server of await session.find(servers, { where: { id: task.resource_id } }))
+    await session.insert(serverMigrations, {
+      uuid: newId(),
+      server_id: server.id,
+      project_id: server.project_id,
+      user_id: String(task.user_id),
+      type: 'evacuation',
+      status,
+      open: null,
+      source_host,
+      dest_host: server.host === source_host ? null : server.host,
+      old_flavor: server.flavor,
+      new_flavor: server.flavor,
+      old_revision: server.disk_revision,
+      new_revision: server.disk_revision,
+      vm_state: server.vm_state,
+      created_at: task.created_at,
+      updated_at: cloud.clock.now(),
+    });
+}
