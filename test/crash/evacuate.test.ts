@@ -214,6 +214,22 @@ describe('the server stays where it is, and nothing starts elsewhere', () => {
     await evacuate(id);
     expect(await lastWords(id)).toContain('No valid host was found.');
     expect(await server(id)).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null });
+    // Nor is its own turned off.
+    expect(existsSync(file('fenced'))).toBe(false);
+  });
+
+  test('when the room elsewhere is gone by the time its host is off', async () => {
+    await start(works());
+    const id = await boot();
+    await powerOff();
+    before = (task) => (task.step === 'schedule' ? enable('node-2', false) : undefined);
+    await evacuate(id);
+    expect(await lastWords(id)).toContain('No valid host was found.');
+    expect(await server(id)).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null });
+    await world.host.start();
+    await act(id, 'reboot', { type: 'HARD' });
+    await world.settled();
+    await world.expectClean();
   });
 });
 

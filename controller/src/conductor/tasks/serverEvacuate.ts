@@ -36,13 +36,27 @@ async function releaseHeld(session: WriteSession, host: string): Promise<void> {
   await session.update(residues, { host }, { facts: { fenced: true } });
 }
 
+async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decision> {
+  const wanted = { ...server, requested_host: (task.params['host'] ?? null) as string | null };
+  return cloud.db.read(async (session) =>
+    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, wanted, [], hostOf(server))),
+  );
+}
+
+const nowhere = (decision: Decision): StepResult =>
+  fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
+
 /** The configured command says that the host is off; without its word nothing happens. */
 const fence: Step = async ({ cloud, task, signal }) => {
-  const host = hostOf(await serverOf(cloud, task));
+  const server = await serverOf(cloud, task);
+  const host = hostOf(server);
   const { fence_command: command, fence_timeout: seconds } = cloud.config;
   const heard = () => cloud.db.read((session) => anyAgentAlive(session, host, cloud.clock.now()));
   if (command === null) return unfenced('no fencing command is configured.');
   if (await heard()) return unfenced('its host is heard again.');
+  // No host is turned off for a server that has nowhere to go. When no host is heard the silence is the controllers' own.
+  const decision = await decide(cloud, task, server);
+  if (decision.candidates.length === 0) return nowhere(decision);
   try {
     await exec([...command, host], { timeout: seconds * 1000, signal });
   } catch (error) {
@@ -55,13 +69,6 @@ const fence: Step = async ({ cloud, task, signal }) => {
     write: (session) => releaseHeld(session, host),
   });
 };
-
-async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decision> {
-  const wanted = { ...server, requested_host: (task.params['host'] ?? null) as string | null };
-  return cloud.db.read(async (session) =>
-    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, wanted, [], hostOf(server))),
-  );
-}
 
 /** From here on the server is the new one; the old host removes its copy when it comes back. */
 async function move(
@@ -86,8 +93,7 @@ async function move(
 const chooseHost: Step = async ({ cloud, task }) => {
   const server = await serverOf(cloud, task);
   const decision = await decide(cloud, task, server);
-  if (decision.candidates.length === 0)
-    return fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
+  if (decision.candidates.length === 0) return nowhere(decision);
   return next('prepare', {
     message: 'another host was chosen and its room claimed',
     write: (session) => move(session, cloud, server, decision.candidates),
