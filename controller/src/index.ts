@@ -12,4 +12,8 @@ export * from './errors';
 export { printPolicy } from './policyRules';
 export * from './services/caller';
 export { servers } from './db/entities/compute';
+export { allocations, hosts } from './db/entities/tasks';
+export { schedule } from './scheduler/scheduler';
+export { placementRequest } from './services/compute/placementRequest';
+export { hostViews } from './services/hosts';
 export { networks, portAddresses, ports } from './db/entities/network';

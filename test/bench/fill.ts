@@ -3,7 +3,7 @@ import { networks, portAddresses, ports, servers, type Cloud, type InsertRow } f
 
 const PROJECT = 'bench';
 
-function server(id: string, at: number): InsertRow<typeof servers> {
+function server(id: string, at: number, host: string): InsertRow<typeof servers> {
   const flavor = {
     id: 'nano',
     name: 'm1.nano',
@@ -34,7 +34,7 @@ function server(id: string, at: number): InsertRow<typeof servers> {
     name: `server-${at}`,
     description: null,
     hostname: `server-${at}`,
-    host: 'node-1',
+    host,
     availability_zone: null,
     requested_host: null,
     flavor,
@@ -72,10 +72,12 @@ function server(id: string, at: number): InsertRow<typeof servers> {
   };
 }
 
-/** Adds servers, each with a port and an address, until there are `total`. */
-export async function fillServers(cloud: Cloud, total: number, newId: () => string): Promise<void> {
+/** Adds servers, each with a port and an address, until there are `total`, on these many hosts in turn. */
+export async function fillServers(cloud: Cloud, total: number, newId: () => string, hosts = 1): Promise<void> {
   const there = await cloud.db.read((session) => session.count(servers));
-  const rows = Array.from({ length: total - there }, (_, at) => server(newId(), 1_790_000_000_000 + there + at));
+  const rows = Array.from({ length: total - there }, (_, at) =>
+    server(newId(), 1_790_000_000_000 + there + at, `node-${(at % hosts) + 1}`),
+  );
   await cloud.db.write(async (session) => {
     let [network] = await session.find(networks, { limit: 1 });
     if (!network) {
@@ -114,7 +116,7 @@ export async function fillServers(cloud: Cloud, total: number, newId: () => stri
       status: 'ACTIVE',
       device_id: row.id,
       device_owner: 'compute:nova',
-      host: 'node-1',
+      host: row.host ?? '',
       generation: 1,
       fault: null,
       made_for_server: true,

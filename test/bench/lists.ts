@@ -1,30 +1,15 @@
 // GET /servers/detail with 0, 100 and 1,000 servers in the database, and what it does to other requests meanwhile.
 import { createMemoryBus, newId, parseConfig, messageOf, silentLogger, systemClock } from '@cumulet/common';
-import { ControllerConfig, createController, type Caller } from '@cumulet/controller';
+import { ControllerConfig, createController } from '@cumulet/controller';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fork } from 'node:child_process';
+import { benchCaller } from './benchCaller';
 import { figure, type Figure } from './figure';
 import { fillServers } from './fill';
 import { load, type LoadResult } from './load';
-
-const caller: Caller = {
-  userId: 'u',
-  userName: 'u',
-  userDomainId: 'default',
-  projectId: 'bench',
-  projectName: 'bench',
-  projectDomainId: 'default',
-  domainId: null,
-  systemScope: false,
-  roles: ['admin', 'member', 'reader'],
-  isAdmin: true,
-  auditIds: ['a'],
-  expiresAt: 4e12,
-  methods: ['password'],
-};
 
 /** The process that holds the controller: it fills its database on "N" and answers with its port and statement count. */
 export async function serveLists(): Promise<void> {
@@ -37,7 +22,7 @@ export async function serveLists(): Promise<void> {
     log: silentLogger,
     host: () => undefined,
     engine: false,
-    tokens: { authenticate: () => Promise.resolve(caller) },
+    tokens: { authenticate: () => Promise.resolve(benchCaller) },
     onStatement: () => void statements++,
   });
   const server = await controller.start();

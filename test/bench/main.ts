@@ -8,13 +8,14 @@ import { benchCli } from './cli';
 import { makeContent, startRealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 import { table, type Figure } from './figure';
+import { benchFleet } from './fleet';
 import { benchImages } from './images';
 import { benchLists } from './lists';
 import { benchMemory } from './memory';
 import { benchNetwork } from './network';
 import { benchTokens } from './tokens';
 
-const PARTS = ['lists', 'memory', 'boot', 'tokens', 'cli', 'network', 'images'] as const;
+const PARTS = ['lists', 'fleet', 'memory', 'boot', 'tokens', 'cli', 'network', 'images'] as const;
 type Part = (typeof PARTS)[number];
 
 async function main(): Promise<number> {
@@ -33,7 +34,8 @@ async function main(): Promise<number> {
   };
   console.log(`load before: ${loadavg()[0]?.toFixed(2)}`);
   await run('lists', benchLists);
-  if (parts.some((part) => part !== 'lists')) {
+  await run('fleet', benchFleet);
+  if (parts.some((part) => part !== 'lists' && part !== 'fleet')) {
     const cloud = await startRealCloud();
     try {
       const content = await makeContent(cloud, values.image ?? tinyImage());

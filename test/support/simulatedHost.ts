@@ -37,7 +37,8 @@ export interface SimulatedHost {
   stop(): Promise<void>;
 }
 
-export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): SimulatedHost {
+/** @param heartbeatMs milliseconds between heartbeats of its agents; tests don't like to wait */
+export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heartbeatMs = 200): SimulatedHost {
   const domains = new Map<string, string>();
   const disks = new Map<string, Set<number>>();
   const vcpus = new Map<string, number>();
@@ -176,7 +177,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi): Simu
       handlers: counted,
       inventory: () => Promise.resolve({ vcpus: 64, memory_mib: 65536, disk_gib: 1000 }),
       reconcile: async (expected) => reconcile(new Set(expected.map(({ id }) => id))),
-      heartbeatMs: 200,
+      heartbeatMs,
     });
   const keep = (things: Map<string, unknown>) => (expected: ReadonlySet<string>) => {
     for (const id of things.keys()) if (!expected.has(id)) things.delete(id);
