@@ -1,5 +1,13 @@
 // Fills a database with servers as creates would have left them, without hosts.
-import { networks, portAddresses, ports, servers, type Cloud, type InsertRow } from '@cumulet/controller';
+import {
+  networks,
+  portAddresses,
+  ports,
+  servers,
+  type Cloud,
+  type InsertRow,
+  type WriteSession,
+} from '@cumulet/controller';
 
 const PROJECT = 'bench';
 
@@ -72,36 +80,46 @@ function server(id: string, at: number, host: string): InsertRow<typeof servers>
   };
 }
 
-/** Adds servers, each with a port and an address, until there are `total`, on these many hosts in turn. */
-export async function fillServers(cloud: Cloud, total: number, newId: () => string, hosts = 1): Promise<void> {
+/** Networks of the benchmark; they are made once. */
+async function fillNetworks(session: WriteSession, count: number, newId: () => string): Promise<string[]> {
+  const there = await session.find(networks, { where: { project_id: PROJECT, name: 'bench' } });
+  if (there.length > 0) return there.map(({ id }) => id);
+  const rows = Array.from({ length: count }, (_, at) => ({
+    id: newId(),
+    project_id: PROJECT,
+    name: 'bench',
+    description: '',
+    created_at: 0,
+    updated_at: 0,
+    revision: 0,
+    admin_state_up: true,
+    status: 'ACTIVE',
+    mtu: 1450,
+    port_security_enabled: true,
+    network_type: 'vxlan',
+    physical_network: null,
+    segmentation_id: at + 1,
+    dns_domain: '',
+    external: false,
+    availability_zone_hints: [],
+  }));
+  await session.insert(networks, rows);
+  return rows.map(({ id }) => id);
+}
+
+/** Adds servers, each with a port and an address, until there are `total`, on these many hosts and networks in turn. */
+export async function fillServers(
+  cloud: Cloud,
+  total: number,
+  newId: () => string,
+  { hosts, networks: spread }: { readonly hosts: number; readonly networks: number } = { hosts: 1, networks: 1 },
+): Promise<void> {
   const there = await cloud.db.read((session) => session.count(servers));
   const rows = Array.from({ length: total - there }, (_, at) =>
     server(newId(), 1_790_000_000_000 + there + at, `node-${(at % hosts) + 1}`),
   );
   await cloud.db.write(async (session) => {
-    let [network] = await session.find(networks, { limit: 1 });
-    if (!network) {
-      network = {
-        id: newId(),
-        project_id: PROJECT,
-        name: 'bench',
-        description: '',
-        created_at: 0,
-        updated_at: 0,
-        revision: 0,
-        admin_state_up: true,
-        status: 'ACTIVE',
-        mtu: 1450,
-        port_security_enabled: true,
-        network_type: 'vxlan',
-        physical_network: null,
-        segmentation_id: 1,
-        dns_domain: '',
-        external: false,
-        availability_zone_hints: [],
-      };
-      await session.insert(networks, network);
-    }
+    const networkIds = await fillNetworks(session, spread, newId);
     const portRows = rows.map((row, at) => ({
       id: newId(),
       project_id: PROJECT,
@@ -110,7 +128,7 @@ export async function fillServers(cloud: Cloud, total: number, newId: () => stri
       created_at: row.created_at,
       updated_at: row.created_at,
       revision: 0,
-      network_id: network?.id ?? '',
+      network_id: networkIds[at % spread] ?? '',
       admin_state_up: true,
       mac_address: `fa:16:3e:${[16, 8, 0].map((by) => (((there + at) >> by) & 255).toString(16).padStart(2, '0')).join(':')}`,
       status: 'ACTIVE',

@@ -131,7 +131,7 @@ async function main(): Promise<void> {
     return { statements, commits, messages, memory: (pss * 1024) / 1e6 };
   };
   const answers: Readonly<Record<FleetQuestion, () => unknown>> = {
-    fill: () => fillServers(cloud, SERVERS, newId, HOSTS),
+    fill: () => fillServers(cloud, SERVERS, newId, { hosts: HOSTS, networks: SERVERS / 100 }),
     counts,
     decisions,
     balance,

@@ -161,7 +161,7 @@ export async function list<T extends Table>(
   if (options.marker) applyMarker(builder, sort, options.marker);
   for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
   if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = await readRows(manager, table, builder, options.lock, options.omit);
+  const rows = await readRows(manager, table, builder, options.lock, { omit: options.omit });
   return options.reverse ? rows.reverse() : rows;
 }
 

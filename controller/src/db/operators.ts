@@ -1,2 +1,2 @@
 // Conditions for `where`, without opening the ORM to everybody.
-export { In, IsNull, LessThan, LessThanOrEqual, MoreThan, Not } from 'typeorm';
+export { In, IsNull, LessThan, LessThanOrEqual, MoreThanOrEqual, MoreThan, Not } from 'typeorm';

@@ -37,19 +37,23 @@ function fieldsOf(table: Table, engine: DatabaseEngine): readonly Field[] {
 const engineOf = (manager: EntityManager): DatabaseEngine =>
   manager.connection.options.type === 'better-sqlite3' ? 'sqlite' : 'mariadb';
 
-/** The rows a query selects from one table under the alias, with their values as the table describes them. Omitted columns are null. */
+/**
+ * The rows a query selects from one table under the alias, with their values as the table describes them. Omitted columns are null;
+ * with `only` a row has no others.
+ */
 export async function readRows<T extends Table>(
   manager: EntityManager,
   table: T,
   builder: SelectQueryBuilder<ObjectLiteral>,
   lock?: Lock,
-  omit: readonly string[] = [],
+  { omit = [], only }: { readonly omit?: readonly string[] | undefined; readonly only?: readonly string[] } = {},
 ): Promise<Row<T>[]> {
   const engine = engineOf(manager);
-  const fields = fieldsOf(table, engine);
+  const all = fieldsOf(table, engine);
+  const fields = only ? all.filter(({ name }) => only.includes(name)) : all;
   if (lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive)
     builder.setLock(lock === 'shared' ? 'pessimistic_read' : 'pessimistic_write');
-  if (omit.length > 0)
+  if (omit.length > 0 || only)
     builder.select(fields.filter(({ name }) => !omit.includes(name)).map(({ name }) => `${ALIAS}.${name}`));
   const found = await builder.getRawMany<Record<string, unknown>>();
   return mapInSlices(found, (values) => {

@@ -1,5 +1,5 @@
 // What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
-import type { EntityManager, FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import type { EntityManager, FindOptionsWhere, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { textLimits, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
 import { ALIAS, readRows } from './rows';
@@ -23,6 +23,12 @@ export interface FindOptions<T extends Table> {
 export interface ReadSession {
   find<T extends Table>(table: T, options?: FindOptions<T>): Promise<Row<T>[]>;
   findOne<T extends Table>(table: T, where: Where<T>, lock?: Lock): Promise<Row<T> | undefined>;
+  /** Some columns of the rows: of tables whose others are large, where many rows are read often. */
+  pick<T extends Table, K extends keyof Row<T> & string>(
+    table: T,
+    columns: readonly K[],
+    options?: FindOptions<T>,
+  ): Promise<Pick<Row<T>, K>[]>;
   count<T extends Table>(table: T, where?: Where<T>): Promise<number>;
 }
 
@@ -73,15 +79,15 @@ const INSERT_CHUNK = 400;
 
 /** Wraps a manager; used by sqlite.ts and mariadb.ts only. */
 export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
+  const query = <T extends Table>(table: T, options: FindOptions<T>): SelectQueryBuilder<ObjectLiteral> =>
+    manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS).setFindOptions({
+      ...(options.where === undefined ? {} : { where: options.where }),
+      ...(options.order === undefined ? {} : { order: options.order }),
+      ...(options.limit === undefined ? {} : { take: options.limit }),
+    });
   const session: WriteSession = {
-    find(table, options = {}) {
-      const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS).setFindOptions({
-        ...(options.where === undefined ? {} : { where: options.where }),
-        ...(options.order === undefined ? {} : { order: options.order }),
-        ...(options.limit === undefined ? {} : { take: options.limit }),
-      });
-      return readRows(manager, table, builder, options.lock);
-    },
+    find: (table, options = {}) => readRows(manager, table, query(table, options), options.lock),
+    pick: (table, only, options = {}) => readRows(manager, table, query(table, options), options.lock, { only }),
     async findOne(table, where, lock) {
       const rows = await session.find(table, { where, limit: 1, ...(lock ? { lock } : {}) });
       return rows[0];

@@ -1,6 +1,6 @@
 // Hosts as the rest of the cloud sees them: who is alive, what is free.
 import type { AgentRole } from '@cumulet/common';
-import { MoreThan, type ReadSession, type WriteSession } from '../db';
+import { In, MoreThan, MoreThanOrEqual, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
 import type { HostView } from '../scheduler/scheduler';
@@ -57,19 +57,49 @@ function machineOf(host: Host): Pick<HostView, 'architecture' | 'virtType' | 'tr
   };
 }
 
+/** Hosts all of whose agents were heard lately; of all hosts or of these. */
+async function aliveHosts(session: ReadSession, now: number, names?: readonly string[]): Promise<Set<string>> {
+  const where = {
+    heard_at: MoreThanOrEqual(now - AGENT_TIMEOUT_MS),
+    ...(names === undefined ? {} : { host: In([...names]) }),
+  };
+  const heard = new Map<string, Set<string>>();
+  for (const { host, role } of await session.pick(agents, ['host', 'role'], { where }))
+    heard.set(host, (heard.get(host) ?? new Set()).add(role));
+  return new Set([...heard].flatMap(([host, roles]) => (ROLES.every((role) => roles.has(role)) ? [host] : [])));
+}
+
+/** What servers show of their hosts. */
+export interface ShownHost {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly zone: string;
+  readonly alive: boolean;
+}
+
+/** The state of these hosts by name, in two queries. */
+export async function hostStates(
+  session: ReadSession,
+  now: number,
+  names: readonly string[],
+): Promise<Map<string, ShownHost>> {
+  const alive = await aliveHosts(session, now, names);
+  const where = { name: In([...names]) };
+  const rows = await session.pick(hosts, ['name', 'enabled', 'availability_zone'], { where });
+  return new Map(
+    rows.map(({ name, enabled, availability_zone: zone }) => [name, { name, enabled, zone, alive: alive.has(name) }]),
+  );
+}
+
 /** All hosts with their liveness, in a fixed number of queries. */
 export async function hostViews(session: ReadSession, now: number): Promise<HostView[]> {
-  const heard = new Map<string, Set<string>>();
-  for (const agent of await session.find(agents)) {
-    if (now - agent.heard_at > AGENT_TIMEOUT_MS) continue;
-    heard.set(agent.host, (heard.get(agent.host) ?? new Set()).add(agent.role));
-  }
+  const alive = await aliveHosts(session, now);
   const metadata = await metadataByHost(session);
   return (await session.find(hosts, { order: { name: 'ASC' } })).map((host) => ({
     name: host.name,
     enabled: host.enabled,
     disabledReason: host.disabled_reason,
-    alive: ROLES.every((role) => heard.get(host.name)?.has(role)),
+    alive: alive.has(host.name),
     zone: host.availability_zone,
     capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
     used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
@@ -92,8 +122,7 @@ export async function anyAgentAlive(session: ReadSession, host: string, now: num
 
 /** Whether all agents of a host were heard lately. */
 export async function hostAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
-  for (const role of ROLES) if (!(await agentAlive(session, host, role, now))) return false;
-  return true;
+  return (await aliveHosts(session, now, [host])).has(host);
 }
 
 /** A server was built there: what failed before does not count any more. */

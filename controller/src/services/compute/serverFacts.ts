@@ -2,7 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { In, type ReadSession } from '../../db';
 import { serverTags, type Server } from '../../db/entities/compute';
-import { hostViews } from '../hosts';
+import { hostStates } from '../hosts';
 import { portsOfServers, type ServerPort } from '../network/serverPortViews';
 
 type HostStatus = 'UP' | 'DOWN' | 'MAINTENANCE' | 'UNKNOWN' | '';
@@ -37,7 +37,8 @@ export async function factsOf(
   const ids = rows.map((row) => row.id);
   const ports = await portsOfServers(session, ids);
   const tags = await tagsOf(session, ids);
-  const hosts = new Map((await hostViews(session, cloud.clock.now())).map((host) => [host.name, host]));
+  const names = [...new Set(rows.flatMap(({ host }) => host ?? []))];
+  const hosts = await hostStates(session, cloud.clock.now(), names);
   return new Map(
     rows.map((row): [string, ServerFacts] => {
       const host = row.host === null ? undefined : hosts.get(row.host);

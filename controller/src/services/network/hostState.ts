@@ -177,7 +177,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
     where: { network_id: In(networkIds) },
     order: { position: 'ASC' },
   });
-  const places = await readPlaces(session, portRows);
+  const places = await readPlaces(session, host, portRows);
   const links = await session.find(portGroups, {
     where: { port_id: In(bound.map((port) => port.id)) },
     order: { security_group_id: 'ASC' },

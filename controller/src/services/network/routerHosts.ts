@@ -1,6 +1,6 @@
 // Which host has a router: chosen when the router gets its first interface or gateway, and again when that host fails.
 import type { Cloud } from '../../cloud';
-import { In, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { In, IsNull, MoreThanOrEqual, type ReadSession, type WriteSession } from '../../db';
 import { agentSettings, networks, routerInterfaces, routers, type Router } from '../../db/entities/network';
 import { agents, hosts, type Agent } from '../../db/entities/tasks';
 import { AGENT_TIMEOUT_MS } from '../hosts';
@@ -15,25 +15,26 @@ interface Candidate {
   readonly physical: ReadonlySet<string> | undefined;
 }
 
-function physicalOf({ inventory }: Agent): ReadonlySet<string> | undefined {
+function physicalOf({ inventory }: Pick<Agent, 'inventory'>): ReadonlySet<string> | undefined {
   const names = inventory['physical_networks'];
   return Array.isArray(names) ? new Set(names.map(String)) : undefined;
 }
 
+/** Network agents that were heard lately. */
+const heardLately = (cloud: Cloud) => ({
+  role: 'network',
+  heard_at: MoreThanOrEqual(cloud.clock.now() - AGENT_TIMEOUT_MS),
+});
+
 /** Hosts whose network agent is alive and not set down. */
 async function candidates(session: ReadSession, cloud: Cloud): Promise<Candidate[]> {
-  const rows = await session.find(agents, { where: { role: 'network' } });
+  const alive = await session.pick(agents, ['id', 'host', 'inventory'], { where: heardLately(cloud) });
   const down = await session.find(agentSettings, { where: { admin_state_up: false } });
-  const disabled = await session.find(hosts, { where: { enabled: false } });
-  const alive = rows.filter(
-    (row) =>
-      row.heard_at >= cloud.clock.now() - AGENT_TIMEOUT_MS && !down.some((setting) => setting.agent_id === row.id),
-  );
-  return alive.map((agent) => ({
-    host: agent.host,
-    enabled: !disabled.some((host) => host.name === agent.host),
-    physical: physicalOf(agent),
-  }));
+  const disabled = await session.pick(hosts, ['name'], { where: { enabled: false } });
+  const [downIds, disabledNames] = [new Set(down.map((one) => one.agent_id)), new Set(disabled.map((one) => one.name))];
+  return alive
+    .filter(({ id }) => !downIds.has(id))
+    .map((agent) => ({ host: agent.host, enabled: !disabledNames.has(agent.host), physical: physicalOf(agent) }));
 }
 
 /** The networks that each router is on. */
@@ -69,9 +70,12 @@ function best(choice: readonly Candidate[], loads: ReadonlyMap<string, number>):
   return sorted[0]?.host;
 }
 
-async function loadsOf(session: ReadSession, choice: readonly Candidate[]): Promise<Map<string, number>> {
-  const counts = choice.map(async ({ host }) => [host, await session.count(routers, { host })] as const);
-  return new Map(await Promise.all(counts));
+/** How many routers each host has. */
+async function readLoads(session: ReadSession): Promise<Map<string, number>> {
+  const loads = new Map<string, number>();
+  for (const { host } of await session.pick(routers, ['host']))
+    if (host !== null) loads.set(host, (loads.get(host) ?? 0) + 1);
+  return loads;
 }
 
 /** Gives a router a host if it has none. */
@@ -80,7 +84,7 @@ export async function placeRouter(session: WriteSession, cloud: Cloud, router: R
   const own = (await networksOfRouters(session, [router])).get(router.id) ?? [];
   const names = [...(await physicalNames(session, own)).values()];
   const choice = (await candidates(session, cloud)).filter((one) => reaches(one, names));
-  const host = best(choice, await loadsOf(session, choice));
+  const host = best(choice, await readLoads(session));
   if (host === undefined) return router;
   const set = { host, generation: router.generation + 1 };
   const placed = await session.update(routers, { id: router.id, host: IsNull() as never }, set);
@@ -112,7 +116,7 @@ async function plannedMoves(
   if (choice.length === 0 || rows.length === 0) return [];
   const own = await networksOfRouters(session, rows);
   const physical = await physicalNames(session, [...own.values()].flat());
-  const loads = await loadsOf(session, choice);
+  const loads = await readLoads(session);
   return rows.flatMap((router): Move[] => {
     const networkIds = own.get(router.id) ?? [];
     if (networkIds.length === 0) return [];
@@ -129,8 +133,14 @@ async function plannedMoves(
 async function place(cloud: Cloud, onlyWaiting: boolean): Promise<boolean> {
   const where = onlyWaiting ? { host: IsNull() as never } : {};
   const plan = async (session: ReadSession): Promise<{ moves: Move[]; alive: boolean }> => {
-    const choice = await candidates(session, cloud);
     const rows = await session.find(routers, { where, order: { id: 'ASC' } });
+    // Looked at every second: without routers it is enough to know whether anybody lives.
+    if (rows.length === 0)
+      return {
+        moves: [],
+        alive: (await session.pick(agents, ['id'], { where: heardLately(cloud), limit: 1 })).length > 0,
+      };
+    const choice = await candidates(session, cloud);
     return { moves: await plannedMoves(session, rows, choice), alive: choice.length > 0 };
   };
   const seen = await cloud.db.read(plan);

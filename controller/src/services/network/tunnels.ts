@@ -20,10 +20,17 @@ export interface Places {
   readonly underlays: ReadonlyMap<string, string>;
 }
 
-export async function readPlaces(session: ReadSession, rows: readonly Port[]): Promise<Places> {
+/** @param host the one that asks, whose own address is needed too */
+export async function readPlaces(session: ReadSession, host: string, rows: readonly Port[]): Promise<Places> {
   const routerIds = rows.filter((port) => isRouterOwner(port.device_owner)).map((port) => port.device_id);
   const routerRows = await session.find(routers, { where: { id: In([...new Set(routerIds)]) } });
-  const agentRows = await session.find(agents, { where: { role: 'network' } });
+  const spanned = new Set([
+    host,
+    ...rows.map((port) => port.host),
+    ...routerRows.flatMap((router) => router.host ?? []),
+  ]);
+  const where = { role: 'network', host: In([...spanned]) };
+  const agentRows = await session.pick(agents, ['host', 'inventory'], { where });
   return {
     routerHosts: new Map(routerRows.map((router) => [router.id, router.host])),
     underlays: new Map(
