@@ -13,7 +13,7 @@ const idsOf = (hint: unknown): string[] =>
 async function hostsOf(session: ReadSession, ids: readonly string[], projectId: string): Promise<string[]> {
   if (ids.length === 0) return [];
   const where = { id: In([...ids]), project_id: projectId, deleted_at: IsNull() };
-  return (await session.find(servers, { where })).flatMap(({ host }) => host ?? []);
+  return (await session.pick(servers, ['host'], { where })).flatMap(({ host }) => host ?? []);
 }
 
 /** Where the other members of the server's group are. Null: it is in no group. */
@@ -34,7 +34,8 @@ export async function spreadOf(
 /** Hosts that have the server's image, because another server of that image is there. */
 async function hostsWithImage(session: ReadSession, imageId: string | null): Promise<Set<string>> {
   if (imageId === null) return new Set();
-  const rows = await session.find(servers, { where: { image_id: imageId, deleted_at: IsNull() }, limit: 200 });
+  const where = { image_id: imageId, deleted_at: IsNull() };
+  const rows = await session.pick(servers, ['host'], { where, limit: 200 });
   return new Set(rows.flatMap(({ host }) => host ?? []));
 }
 
