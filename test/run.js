@@ -1,7 +1,7 @@
-// Runs every test: the unit project on SQLite, then what the database matters to once more on MariaDB, and beside it the host
-// project one file at a time, which mostly waits for guests; ends with every failed test and the sums of all. Without arguments it
-// begins with `npm run check`, which counts as one test, and measures coverage, into coverage/: files below their gate count as one
-// failure. They need tests, or a lower gate with the reason in test/coverage.json.
+// Runs every test: the unit project on SQLite, then what the database matters to once more on MariaDB, and beside both the host
+// project one file at a time, which mostly waits for guests and takes longest; ends with every failed test and the sums of all.
+// Without arguments it begins with `npm run check`, which counts as one test, and measures coverage, into coverage/: files below
+// their gate count as one failure. They need tests, or a lower gate with the reason in test/coverage.json.
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
@@ -73,8 +73,10 @@ async function main() {
       sums.failed += 1;
     }
   }
-  await runProject('unit', '--maxWorkers=3');
-  await Promise.all([runProject('mariadb', '--maxWorkers=2'), runProject('host', '--runInBand')]);
+  const onDatabases = async () => {
+    for (const project of ['unit', 'mariadb']) await runProject(project, '--maxWorkers=2');
+  };
+  await Promise.all([runProject('host', '--runInBand'), onDatabases()]);
   if (covers) {
     // What ran in processes of their own.
     const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
