@@ -1,8 +1,10 @@
 // A server moves between two hosts that share nothing: each has a libvirtd, QEMU and files of its own, and the disk comes over mutual TLS.
+// At last one of them dies and is fenced.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   createAgent,
@@ -16,10 +18,10 @@ import {
   type Agent,
   type HostApi,
 } from '@cumulet/common';
-import { ComputeConfig, createComputeAgent } from '@cumulet/compute-agent';
+import { ComputeConfig, createComputeAgent, type ComputeAgent } from '@cumulet/compute-agent';
 import { createAgentListener, createHostClients, taskKinds, type HostClients } from '@cumulet/controller';
 import { createStorageAgent, StorageConfig, type StorageAgent } from '@cumulet/storage-agent';
-import { tasks } from '../../controller/src/db/entities/tasks';
+import { agents as agentRows, tasks } from '../../controller/src/db/entities/tasks';
 import { makeTestCa, type TestCa } from '../support/certificates';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
@@ -31,10 +33,20 @@ interface RealHost {
   readonly libvirtd: PrivateLibvirtd;
   readonly dir: string;
   readonly api: HostApi;
+  /** Ends its agents, which then have been silent for long; its guests run on. */
+  silence(): Promise<void>;
+  /** Starts agents again. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const PREFIX = 'cumulet-move-';
+/** A host is off when none of its guests runs: here a host is no more than its libvirtd. */
+const FENCE = `set -e
+uri="qemu+unix:///system?socket=$(cat "$(dirname "$0")/$1")"
+for guest in $(virsh -c "$uri" list --name); do virsh -c "$uri" destroy "$guest"; done
+[ -z "$(virsh -c "$uri" list --name)" ]
+`;
 const bus = createMemoryBus();
 const hosts = new Map<string, RealHost>();
 let ca: TestCa;
@@ -42,6 +54,7 @@ let cloud: TestCloud;
 let listener: Server;
 let clients: HostClients;
 let id: string;
+let directory: string;
 
 async function listen(server: Server): Promise<string> {
   await new Promise<void>((done) => void server.listen(0, '127.0.0.1', done));
@@ -57,49 +70,65 @@ async function startHost(name: string, controller: string): Promise<RealHost> {
   const common = { host: name, bus, exec, log: silentLogger, clock: systemClock };
   const api = cloud.controller.agentApi;
   const settings = { dir, domain_prefix: PREFIX, libvirt_socket: libvirtd.socketPath, shutdown_seconds: 3 };
-  const compute = createComputeAgent({
-    ...common,
-    api,
-    config: parseConfig(ComputeConfig, JSON.stringify(settings), 'test'),
-  });
   const tls = ca.files(name);
-  const found: { storage?: StorageAgent } = {};
-  const openDisk: HostApi['openDisk'] = async (...wanted) => {
-    if (!found.storage) throw new Error('the storage agent has not begun');
-    return found.storage.openDisk(...wanted);
+  let agents: readonly [ComputeAgent, StorageAgent, Agent] | undefined;
+  const running = () => {
+    if (!agents) throw new Error(`the agents of ${name} do not run`);
+    return agents;
   };
+  const openDisk: HostApi['openDisk'] = async (...wanted) => running()[1].openDisk(...wanted);
   const answers = createHostListener({ openDisk }, tls, silentLogger);
   const address = await listen(answers);
   const options = { controllers: [`https://${controller}`], tls, clock: systemClock, log: silentLogger };
   const remote = createAgentApiClient({ ...options, listener: address });
-  const storage = (found.storage = createStorageAgent({
-    ...common,
-    api: remote,
-    config: parseConfig(StorageConfig, JSON.stringify({ dir, min_free_mib: 0 }), 'test'),
-  }));
-  const network = createAgent({
-    ...common,
-    role: 'network',
-    api,
-    handlers: {},
-    inventory: () => Promise.resolve({}),
-    reconcile: () => Promise.resolve(),
-  });
-  const agents: Agent[] = [compute, storage, network];
-  await Promise.all(agents.map((agent) => agent.start()));
+  const start = async (): Promise<void> => {
+    const compute = createComputeAgent({
+      ...common,
+      api,
+      config: parseConfig(ComputeConfig, JSON.stringify(settings), 'test'),
+    });
+    const storage = createStorageAgent({
+      ...common,
+      api: remote,
+      config: parseConfig(StorageConfig, JSON.stringify({ dir, min_free_mib: 0 }), 'test'),
+    });
+    const network = createAgent({
+      ...common,
+      role: 'network',
+      api,
+      handlers: {},
+      inventory: () => Promise.resolve({}),
+      reconcile: () => Promise.resolve(),
+    });
+    agents = [compute, storage, network];
+    await Promise.all(agents.map((agent) => agent.start()));
+  };
+  const stopAgents = async (): Promise<void> => {
+    await Promise.all(running().map((agent) => agent.stop()));
+    agents = undefined;
+  };
+  await start();
+  writeFileSync(join(directory, name), libvirtd.socketPath);
   return {
     libvirtd,
     dir,
     api: {
-      ...compute,
+      consoleLog: (...wanted) => running()[0].consoleLog(...wanted),
+      diagnostics: (...wanted) => running()[0].diagnostics(...wanted),
+      setPassword: (...wanted) => running()[0].setPassword(...wanted),
       openDisk: (...wanted) => clients.host(name).openDisk(...wanted),
-      inventoryOfResources: async () => [
-        ...(await compute.inventoryOfResources()),
-        ...(await storage.inventoryOfResources()),
-      ],
+      inventoryOfResources: async () => {
+        const [compute, storage] = running();
+        return [...(await compute.inventoryOfResources()), ...(await storage.inventoryOfResources())];
+      },
+    },
+    start,
+    async silence() {
+      await stopAgents();
+      await cloud.cloud.db.write((session) => session.update(agentRows, { host: name }, { heard_at: 0 }));
     },
     async stop() {
-      await Promise.all(agents.map((agent) => agent.stop()));
+      await stopAgents();
       remote.close();
       answers.close();
       answers.closeAllConnections();
@@ -119,12 +148,15 @@ async function call(method: string, path: string, body?: unknown) {
 
 beforeAll(async () => {
   const image = readFileSync(tinyImage());
+  directory = mkdtempSync(join(tmpdir(), 'cumulet-fence-'));
+  writeFileSync(join(directory, 'fence.sh'), FENCE);
   ca = await makeTestCa();
   await ca.add('controller', 'controller-1');
   cloud = await startTestCloud({
     bus,
     host: (name) => hosts.get(name)?.api,
     engine: { kinds: taskKinds, pollMs: 100 },
+    config: { fence_command: ['sh', join(directory, 'fence.sh')] },
   });
   const tls = ca.files('controller-1');
   clients = createHostClients(cloud.cloud.db, tls);
@@ -152,6 +184,7 @@ afterAll(async () => {
   listener?.closeAllConnections();
   await cloud?.stop();
   ca?.stop();
+  rmSync(directory, { recursive: true });
 }, 60_000);
 
 async function soon(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
@@ -228,6 +261,22 @@ test('a running server goes, runs there, and comes back', async () => {
   await booted('host-2');
   expect([at('host-1').libvirtd.qemus().length, at('host-2').libvirtd.qemus().length]).toEqual([0, 1]);
   expect(diskOn('host-1')).toBeUndefined();
+  expect(await findings()).toEqual([]);
+});
+
+test('when its host is dead it is built anew on the other one once nothing of it runs, and the host removes its copy when it is back', async () => {
+  const dead = at('host-2');
+  await dead.silence();
+  expect([at('host-1').libvirtd.qemus().length, dead.libvirtd.qemus().length]).toEqual([0, 1]);
+  await call('POST', `/compute/v2.1/servers/${id}/action`, { evacuate: {} });
+  await soon('the end of the guest', () => dead.libvirtd.qemus().length === 0);
+  await settled();
+  expect(await shown()).toEqual(['ACTIVE', 'host-1']);
+  await booted('host-1');
+  expect(qemuIo(diskOn('host-2') ?? '', 'read -P 0x33 1200M 512M')).not.toContain('failed');
+  await dead.start();
+  expect([at('host-1').libvirtd.qemus().length, dead.libvirtd.qemus().length]).toEqual([1, 0]);
+  expect(await dead.api.inventoryOfResources()).toEqual([]);
   expect(await findings()).toEqual([]);
 });
 
