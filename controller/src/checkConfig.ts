@@ -1,4 +1,5 @@
 // What --check-config of a controller looks at beyond the file itself: the files it names, and whether they fit the database.
+import { accessSync, constants } from 'node:fs';
 import { ConfigError, messageOf, readTls } from '@cumulet/common';
 import { databaseOptions } from './databaseConfig';
 import { inspectDatabase } from './db';
@@ -15,9 +16,21 @@ import { createPolicy } from './services/policy/policy';
 /** What a server answers that another password or name would change. */
 const REFUSED = ['ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR', 'ER_BAD_DB_ERROR'];
 
+/** One that is named by its path must be a program now: when it is needed, a host is dead. @throws ConfigError */
+function requireFenceCommand({ fence_command }: ControllerProcessConfig): void {
+  const [program = ''] = fence_command ?? [];
+  if (!program.includes('/')) return;
+  try {
+    accessSync(program, constants.X_OK);
+  } catch (error) {
+    throw new ConfigError(`fence_command: ${messageOf(error)}`, { key: 'fence_command' });
+  }
+}
+
 /** Changes nothing, neither files nor the database. Returns what could not be looked at. @throws ConfigError */
 export async function checkController(config: ControllerProcessConfig): Promise<readonly string[]> {
   createPolicy(rulesOf(config));
+  requireFenceCommand(config);
   readTls(config.agent_api.tls);
   const options = databaseOptions(config);
   const keyFile = keyFilePath(config);

@@ -153,7 +153,8 @@ describe('arguments', () => {
     await cloud.controller.stop();
     const database = { path };
     const image = { dir: join(cloud.directory, 'images') };
-    expect(await check({ database, image, token_key_file: right })).toMatchObject({ exit: 0, err: '' });
+    const fence_command = ['/bin/sh', at('fence.sh')];
+    expect(await check({ database, image, token_key_file: right, fence_command })).toMatchObject({ exit: 0, err: '' });
     for (const [change, words] of [
       [{ token_key_file: damaged }, 'does not hold 32 bytes in base64'],
       [{ database, token_key_file: foreign }, `the key file ${foreign} does not fit the signing keys in the database`],
@@ -163,6 +164,8 @@ describe('arguments', () => {
       ],
       [{ database, token_key_file: right, image: { dir: at('unshared') } }, "is not this cloud's directory of images"],
       [{ policy_file: at('none') }, 'none'],
+      [{ fence_command: [at('none'), 'north'] }, 'fence_command: ENOENT'],
+      [{ fence_command: [damaged] }, 'fence_command: EACCES'],
       [{ database: { kind: 'mariadb' } }, 'database.password_file: is needed'],
     ] as const) {
       const { exit, out, err } = await check(change);
