@@ -327,7 +327,7 @@ test('an audit with findings ends with 1 and lists them', async () => {
 
 test('every command was seen to succeed', () => {
   // Images of servers are tried on a real host, groups, placement and moves in tests of their own.
-  const apart = /^server (image create|group .*|explain|resize.*|migrat.*)$/;
+  const apart = /^server (image create|group .*|explain|resize.*|migrat.*|evacuate)$/;
   expect(all.untried('server', 'console', 'audit').filter((name) => !apart.test(name))).toEqual([]);
 });
 
