@@ -147,10 +147,25 @@ const flip = <T extends Table>(sort: Sort<T>): Sort<T> => ({
 });
 
 /** Lists rows of a table. Sort columns must be chosen by the caller's allow-list; they are names of columns, not user text. */
-export async function list<T extends Table>(
+export const list = <T extends Table>(
   session: ReadSession,
   table: T,
   options: ListOptions<T> = {},
+): Promise<Row<T>[]> => readList(session, table, options, { omit: options.omit });
+
+/** The same with some columns only. */
+export const listColumns = <T extends Table, K extends keyof Row<T> & string>(
+  session: ReadSession,
+  table: T,
+  columns: readonly K[],
+  options: ListOptions<T> = {},
+): Promise<Pick<Row<T>, K>[]> => readList(session, table, options, { only: columns });
+
+async function readList<T extends Table>(
+  session: ReadSession,
+  table: T,
+  options: ListOptions<T>,
+  what: { readonly omit?: readonly string[] | undefined; readonly only?: readonly string[] },
 ): Promise<Row<T>[]> {
   const manager = managerOf(session);
   const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS);
@@ -161,7 +176,7 @@ export async function list<T extends Table>(
   if (options.marker) applyMarker(builder, sort, options.marker);
   for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
   if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = await readRows(manager, table, builder, options.lock, { omit: options.omit });
+  const rows = await readRows(manager, table, builder, options.lock, what);
   return options.reverse ? rows.reverse() : rows;
 }
 

@@ -1,9 +1,9 @@
 // The query of server lists: filters by caller and microversion, sort keys, and the old ways of ignoring what is unknown.
 import type { Cloud } from '../../cloud';
-import type { Server, servers } from '../../db/entities/compute';
+import type { servers } from '../../db/entities/compute';
 import { ForbiddenError, InvalidError } from '../../errors';
 import { pattern } from '../../services/compute/pattern';
-import type { ServerCondition, ServerFilters, ServerSort } from '../../services/compute/serverList';
+import type { ServerCondition, ServerFilters, ServerSort, TestedServer } from '../../services/compute/serverList';
 import { statesOfStatuses } from '../../services/compute/serverStates';
 import type { Row } from '../../db';
 import { queryValue } from '../query';
@@ -24,7 +24,7 @@ const exact: Readonly<Record<string, Column>> = {
   task_state: 'task_state',
   launch_index: 'launch_index',
 };
-const expressions: Readonly<Record<string, (server: Server) => string | number | null>> = {
+const expressions: Readonly<Record<string, (server: TestedServer) => string | number | null>> = {
   name: (server) => server.name,
   display_name: (server) => server.name,
   description: (server) => server.description,
@@ -244,12 +244,12 @@ function exactConditions(query: FilterQuery): ServerCondition[] {
   });
 }
 
-function memoryTests(query: FilterQuery): ((server: Server) => boolean)[] {
+function memoryTests(query: FilterQuery): ((server: TestedServer) => boolean)[] {
   const tests = Object.entries(expressions).flatMap(([key, value]) => {
     const expression = query.get(key);
     if (expression === undefined) return [];
     const fits = pattern(expression, key);
-    return [(server: Server) => fits(String(value(server) ?? ''))];
+    return [(server: TestedServer) => fits(String(value(server) ?? ''))];
   });
   const flavor = query.get('flavor');
   if (flavor !== undefined) tests.push((server) => server.flavor.id === flavor);

@@ -1,11 +1,19 @@
 // Lists of servers: what the database can decide it decides; expressions, addresses and tags are looked at in its answer.
-import { In, list, type Condition, type ReadSession, type Sort } from '../../db';
+import { In, list, listColumns, type Condition, type ReadSession, type Sort } from '../../db';
 import { servers, serverTags, type Server } from '../../db/entities/compute';
 import { InvalidError } from '../../errors';
 import { portsOfServers } from '../network/serverPortViews';
 
 export type ServerCondition = Condition<typeof servers>;
 export type ServerSort = Sort<typeof servers>;
+
+/** What is looked at in memory: of all servers that the database let through, so without their large columns. */
+const TESTED = [
+  ...(['id', 'name', 'description', 'hostname', 'key_name', 'host', 'reservation_id', 'availability_zone'] as const),
+  ...(['locked', 'locked_by', 'root_device_name', 'config_drive', 'access_ip_v4', 'access_ip_v6', 'flavor'] as const),
+  ...(['disk_config', 'power_state', 'created_at', 'launched_at', 'terminated_at'] as const),
+] as const;
+export type TestedServer = Pick<Server, (typeof TESTED)[number]>;
 
 interface TagFilters {
   /** All of these. */
@@ -21,7 +29,7 @@ export interface ServerFilters {
   readonly projectId: string | null;
   readonly conditions: readonly (ServerCondition | ServerCondition[])[];
   /** Looked at in memory, because no database runs callers' expressions safely. */
-  readonly tests: readonly ((server: Server) => boolean)[];
+  readonly tests: readonly ((server: TestedServer) => boolean)[];
   /** Each must fit at least one address of its version, or of any when null. */
   readonly addresses: readonly { readonly version: 4 | 6; readonly fits: (address: string) => boolean }[];
   readonly tags: TagFilters;
@@ -36,7 +44,7 @@ const asksForTags = ({ all, any, notAll, notAny }: TagFilters): boolean =>
   all.length + any.length + notAll.length + notAny.length > 0;
 
 /** Which servers fit the tag filters, by one query for the tags that are named. */
-async function tagTest(session: ReadSession, filters: TagFilters): Promise<(server: Server) => boolean> {
+async function tagTest(session: ReadSession, filters: TagFilters): Promise<(server: TestedServer) => boolean> {
   const named = [...new Set([...filters.all, ...filters.any, ...filters.notAll, ...filters.notAny])];
   const has = new Map<string, Set<string>>();
   for (const row of await session.find(serverTags, { where: { tag: In(named) } })) {
@@ -55,7 +63,11 @@ async function tagTest(session: ReadSession, filters: TagFilters): Promise<(serv
   };
 }
 
-async function byAddress(session: ReadSession, rows: Server[], filters: ServerFilters): Promise<Server[]> {
+async function byAddress(
+  session: ReadSession,
+  rows: readonly TestedServer[],
+  filters: ServerFilters,
+): Promise<TestedServer[]> {
   const ports = await portsOfServers(
     session,
     rows.map((row) => row.id),
@@ -86,15 +98,15 @@ export async function listServers(session: ReadSession, filters: ServerFilters):
   const tests = [...filters.tests];
   if (asksForTags(filters.tags)) tests.push(await tagTest(session, filters.tags));
   const inMemory = tests.length > 0 || filters.addresses.length > 0;
-  const found = await list(session, servers, {
-    conditions,
+  const page = {
     sort: filters.sort,
-    omit: filters.withUserData ? ['key'] : ['key', 'user_data'],
-    ...(marker ? { marker } : {}),
-    ...(inMemory ? {} : { limit: filters.limit }),
-  });
-  if (!inMemory) return found;
+    omit: filters.withUserData ? (['key'] as const) : (['key', 'user_data'] as const),
+  };
+  const wanted = { conditions, ...(marker ? { marker } : {}) };
+  if (!inMemory) return list(session, servers, { ...page, ...wanted, limit: filters.limit });
+  const found = await listColumns(session, servers, TESTED, { sort: filters.sort, ...wanted });
   const fitting = found.filter((row) => tests.every((test) => test(row)));
   const kept = filters.addresses.length > 0 ? await byAddress(session, fitting, filters) : fitting;
-  return kept.slice(0, filters.limit);
+  const ids = kept.slice(0, filters.limit).map(({ id }) => id);
+  return list(session, servers, { ...page, conditions: [{ column: 'id', op: 'in', value: ids }] });
 }
