@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus, exec } from '@cumulet/common';
+import { createMemoryBus } from '@cumulet/common';
 import { taskKinds } from '@cumulet/controller';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
+import { runOpenstack } from '../support/openstackClient';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 
 jest.setTimeout(300_000);
@@ -25,9 +26,7 @@ async function openstack(who: Who, ...words: string[]): Promise<string> {
     OS_PROJECT_DOMAIN_NAME: 'Default',
     OS_IDENTITY_API_VERSION: '3',
   };
-  const settings = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
-  const { stdout } = await exec(['env', ...settings, 'openstack', ...words], { timeout: 90_000 });
-  return stdout.trim();
+  return runOpenstack(words, environment);
 }
 /** A command whose output is asked for as JSON. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into output freely

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus, exec } from '@cumulet/common';
+import { createMemoryBus } from '@cumulet/common';
 import { taskKinds } from '@cumulet/controller';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
+import { runOpenstack } from '../support/openstackClient';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 
 jest.setTimeout(420_000);
@@ -46,8 +47,7 @@ async function openstack(words: string, version = '2.1'): Promise<any> {
     OS_IDENTITY_API_VERSION: '3',
     OS_COMPUTE_API_VERSION: version,
   };
-  const settings = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
-  const { stdout } = await exec(['env', ...settings, 'openstack', ...words.split(' ')], { timeout: 90_000 });
+  const stdout = await runOpenstack(words.split(' '), environment);
   try {
     return JSON.parse(stdout);
   } catch {

@@ -1,6 +1,6 @@
 // The unmodified OpenStack client of the distribution works on the identity service.
-import { exec } from '@cumulet/common';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
+import { runOpenstack } from '../support/openstackClient';
 
 jest.setTimeout(180_000);
 let cloud: IdentityCloud;
@@ -27,9 +27,8 @@ async function openstack(words: string, as: As = {}): Promise<unknown> {
       ? { OS_SYSTEM_SCOPE: 'all' }
       : { OS_PROJECT_NAME: project, OS_PROJECT_DOMAIN_NAME: 'Default' }),
   };
-  const settings = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
-  const { stdout } = await exec(['env', ...settings, 'openstack', ...words.split(' ')], { timeout: 60_000 });
-  return stdout.trim() === '' ? undefined : JSON.parse(stdout);
+  const stdout = await runOpenstack(words.split(' '), environment);
+  return stdout === '' ? undefined : JSON.parse(stdout);
 }
 
 const json = '-f json';

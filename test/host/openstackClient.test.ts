@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root } from '../support/checkout';
+import { runOpenstack } from '../support/openstackClient';
 import { PASSWORD, startRealCloud, type RealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 
@@ -14,25 +15,22 @@ const directory = mkdtempSync(join(tmpdir(), 'cumulet-client-'));
 const key = join(directory, 'key');
 let cloud: RealCloud;
 
+const environment = (): Record<string, string> => ({
+  PATH: process.env['PATH'] ?? '',
+  HOME: directory,
+  OS_AUTH_URL: cloud.url,
+  OS_USERNAME: 'admin',
+  OS_PASSWORD: PASSWORD,
+  OS_PROJECT_NAME: 'admin',
+  OS_USER_DOMAIN_NAME: 'Default',
+  OS_PROJECT_DOMAIN_NAME: 'Default',
+  OS_IDENTITY_API_VERSION: '3',
+});
 /** One command of the client; its standard output. @throws with what the client said when it fails */
-async function openstack(...words: string[]): Promise<string> {
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: directory,
-    OS_AUTH_URL: cloud.url,
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: PASSWORD,
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_NAME: 'Default',
-    OS_PROJECT_DOMAIN_NAME: 'Default',
-    OS_IDENTITY_API_VERSION: '3',
-  };
-  const { stdout } = await run('openstack', words, { env, timeout: 180_000 });
-  return stdout.trim();
-}
+const openstack = (...words: string[]): Promise<string> => runOpenstack(words, environment());
 const value = (column: string, ...words: string[]): Promise<string> => openstack(...words, '-f', 'value', '-c', column);
 
-/** Tries until it works: a guest under emulation takes its time. */
+/** Tries until it works: a guest under emulation takes its time. The client's own --wait asks only every five seconds. */
 async function soon<T>(seconds: number, work: () => Promise<T>): Promise<T> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
@@ -40,7 +38,7 @@ async function soon<T>(seconds: number, work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       if (Date.now() > end) throw error;
-      await new Promise((next) => setTimeout(next, 1000));
+      await new Promise((next) => setTimeout(next, 200));
     }
   }
 }
@@ -75,7 +73,8 @@ jest.setTimeout(240_000);
 let address = '';
 
 test('token issue and catalog list', async () => {
-  expect(await value('id', 'token', 'issue')).toMatch(/^ey/);
+  const { stdout } = await run('openstack', ['token', 'issue', '-f', 'value', '-c', 'id'], { env: environment() });
+  expect(stdout).toMatch(/^ey/);
   const catalog = await openstack('catalog', 'list', '-f', 'value', '-c', 'Type');
   expect(catalog.split('\n').sort()).toEqual(['compute', 'identity', 'image', 'network', 'placement']);
 });
@@ -251,6 +250,8 @@ test('networks, ports and addresses come and go while the server runs, and stay 
   expect(await value('status', 'port', 'show', 'extra')).toBe('DOWN');
   await openstack('server', 'remove', 'network', 'hello', 'second');
   await soon(60, async () => expect(await cards()).toBe(1));
+  // The guest sees it go before the command has ended.
+  await soon(30, async () => expect(await show()).not.toContain('10.9.0.'));
   const before = (await show()).split(',').length;
   await openstack('--os-compute-api-version', '2.43', 'server', 'add', 'fixed', 'ip', 'hello', 'demo');
   const added = /10\.0\.0\.\d+(?!.*10\.0\.0\.)/.exec(await show())?.[0] ?? '';
@@ -275,12 +276,14 @@ test('an image of the running server boots with its files; backups of the stoppe
   expect(await status('hello')).toBe('ACTIVE');
   await ssh(address, 'echo later > /root/mark; sync');
   const boot = ['--flavor', 'm1.nano', '--network', 'demo', '--security-group', 'open', '--key-name', 'default'];
-  await openstack('server', 'create', '--image', 'snap', ...boot, '--wait', 'child');
+  await openstack('server', 'create', '--image', 'snap', ...boot, 'child');
+  await soon(120, async () => expect(await status('child')).toBe('ACTIVE'));
   const second = await value('floating_ip_address', 'floating', 'ip', 'create', 'public');
   await openstack('server', 'add', 'floating', 'ip', 'child', second);
   expect(await soon(120, () => ssh(second, 'cat /root/mark'))).toBe('snapped');
   expect(await ssh(second, 'hostname')).toBe('child');
-  await openstack('server', 'delete', '--wait', 'child');
+  await openstack('server', 'delete', 'child');
+  await soon(60, () => expect(status('child')).rejects.toThrow('No server with a name'));
   await openstack('floating', 'ip', 'delete', second);
   await openstack('server', 'stop', 'hello');
   await soon(120, async () => expect(await status('hello')).toBe('SHUTOFF'));
@@ -308,11 +311,12 @@ test('a resize gives the guest more of everything, a revert what it had, and a c
     ['1', 'as before', '1 GiB'],
     ['2', 'more memory', '2 GiB'],
   ];
-  const resize = (): Promise<string> => openstack('server', 'resize', '--flavor', 'm1.more', '--wait', 'hello');
+  const resize = (...options: string[]): Promise<string> =>
+    openstack('server', 'resize', '--flavor', 'm1.more', ...options, 'hello');
   await openstack('flavor', 'create', '--ram', '256', '--disk', '2', '--vcpus', '2', 'm1.more');
   await ssh(address, 'echo before > /root/mark; sync');
   expect(await has()).toEqual([...small, 'before']);
-  await resize();
+  await resize('--wait');
   expect(await status('hello')).toBe('VERIFY_RESIZE');
   expect(await soon(120, has)).toEqual([...larger, 'before']);
   await soon(10, async () => expect(await findings()).toEqual([]));
@@ -322,6 +326,7 @@ test('a resize gives the guest more of everything, a revert what it had, and a c
   expect(await soon(120, has)).toEqual([...small, 'before']);
   await soon(10, async () => expect(await findings()).toEqual([]));
   await resize();
+  await soon(60, async () => expect(await status('hello')).toBe('VERIFY_RESIZE'));
   await openstack('server', 'resize', 'confirm', 'hello');
   await soon(60, async () => expect(await status('hello')).toBe('ACTIVE'));
   expect(await soon(120, has)).toEqual([...larger, 'before']);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createMemoryBus, exec } from '@cumulet/common';
 import { taskKinds } from '@cumulet/controller';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
+import { runOpenstack } from '../support/openstackClient';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 
 jest.setTimeout(240_000);
@@ -24,23 +25,21 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const environment = (): string[] =>
-  Object.entries({
-    OS_AUTH_URL: cloud.test.url,
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: ADMIN_PASSWORD,
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_NAME: 'Default',
-    OS_PROJECT_DOMAIN_NAME: 'Default',
-    OS_IDENTITY_API_VERSION: '3',
-    HOME: directory,
-  }).map(([key, value]) => `${key}=${value}`);
+const environment = (): Record<string, string> => ({
+  OS_AUTH_URL: cloud.test.url,
+  OS_USERNAME: 'admin',
+  OS_PASSWORD: ADMIN_PASSWORD,
+  OS_PROJECT_NAME: 'admin',
+  OS_USER_DOMAIN_NAME: 'Default',
+  OS_PROJECT_DOMAIN_NAME: 'Default',
+  OS_IDENTITY_API_VERSION: '3',
+  HOME: directory,
+});
 
 /** Runs the client; its output as JSON where it is that, else as text. Version "1" is negotiated by the client. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into output freely
 async function openstack(words: string, version = '1'): Promise<any> {
-  const argv = ['openstack', '--os-placement-api-version', version, ...words.split(' ')];
-  const { stdout } = await exec(['env', ...environment(), ...argv], { timeout: 90_000 });
+  const stdout = await runOpenstack(['--os-placement-api-version', version, ...words.split(' ')], environment());
   try {
     return JSON.parse(stdout);
   } catch {
@@ -187,6 +186,7 @@ except openstack.exceptions.HttpException as error:
 `;
 
 test('the SDK', async () => {
-  const { stdout } = await exec(['env', ...environment(), 'python3', '-c', SDK], { timeout: 60_000 });
+  const settings = Object.entries(environment()).map(([key, value]) => `${key}=${value}`);
+  const { stdout } = await exec(['env', ...settings, 'python3', '-c', SDK], { timeout: 60_000 });
   expect(stdout.trim()).toBe('403');
 });
