@@ -68,9 +68,21 @@ export function createLiveness(options: LivenessOptions): Liveness {
   };
 
   /** What was told of before and is not there any more, as after `virsh undefine`: no event may have said so. */
-  const vanished = (domains: readonly { readonly uuid: string }[]): string[] => {
-    const present = new Set(domains.map(({ uuid }) => uuid));
-    return [...told.keys()].filter((id) => !present.has(id));
+  const vanished = (present: readonly ObservedServer[]): string[] => {
+    const ids = new Set(present.map(({ id }) => id));
+    return [...told.keys()].filter((id) => !ids.has(id));
+  };
+
+  /** Every server of ours, by one question however many there are. */
+  const observeAll = async (): Promise<ObservedServer[]> => {
+    const all = await hypervisor.allDomainStats(Stats.STATE);
+    const ours = all.filter(({ domain }) => hasOurName(domainPrefix, domain));
+    return Promise.all(
+      ours.map(({ domain, statistics }) => {
+        const state = STATES[Number(statistics['state.state'])] ?? 'none';
+        return seen(domain.uuid, state, Number(statistics['state.reason']));
+      }),
+    );
   };
 
   const reportChanged = async (): Promise<void> => {
@@ -107,13 +119,14 @@ export function createLiveness(options: LivenessOptions): Liveness {
   /** Looks at everything, however little is new. */
   const lookAtAll = async (why: string): Promise<void> => {
     try {
-      const domains = await hypervisor.domains();
-      for (const id of vanished(domains)) changed.add(id);
+      const present = await observeAll();
+      const servers = [...present, ...vanished(present).map(absent)];
+      // What a command works on is looked at when it has ended.
+      for (const { id } of servers) if (busy.has(id)) changed.add(id);
       told.clear();
-      for (const domain of domains) if (hasOurName(domainPrefix, domain)) changed.add(domain.uuid);
-      report();
+      await tell(servers.filter(({ id }) => !busy.has(id)));
     } catch (error) {
-      log.warn({ err: error, why }, 'the domains could not be listed');
+      log.warn({ err: error, why }, 'the servers of this host could not be looked at or reported');
     }
   };
   // Events of the meantime are lost.
@@ -128,14 +141,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
 
   return {
     async reportAll(expected) {
-      const all = await hypervisor.allDomainStats(Stats.STATE);
-      const ours = all.filter(({ domain }) => hasOurName(domainPrefix, domain));
-      const present = await Promise.all(
-        ours.map(({ domain, statistics }) => {
-          const state = STATES[Number(statistics['state.state'])] ?? 'none';
-          return seen(domain.uuid, state, Number(statistics['state.reason']));
-        }),
-      );
+      const present = await observeAll();
       const ids = new Set(present.map(({ id }) => id));
       const missing = expected.filter(({ id }) => !ids.has(id)).map(({ id }) => absent(id));
       told.clear();

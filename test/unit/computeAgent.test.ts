@@ -264,10 +264,10 @@ test('after libvirt came back everything is looked at again; a listing that fail
   await ensure(server);
   const domain = fake.domains.get(server.server_id);
   if (domain) domain.state = 'paused';
-  const list = fake.hypervisor.domains;
-  fake.hypervisor.domains = () => Promise.reject(libvirtError(1));
+  const list = fake.hypervisor.allDomainStats;
+  fake.hypervisor.allDomainStats = () => Promise.reject(libvirtError(1));
   fake.emit('connected');
-  fake.hypervisor.domains = list;
+  fake.hypervisor.allDomainStats = list;
   fake.emit('connected');
   await until('report', () => api.reports.length === 1);
   expect(api.reports).toEqual([{ id: server.server_id, power: 'paused' }]);
