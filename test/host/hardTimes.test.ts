@@ -15,18 +15,28 @@ let content: Content;
 beforeAll(async () => {
   machine = await startOwnMachine();
   await machine.startLibvirtd();
-  cloud = installCloud(machine, { storage: { min_free_mib: 0 }, compute: { shutdown_seconds: 1 } });
-  const host = join(cloud.data, 'host');
-  const disk = join(machine.directory, 'disk');
-  await machine.run('mkdir', host);
-  await machine.run('truncate', '--size', '20G', disk);
-  await machine.run('mkfs.ext4', '-q', '-m', '0', disk);
-  await machine.run('mount', '-o', 'loop', disk, host);
-  await machine.run('chmod', '711', host);
+  cloud = installCloud(machine, {
+    storage: { min_free_mib: 0 },
+    compute: { shutdown_seconds: 1 },
+    controller: { ratios: { disk: 16 } },
+  });
+  await mountSmallDisk(join(cloud.data, 'host'));
   client = await cloud.start();
   content = await idleContent(client, machine.directory);
 }, 120_000);
 afterAll(() => machine?.remove());
+
+/** A disk of the host's own that can be filled: a file where the machine has loop devices, memory where it has none, as in containers. */
+async function mountSmallDisk(directory: string): Promise<void> {
+  const disk = join(machine.directory, 'disk');
+  await machine.run('mkdir', directory);
+  await machine.run('truncate', '--size', '2G', disk);
+  await machine.run('mkfs.ext4', '-q', '-m', '0', disk);
+  await machine
+    .run('mount', '-o', 'loop', disk, directory)
+    .catch(() => machine.run('mount', '-t', 'tmpfs', '-o', 'size=1200M', 'tmpfs', directory));
+  await machine.run('chmod', '711', directory);
+}
 
 async function soon<T>(seconds: number, work: () => Promise<T>): Promise<T> {
   for (const end = Date.now() + seconds * 1000; ; await new Promise((next) => setTimeout(next, 200))) {

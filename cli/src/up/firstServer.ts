@@ -1,6 +1,6 @@
 // What project demo gets: a network with a router, open ICMP and ssh, a keypair, the server `hello` and its floating IP.
 import { until, unlessThere } from './tenancy';
-import type { Session } from './session';
+import { ApiError, type Session } from './session';
 
 interface Named {
   readonly id: string;
@@ -148,7 +148,13 @@ interface Timeline {
 
 /** The step that a server is at, with the last thing heard of it. */
 async function whatNow(demo: Session, id: string): Promise<string> {
-  const { tasks } = await demo.request<Timeline>('cumulet', 'GET', `/servers/${id}/timeline`);
+  const { tasks } = await demo
+    .request<Timeline>('cumulet', 'GET', `/servers/${id}/timeline`)
+    .catch((error: unknown): Timeline => {
+      // Somebody deleted it since it was listed, which the next look finds.
+      if (error instanceof ApiError && error.status === 404) return { tasks: [] };
+      throw error;
+    });
   const task = tasks.find(({ running }) => running) ?? tasks.at(-1);
   const message = task?.steps.at(-1)?.message;
   return `step ${task?.step ?? '?'}${message ? `: ${message}` : ''}`;
