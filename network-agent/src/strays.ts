@@ -7,8 +7,9 @@ import { deleteFlows } from './routers';
 
 /** Ends and removes it. What the desired state names is left alone. */
 export async function removeStrays(exec: Exec, prefix: string, stateDir: string, desired: Desired): Promise<void> {
-  for (const { id, pid } of await serverProcesses(stateDir))
-    if (!desired.networks.has(id) && !desired.routers.has(id)) process.kill(pid, 'SIGTERM');
+  const wanted = new Set([...desired.networks.keys(), ...desired.routers.keys()]);
+  const strays = (await serverProcesses(stateDir)).filter(({ id }) => !wanted.has(id));
+  for (const { pid } of strays) process.kill(pid, 'SIGTERM');
   const { links } = await observeLinks(exec, prefix);
   await deleteFlows(
     exec,

@@ -1,5 +1,6 @@
 // What the audit makes of a host's list and the database's: what is too much, what is missing, which numbers are wrong.
 import { compareBalances, compareHost } from '../../controller/src/services/audit/compare';
+import { remedyOf } from '../../controller/src/services/audit/remedy';
 
 const domain = { kind: 'domain', id: 's1', name: 'cumulet-s1' };
 const log = { kind: 'console', id: 's1', name: 's1/console.log' };
@@ -42,4 +43,18 @@ test('a number that differs from what it counts is wrong', () => {
       message: 'vCPUs claimed of host h1: 3 recorded, but 2 counted',
     },
   ]);
+});
+
+test.each([
+  ['missing', 'host', 'h1', 'start the agents of the host'],
+  ['missing', 'domain', 'h1', 'start the server'],
+  ['missing', 'disk', 'h1', 'rebuild the server or delete it'],
+  ['missing', 'bridge', 'h1', 'the agent of its host make it again'],
+  ['orphan', 'tap', 'h1', 'the agent of its host remove it'],
+  ['wrong', 'port', 'h1', 'try again'],
+  ['wrong', 'host', null, 'counts it again'],
+  ['wrong', 'project', null, 'counts it again'],
+  ['wrong', 'allocation', null, 'removes the row'],
+] as const)('what is %s of kind %s on host %s has a remedy: %s', (type, kind, host, words) => {
+  expect(remedyOf({ type, kind, host, id: 'i', name: '', message: '' })).toContain(words);
 });

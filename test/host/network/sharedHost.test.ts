@@ -1,4 +1,7 @@
 // A host that is not ours alone: other people's rules stay as they are and don't get in our way, and tampering is noticed.
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { arrivals, between, ipv4, tagged, udp } from '../../support/frames';
 import {
   createNetworkLab,
@@ -217,6 +220,20 @@ test('a DHCP server that was killed and a namespace that was deleted come back w
   ).toBe(true);
   await one.run(['ip', 'route', 'add', '169.254.169.254/32', 'via', '10.0.0.2']);
   expect(await succeeds(one.run, ['curl', '-s', '-m', '5', 'http://169.254.169.254/'])).toBe(true);
+});
+
+test('a DHCP server whose network and files are gone is ended when an agent starts', async () => {
+  const folder = join(lab.stateDir, randomUUID());
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'conf'), 'port=0\n');
+  await lab.exec(['dnsmasq', `--conf-file=${folder}/conf`, `--pid-file=${folder}/pid`, '--user=root']);
+  const pid = readFileSync(join(folder, 'pid'), 'utf8').trim();
+  rmSync(folder, { recursive: true });
+  /** Nothing of one that has ended, whether its parent has looked or not. */
+  const words = (): string => (existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '');
+  expect(words()).toContain(folder);
+  await lab.agent();
+  expect(await eventually(() => Promise.resolve(words() === ''))).toBe(true);
 });
 
 test('an address that somebody took from a namespace comes back with the next comparison', async () => {

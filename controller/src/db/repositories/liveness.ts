@@ -30,7 +30,7 @@ export async function markHeard(session: WriteSession, beats: readonly Heartbeat
       .where(`(host, role, session) IN (VALUES ${values.join(', ')})`)
       .setParameters(Object.fromEntries(parameters) as Record<string, unknown>)
       .execute();
-    heard += result.affected ?? 0;
+    heard += Number(result.affected);
   }
   return heard;
 }
