@@ -16,13 +16,9 @@ type FaultName =
   | 'command doubled'
   | 'reply doubled'
   | 'reply late';
-/**
- * Faults that the database sees; what happens to messages is the same whatever database there is. Killed before a step it is as
- * killed after the one before.
- */
-const DATABASE_FAULTS: readonly FaultName[] = ['killed after', 'runs twice', 'reply doubled'];
-const OTHER_FAULTS: readonly FaultName[] = [
-  'killed before',
+/** Faults that the database sees; what happens to messages is the same whatever database there is. */
+const DATABASE_FAULTS: readonly FaultName[] = ['killed before', 'killed after', 'runs twice', 'reply doubled'];
+const MESSAGE_FAULTS: readonly FaultName[] = [
   'fails once',
   'command lost',
   'reply lost',
@@ -31,7 +27,7 @@ const OTHER_FAULTS: readonly FaultName[] = [
 ];
 const FAULTS: readonly FaultName[] = process.env['CUMULET_TEST_DATABASE']
   ? DATABASE_FAULTS
-  : [...DATABASE_FAULTS, ...OTHER_FAULTS];
+  : [...DATABASE_FAULTS, ...MESSAGE_FAULTS];
 
 /** How a task of each kind comes about: what is done first, then the call that begins it. */
 export const scenarios: Readonly<Record<string, { readonly before: readonly string[]; readonly action: string }>> = {
