@@ -1,0 +1,113 @@
+// The writes of SQLite: one after the other on one connection; those that wait for their turn share one commit.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
+import { createSession, type WriteSession } from './session';
+
+/** For how long transactions are gathered for one commit, in milliseconds: it waits for the disk longer than most of them compute. */
+const GATHER_MS = 20;
+
+interface Turn {
+  /** Does the work; what it resolves with tells the caller, once it is committed. */
+  readonly run: () => Promise<() => void>;
+  readonly fail: (error: unknown) => void;
+}
+
+export interface SqliteWrites {
+  write<T>(work: (session: WriteSession) => Promise<T>): Promise<T>;
+  /** Resolves when nothing is written any more. */
+  idle(): Promise<void>;
+}
+
+/** @param source its only connection is used by nobody else: what is run on it becomes part of the open transaction */
+export function createSqliteWrites(source: DataSource): SqliteWrites {
+  const inside = new AsyncLocalStorage<true>();
+  const runner = source.createQueryRunner();
+  const queue: Turn[] = [];
+  let working: Promise<void> | undefined;
+
+  /** After some failures (a full disk) SQLite has rolled back by itself, and refuses to do it again. */
+  const rollback = (): Promise<unknown> => runner.query('ROLLBACK').catch(() => undefined);
+
+  async function alone(turn: Turn): Promise<void> {
+    try {
+      await runner.query('BEGIN TRANSACTION');
+      const tell = await turn.run();
+      await runner.query('COMMIT');
+      tell();
+    } catch (error) {
+      await rollback();
+      turn.fail(error);
+    }
+  }
+
+  /** A transaction within the one that is open: when its work fails, only that is taken back. */
+  async function nested(turn: Turn): Promise<() => void> {
+    await runner.query('SAVEPOINT turn');
+    try {
+      const tell = await turn.run();
+      await runner.query('RELEASE turn');
+      return tell;
+    } catch (error) {
+      await runner.query('ROLLBACK TO turn');
+      await runner.query('RELEASE turn');
+      return () => turn.fail(error);
+    }
+  }
+
+  /** Nobody hears of a result before the commit. When all is lost together, each transaction is tried by itself. */
+  async function together(): Promise<void> {
+    const taken: Turn[] = [];
+    const tell: (() => void)[] = [];
+    const until = performance.now() + GATHER_MS;
+    try {
+      await runner.query('BEGIN TRANSACTION');
+      for (let turn = queue.shift(); turn; turn = performance.now() < until ? queue.shift() : undefined) {
+        taken.push(turn);
+        tell.push(await nested(turn));
+      }
+      await runner.query('COMMIT');
+    } catch {
+      await rollback();
+      for (const turn of taken) await alone(turn);
+      return;
+    }
+    for (const one of tell) one();
+  }
+
+  async function work(): Promise<void> {
+    while (queue.length > 0) {
+      const [only] = queue;
+      if (queue.length > 1 || !only) await together();
+      else await alone((queue.shift(), only));
+      // The driver never lets go of the event loop by itself.
+      await setImmediate();
+    }
+    working = undefined;
+  }
+
+  return {
+    write: <T>(transaction: (session: WriteSession) => Promise<T>): Promise<T> => {
+      if (inside.getStore()) return Promise.reject(new Error('a write inside a write would wait for itself'));
+      return new Promise<T>((resolve, fail) => {
+        const run = async (): Promise<() => void> => {
+          const actions: (() => void)[] = [];
+          const session = createSession(runner.manager, (action) => actions.push(action));
+          const result = await inside.run(true, () => transaction(session));
+          return () => {
+            try {
+              for (const action of actions) action();
+              resolve(result);
+            } catch (error) {
+              turn.fail(error);
+            }
+          };
+        };
+        const turn: Turn = { run, fail };
+        queue.push(turn);
+        working ??= work();
+      });
+    },
+    idle: () => working ?? Promise.resolve(),
+  };
+}
