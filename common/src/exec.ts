@@ -9,6 +9,8 @@ export interface ExecOptions {
   readonly stdin?: number;
   /** Milliseconds until the command is killed; default 30,000. */
   readonly timeout?: number;
+  /** The first output ends the command as a success: for commands that wait for something to happen, and tell. */
+  readonly untilOutput?: boolean;
   readonly signal?: AbortSignal;
   readonly cwd?: string;
   /** Runs with these instead of our own, for work on untrusted bytes. */
@@ -60,6 +62,13 @@ export const exec: Exec = (argv, options = {}) =>
       else into.push(chunk);
     };
     child.stdout?.on('data', collect(out));
+    let heard = false;
+    if (options.untilOutput === true) {
+      child.stdout?.once('data', () => {
+        heard = true;
+        child.kill('SIGKILL');
+      });
+    }
     child.stderr?.on('data', collect(err));
     const done = (): void => {
       clearTimeout(timer);
@@ -73,7 +82,7 @@ export const exec: Exec = (argv, options = {}) =>
       done();
       const stdout = Buffer.concat(out).toString();
       const stderr = Buffer.concat(err).toString();
-      if (code === 0 && reason === undefined) resolve({ stdout, stderr });
+      if ((code === 0 || heard) && reason === undefined) resolve({ stdout, stderr });
       else reject(new CommandError(argv, code, stdout, stderr, reason ?? (signal ? `killed by ${signal}` : undefined)));
     });
     // A command that ends without reading its input is judged by its exit code, not by EPIPE.

@@ -90,7 +90,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     identify: (address) => identify(networkId, address),
   });
   const listeners = createListeners(metadata, upstreamsOf(config.dns_servers), log);
-  const dataplane = createDataplane({ exec, config, log, clock, listeners });
+  const dataplane = createDataplane({ exec, config, log, clock, listeners, signal: stopping.signal });
 
   const report = async (): Promise<void> => {
     const ports = [...(feed.desired?.ports.keys() ?? [])].map((id) => {

@@ -19,6 +19,7 @@ import { observeLinks } from './observe';
 import { deleteFlows } from './routers';
 import { createRuleset, RefusedRules } from './ruleset';
 import { planRules, type Wiring } from './rulesPlan';
+import { createRulesWatch } from './rulesWatch';
 import { removeStrays } from './strays';
 
 export interface Applied {
@@ -35,8 +36,8 @@ export interface Applied {
 export const nothingApplied: Applied = { wired: new Set(), faults: new Map(), closed: new Map(), cutOff: new Set() };
 
 /**
- * How much is looked at instead of trusting what was applied last. Links are looked at always; `surface`: rules and DHCP servers too,
- * which takes a few processes; `all`: the inside of every namespace as well, a process each.
+ * How much is looked at instead of trusting what was applied last. Links are looked at always; `surface`: DHCP servers too, and rules
+ * when a change was heard of; `all`: the inside of every namespace as well, a process each.
  */
 export type Depth = 'links' | 'surface' | 'all';
 
@@ -57,11 +58,13 @@ export interface DataplaneParts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly listeners: Listeners;
+  /** Ends what watches the host. */
+  readonly signal: AbortSignal;
 }
 
-export function createDataplane({ exec, config, log, clock, listeners }: DataplaneParts): Dataplane {
+export function createDataplane({ exec, config, log, clock, listeners, signal }: DataplaneParts): Dataplane {
   const prefix = config.namespace_prefix;
-  const ruleset = createRuleset(exec, log);
+  const ruleset = createRuleset(exec, log, createRulesWatch(exec, log, signal));
   const dhcp = createDhcpServers(exec, config.stateDir, clock, log);
   const namespaces = createNamespaces({ exec, prefix, dhcp, listeners, log });
   const memory = createAppliedFile(join(config.stateDir, 'applied.json'), log);
@@ -156,7 +159,7 @@ export function createDataplane({ exec, config, log, clock, listeners }: Datapla
     if (served.status === 'rejected') throw served.reason;
     if (ruled.status === 'rejected') throw ruled.reason;
     const closed = ruled.value;
-    if (depth !== 'links') await ruleset.verify();
+    if (depth !== 'links') await ruleset.verify(depth === 'all' ? 'read' : 'glance');
     const wire = plan.wire.filter((step) => !faults.has(step.owner));
     mergeFaults(faults, await runSteps(exec, wire));
     await namespaces.remove(plan.namespaces, faults);

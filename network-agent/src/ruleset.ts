@@ -7,8 +7,10 @@ import { parseSets, renderSetChanges } from './firewall/ipset';
 import { renderZoneChanges, renderZones } from './firewall/zones';
 import { findRefused } from './refused';
 import type { RulesPlan } from './rulesPlan';
+import type { RulesWatch } from './rulesWatch';
 
 const FAMILIES = [4, 6] as const;
+const TABLES = ['inet', 'bridge'] as const;
 const COMMAND = { 4: 'iptables', 6: 'ip6tables' } as const;
 
 /** Thrown when the kernel did not take some groups' or ports' rules: those are named, so the others can go on. */
@@ -21,18 +23,21 @@ export class RefusedRules extends Error {
 export interface Ruleset {
   /** @throws RefusedRules when a part is to blame, CommandError when none can be found */
   apply(plan: RulesPlan): Promise<void>;
-  /** Compares the kernel with what was applied and puts it back when somebody changed it. */
-  verify(): Promise<void>;
+  /**
+   * Compares the kernel with what was applied and puts it back when somebody changed it. `glance`: rules are read only when the watch
+   * has heard of a change.
+   */
+  verify(how: 'glance' | 'read'): Promise<void>;
   /** Removes every rule, chain, set and table of ours. */
   remove(): Promise<void>;
 }
 
 const nothingSaved: SavedRules = { chains: { filter: new Set(), nat: new Set() }, builtin: new Map(), ours: '' };
 
-export function createRuleset(exec: Exec, log: Logger): Ruleset {
+export function createRuleset(exec: Exec, log: Logger, watch: RulesWatch): Ruleset {
   let applied: RulesPlan | undefined;
-  /** The kernel's own text of our rules; undefined when rules were applied since it was read. */
-  let snapshot: string | undefined;
+  /** The kernel's own text of our rules and sets; undefined when some were applied since it was read. */
+  let snapshot: { readonly rules: string; readonly sets: string } | undefined;
 
   const save = async (family: Family): Promise<SavedRules> =>
     parseSave((await exec([`${COMMAND[family]}-save`])).stdout);
@@ -56,7 +61,7 @@ export function createRuleset(exec: Exec, log: Logger): Ruleset {
     if (text !== '') await exec(['ipset', '-exist', 'restore'], { input: text });
   };
 
-  const snapshotNow = async (): Promise<string> => {
+  const rulesNow = async (): Promise<string> => {
     const texts = await Promise.all([
       ...FAMILIES.map(async (family) => {
         const { ours, builtin } = await save(family);
@@ -66,15 +71,20 @@ export function createRuleset(exec: Exec, log: Logger): Ruleset {
         ]);
         return JSON.stringify([ours, heads]);
       }),
-      exec(['nft', '-s', '-f', '-'], { input: 'list table inet cumulet\nlist table bridge cumulet\n' }).then(
-        ({ stdout }) => stdout,
-        () => 'a table cumulet is missing',
-      ),
-      exec(['ipset', 'save']).then(({ stdout }) =>
-        JSON.stringify([...parseSets(stdout)].map(([name, set]) => [name, [...set.members].sort()]).sort()),
+      // A command each: of several tables in one, nft 1.0.6 finds only the last, and fails.
+      ...TABLES.map((family) =>
+        exec(['nft', '-s', 'list', 'table', family, 'cumulet']).then(
+          ({ stdout }) => stdout,
+          () => `a table ${family} cumulet is missing`,
+        ),
       ),
     ]);
     return texts.join('\n');
+  };
+
+  const setsNow = async (): Promise<string> => {
+    const kept = parseSets((await exec(['ipset', 'save'])).stdout);
+    return JSON.stringify([...kept].map(([name, set]) => [name, [...set.members].sort()]).sort());
   };
 
   const apply = async (plan: RulesPlan): Promise<void> => {
@@ -108,25 +118,28 @@ export function createRuleset(exec: Exec, log: Logger): Ruleset {
     apply: async (plan) => {
       if (applied === undefined || JSON.stringify(flat(applied)) !== JSON.stringify(flat(plan))) await apply(plan);
     },
-    verify: async () => {
+    verify: async (how) => {
       const plan = applied;
       if (plan === undefined) return;
-      const now = await snapshotNow();
-      if (snapshot === now) return;
-      if (snapshot !== undefined) log.warn('packet rules of ours were changed by somebody else: putting them back');
+      const before = snapshot;
+      const quiet = watch.quiet() && how === 'glance';
+      const read = async (): Promise<NonNullable<typeof snapshot>> => {
+        const [rules, sets] = await Promise.all([rulesNow(), setsNow()]);
+        return { rules, sets };
+      };
+      const now = before !== undefined && quiet ? { rules: before.rules, sets: await setsNow() } : await read();
+      if (before?.rules === now.rules && before.sets === now.sets) return;
+      if (before !== undefined) log.warn('packet rules of ours were changed by somebody else: putting them back');
       applied = undefined;
       await apply(plan);
-      snapshot = await snapshotNow();
+      snapshot = await read();
     },
     remove: async () => {
       for (const family of FAMILIES) {
         const text = renderRestore(noTables, noTables, [], await save(family));
         if (text !== '') await exec([`${COMMAND[family]}-restore`, '--noflush', '-w'], { input: text });
       }
-      const tables = ['inet', 'bridge'].flatMap((family) => [
-        `table ${family} cumulet`,
-        `delete table ${family} cumulet`,
-      ]);
+      const tables = TABLES.flatMap((family) => [`table ${family} cumulet`, `delete table ${family} cumulet`]);
       await exec(['nft', '-f', '-'], { input: `${tables.join('\n')}\n` });
       await sets(renderSetChanges(parseSets((await exec(['ipset', 'save'])).stdout), new Map()).after);
       applied = undefined;

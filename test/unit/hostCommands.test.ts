@@ -45,6 +45,13 @@ describe.each([
     expect((await failure(['sleep', '60'], { timeout: 20 })).message).toContain('timed out after 20 ms');
   });
 
+  test('a command that waits for something ends with its first output, and fails when it ends without any', async () => {
+    const argv = ['sh', '-c', 'echo news; exec sleep 60'];
+    expect((await exec(argv, { untilOutput: true })).stdout).toBe('news\n');
+    expect((await failure(['false'], { untilOutput: true })).exitCode).toBe(1);
+    expect((await failure(['sleep', '60'], { untilOutput: true, timeout: 20 })).message).toContain('timed out');
+  });
+
   test('what a killed command has left running is not waited for', async () => {
     expect((await failure(['sh', '-c', 'sleep 20; true'], { timeout: 20 })).message).toContain('timed out after 20 ms');
   });

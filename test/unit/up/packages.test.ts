@@ -27,6 +27,7 @@ const PACKAGE: Readonly<Record<string, string>> = {
   ping: 'iputils-ping',
   prlimit: 'util-linux',
   'qemu-img': 'qemu-utils',
+  setpriv: 'util-linux',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sysctl: 'procps',
@@ -64,7 +65,7 @@ const PASSED_ON = [
   'network-agent/src/refused.ts: argv',
 ];
 /** These run what stands behind their options. */
-const WRAPPERS = ['nsenter', 'prlimit'];
+const WRAPPERS = ['nsenter', 'prlimit', 'setpriv'];
 /** Node.js, by which all of this runs. */
 const NODE = 'process.execPath';
 
