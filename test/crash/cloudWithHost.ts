@@ -1,6 +1,7 @@
 // A cloud with a simulated host, its demo content, and an engine that can be killed and started again.
 import { createMemoryBus, type Bus, type Mischief } from '@cumulet/common';
 import { createEngine, taskKinds, type ControllerConfig, type Engine, type EngineObserver } from '@cumulet/controller';
+import { MoreThan } from '../../controller/src/db';
 import { agents, tasks } from '../../controller/src/db/entities/tasks';
 import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
@@ -91,7 +92,7 @@ export async function startCloudWithHost(
         leaseMs: 200,
         pollMs: 20,
         maxBackoffMs: 30,
-        askAgainFactor: 0.01,
+        askAgainFactor: 0.005,
         ...(observer ? { observer } : {}),
       });
       await engine.start();
@@ -99,6 +100,8 @@ export async function startCloudWithHost(
     },
     async restartEngine() {
       await engine?.kill();
+      // As when enough time has passed: the dead one's leases have run out.
+      await cloud.db.write((session) => session.update(tasks, { lease_until: MoreThan(0) }, { lease_until: 0 }));
       await world.startEngine(observe);
     },
     async boot(name = 'server', changes = {}) {

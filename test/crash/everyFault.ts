@@ -215,7 +215,7 @@ function faultAt(kind: string, step: string, name: FaultName): Fault {
       if (message.step !== step || !name.startsWith(direction)) return 'deliver';
       if (!strike()) return 'deliver';
       if (name.endsWith('lost')) return 'drop';
-      return name.endsWith('doubled') ? 'double' : { delayMs: 600 };
+      return name.endsWith('doubled') ? 'double' : { delayMs: 300 };
     },
     observer: {
       beforeStep: async (task) => {
