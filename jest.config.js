@@ -1,5 +1,6 @@
 // Projects: `unit` runs anywhere and in parallel, on SQLite; `mariadb` runs what the database matters to once more, on a MariaDB
-// that it starts; `host` needs root and the real parts and runs one file at a time.
+// that it starts; `host` and `lab` need root and the real parts and run one file at a time, `host` because it has the machine for
+// itself, `lab` because its servers and namespaces are heavy.
 const common = {
   rootDir: __dirname,
   transform: {
@@ -32,6 +33,7 @@ module.exports = {
       setupFiles: ['<rootDir>/test/support/onMariadb.ts'],
     },
     { ...common, displayName: 'host', testMatch: ['<rootDir>/test/host/**/*.test.ts'] },
+    { ...common, displayName: 'lab', testMatch: ['<rootDir>/test/lab/**/*.test.ts'] },
   ],
   testTimeout: 20000,
   collectCoverageFrom: [

@@ -1,5 +1,5 @@
-// Runs every test: the unit project on SQLite, then what the database matters to once more on MariaDB, and beside both the host
-// project one file at a time, which mostly waits for guests and takes longest; ends with every failed test and the sums of all.
+// Runs every test, several projects beside each other because each of them also waits a lot; ends with every failed test and the
+// sums of all.
 // Without arguments it begins with `npm run check`, which counts as one test, and measures coverage, into coverage/: files below
 // their gate count as one failure. They need tests, or a lower gate with the reason in test/coverage.json.
 const { spawn, spawnSync } = require('node:child_process');
@@ -19,6 +19,17 @@ const passedOn = process.argv.slice(2);
 const covers = passedOn.length === 0;
 const children = path.join(directory, 'children');
 let broken = false;
+
+/** Projects with jest's options: those of a row run one after another, the rows beside each other. */
+const ROWS = [
+  // Has the machine's libvirt and network for itself.
+  [['host', '--runInBand']],
+  [['unit', '--maxWorkers=2']],
+  [
+    ['lab', '--runInBand'],
+    ['mariadb', '--maxWorkers=2'],
+  ],
+];
 
 if (covers) {
   rmSync(coverage, { recursive: true, force: true });
@@ -73,10 +84,11 @@ async function main() {
       sums.failed += 1;
     }
   }
-  const onDatabases = async () => {
-    for (const project of ['unit', 'mariadb']) await runProject(project, '--maxWorkers=2');
-  };
-  await Promise.all([runProject('host', '--runInBand'), onDatabases()]);
+  await Promise.all(
+    ROWS.map(async (row) => {
+      for (const [project, ...options] of row) await runProject(project, ...options);
+    }),
+  );
   if (covers) {
     // What ran in processes of their own.
     const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
