@@ -9,8 +9,8 @@ import { figure, percentile, ratioInterval, timed, type Figure } from './figure'
 
 const INACTIVE = 2;
 
-/** The domain of a running server under another name, with a tap of libvirt's own and its own overlay. */
-function floorXml(xml: string, id: string, disk: string): string {
+/** The domain of a running server under another name, with a tap of libvirt's own, and an overlay and a console log of its own. */
+function floorXml(xml: string, id: string, disk: string, consoleLog: string): string {
   return xml
     .replace(/<name>[^<]*<\/name>/, `<name>bench-${id}</name>`)
     .replace(/<uuid>[^<]*<\/uuid>/, `<uuid>${id}</uuid>`)
@@ -21,9 +21,7 @@ function floorXml(xml: string, id: string, disk: string): string {
     .replace(/<source file='[^']*'\/>/, `<source file='${disk}'/>`)
     .replace(/<mac address='[^']*'\/>\s*/g, '')
     .replace(/<target dev='tap[^']*' managed='no'\/>\s*/g, '')
-    .replace(/<log file='[^']*'[^>]*\/>\s*/g, '')
-    .replace(/<graphics[\s\S]*?<\/graphics>/g, '')
-    .replace(/<graphics[^>]*\/>/g, '');
+    .replace(/<log file='[^']*'/, `<log file='${consoleLog}'`);
 }
 
 interface Step {
@@ -55,7 +53,7 @@ export async function benchBoot(cloud: RealCloud, content: Content, count = 30):
   for (let round = 0; round < count; round++) {
     const id = randomUUID();
     const disk = join(cloud.directory, `${id}.qcow2`);
-    const domain = floorXml(xml, id, disk);
+    const domain = floorXml(xml, id, disk, join(cloud.directory, `${id}.log`));
     floors.push(
       await timed(async () => {
         await exec(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, disk, '1G']);
