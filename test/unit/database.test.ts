@@ -7,6 +7,8 @@ import {
   isConnectionLost,
   isContended,
   isDuplicate,
+  isUndecided,
+  isWithoutGalera,
 } from '../../controller/src/db';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
@@ -209,6 +211,9 @@ test.each<[string, unknown, 'duplicate' | 'contended' | 'lost' | undefined]>([
   ['a reset connection', failed({ code: 'ECONNRESET' }), 'lost'],
   ['a socket that is not there', failed({ code: 'ENOENT', syscall: 'connect' }), 'lost'],
   ['a file that is not there', failed({ code: 'ENOENT', syscall: 'open' }), undefined],
+  ['a killed connection', failed({ errno: 1927, sqlState: '70100' }), 'lost'],
+  ['a Galera node without its cluster', failed({ code: 'ER_UNKNOWN_COM_ERROR', sqlState: '08S01' }), 'lost'],
+  ['a server that only reads', failed({ code: 'ER_OPTION_PREVENTS_STATEMENT', sqlState: 'HY000' }), 'lost'],
   ['a connection found dead', { fatal: true }, 'lost'],
   ['a fatal answer of the server', { fatal: true, sqlState: '28000' }, undefined],
   ['a number for a code', failed({ code: 5 }), undefined],
@@ -223,7 +228,15 @@ test.each<[string, unknown, 'duplicate' | 'contended' | 'lost' | undefined]>([
   ]);
 });
 
+test('a server without Galera is told from one that fails', () => {
+  expect(isWithoutGalera(failed({ code: 'ER_UNKNOWN_SYSTEM_VARIABLE' }))).toBe(true);
+  expect(isWithoutGalera(failed({ code: 'ER_UNKNOWN_COM_ERROR' }))).toBe(false);
+});
+
 test('a commit that may have happened is not called undone', () => {
+  expect(isUndecided(failed({ code: 'ER_ERROR_DURING_COMMIT' }))).toBe(true);
+  expect(isUndecided(failed({ code: 'ECONNRESET' }))).toBe(true);
+  expect(isUndecided(failed({ code: 'ER_LOCK_DEADLOCK' }))).toBe(false);
   expect(new DatabaseUnavailableError('not done', new Error('x')).message).toContain('nothing was changed');
   expect(new DatabaseUnavailableError('unknown', new Error('x')).message).toContain('look whether it was made');
 });

@@ -5,7 +5,14 @@ import type * as mysql2 from 'mysql2';
 import { DataSource, type QueryRunner } from 'typeorm';
 import type { Database } from './database';
 import { entitySchemas } from './entitySchema';
-import { DatabaseUnavailableError, isConnectionLost, isContended, isDuplicate } from './failures';
+import {
+  DatabaseUnavailableError,
+  isConnectionLost,
+  isContended,
+  isDuplicate,
+  isUndecided,
+  isWithoutGalera,
+} from './failures';
 import { migrations } from './migrations';
 import type { DatabaseOptions, MariadbOptions } from './options';
 import { ormLogger } from './ormLogger';
@@ -31,6 +38,12 @@ const SESSION_SQL = [
 ];
 
 /**
+ * Waits until the server has done what its Galera cluster committed before: after a failover the new one may still be at it. Once per
+ * connection is enough, because a failover ends all connections. Another server says at once that there is nothing to wait for.
+ */
+const CATCH_UP_SQL = 'SET STATEMENT wsrep_sync_wait = 1 FOR SELECT 1';
+
+/**
  * mysql2, whose new connections are prepared before anything else is asked of them. Loaded when a database is on a server: it
  * takes 17 MB of memory that a cloud on SQLite does without.
  */
@@ -43,7 +56,10 @@ function loadDriver(): object {
       const pool = driver.createPool(options);
       pool.on('connection', (connection) => {
         // Statements of a connection go out in order. One that can't be prepared must not be used.
-        for (const sql of SESSION_SQL) connection.query(sql, (error) => void (error && connection.destroy()));
+        for (const sql of [...SESSION_SQL, CATCH_UP_SQL])
+          connection.query(sql, (error) => {
+            if (error && !isWithoutGalera(error)) connection.destroy();
+          });
       });
       return pool;
     },
@@ -101,7 +117,7 @@ async function takeLock(runner: QueryRunner, name: string): Promise<void> {
 }
 
 /** Runs what is missing, one controller at a time: the others wait and find nothing left to do. */
-async function migrate(source: DataSource, database: string): Promise<void> {
+export async function migrate(source: DataSource, database: string): Promise<void> {
   const runner = source.createQueryRunner();
   const name = `cumulet.migrations.${database}`.slice(0, 64);
   try {
@@ -161,7 +177,7 @@ async function commit(runner: QueryRunner): Promise<void> {
   try {
     await runner.commitTransaction();
   } catch (error) {
-    throw isConnectionLost(error) ? new DatabaseUnavailableError('unknown', error) : error;
+    throw isUndecided(error) ? new DatabaseUnavailableError('unknown', error) : error;
   }
 }
 
