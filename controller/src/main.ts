@@ -2,6 +2,7 @@
 import { runProcess } from '@cumulet/common';
 import { adminUsage, isAdminCommand, runAdminCommand } from './admin/commands';
 import { checkController } from './checkConfig';
+import { copyToMariadb } from './copyDatabase';
 import { printPolicy } from './policyRules';
 import { ControllerProcessConfig, startController } from './process';
 
@@ -17,7 +18,7 @@ if (isAdminCommand(args)) {
     check: checkController,
     health: (config) => config.health,
     start: startController,
-    actions: { 'print-policy': printPolicy },
+    actions: { 'print-policy': printPolicy, 'copy-database': copyToMariadb },
     more: adminUsage,
   });
 }

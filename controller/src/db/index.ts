@@ -1,5 +1,6 @@
 // The database as the rest of the controller sees it.
 export * from './columns';
+export * from './copy';
 export * from './counter';
 export * from './database';
 export * from './inspect';

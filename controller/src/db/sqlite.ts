@@ -11,12 +11,26 @@ import { createSqliteWrites } from './sqliteWrites';
 /** What the ORM hands to `prepareDatabase`: the driver's own connection. */
 interface SqliteConnection {
   pragma(text: string): unknown;
+  exec(sql: string): unknown;
+  close(): unknown;
 }
 
 type Options = DatabaseOptions & SqliteOptions;
 
-/** The ORM's connection to the file, not opened yet. */
-export function sqliteSource(options: Options, readonly: boolean): DataSource {
+/** Takes the file for this connection alone, as long as it is open. */
+function keepAlone(connection: SqliteConnection): void {
+  try {
+    connection.pragma('locking_mode = EXCLUSIVE');
+    connection.exec('BEGIN IMMEDIATE; COMMIT');
+  } catch (error) {
+    // The ORM leaves open what it could not prepare.
+    connection.close();
+    throw error;
+  }
+}
+
+/** The ORM's connection to the file, not opened yet. `exclusive`: it opens only while nobody else has the file open. */
+export function sqliteSource(options: Options, readonly: boolean, exclusive = false): DataSource {
   return new DataSource({
     type: 'better-sqlite3',
     database: options.path,
@@ -26,7 +40,8 @@ export function sqliteSource(options: Options, readonly: boolean): DataSource {
     enableWAL: !readonly,
     readonly,
     prepareDatabase: (connection: SqliteConnection) => {
-      connection.pragma('busy_timeout = 5000');
+      connection.pragma(`busy_timeout = ${exclusive ? 0 : 5000}`);
+      if (exclusive) keepAlone(connection);
       connection.pragma('foreign_keys = ON');
       connection.pragma(`synchronous = ${options.durable === false ? 'OFF' : 'FULL'}`);
     },
