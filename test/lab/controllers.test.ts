@@ -7,7 +7,7 @@ import type { Database } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
 import { allocations, hosts, residues, tasks } from '../../controller/src/db/entities/tasks';
 import { controllerNames, createControllerFleet, type ControllerFleet } from '../support/controllerFleet';
-import { killUnderLoad, removeServer } from '../support/controllerKills';
+import { killUnderLoad } from '../support/controllerKills';
 import {
   connect,
   createServer,
@@ -19,6 +19,7 @@ import {
   type Content,
 } from '../support/realCloud';
 import { connectToAny } from '../support/retryingClient';
+import { removeServer } from '../support/serverLoad';
 
 /** How long controllers are killed, and how many seconds lie between two kills; longer by hand than for every change. */
 const SECONDS = Number(process.env['CUMULET_KILL_SECONDS'] ?? 40);

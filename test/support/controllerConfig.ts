@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestCa } from './certificates';
 import type { MariadbOptions } from './mariadb';
-import type { RabbitMq } from './rabbitmq';
+import type { Broker } from './rabbitmq';
 import { PASSWORD } from './realCloud';
 
 export interface Neighbours {
   readonly directory: string;
   /** TCP ports by what listens on them. */
   readonly ports: Readonly<Record<string, number>>;
-  readonly broker: RabbitMq;
+  readonly broker: Broker;
   readonly ca: TestCa;
   readonly database: MariadbOptions;
 }
@@ -36,7 +36,7 @@ export function controllerConfig(name: string, { directory, ports, broker, ca, d
     password_cost: 10,
     database: {
       kind: 'mariadb',
-      socket: database.socket,
+      ...(database.socket === undefined ? { host: database.host, port: database.port } : { socket: database.socket }),
       user: database.user,
       password_file: join(directory, 'database-password'),
       name: database.database,

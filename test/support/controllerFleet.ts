@@ -20,9 +20,9 @@ import {
   type Neighbours,
 } from './controllerConfig';
 import { freePort } from './freePort';
-import { createMariadbDatabase, startMariadb, type MariadbServer } from './mariadb';
+import { createMariadbDatabase, startMariadb, type MariadbOptions } from './mariadb';
 import { createProcessGroup, portsFor, type Member, type ProcessGroup } from './processGroup';
-import { startRabbitMq, type RabbitMq } from './rabbitmq';
+import { startRabbitMq, type Broker } from './rabbitmq';
 import { createSimulatedHost, type SimulatedHost } from './simulatedHost';
 
 export const controllerNames = ['controller-1', 'controller-2'] as const;
@@ -30,8 +30,6 @@ export type ControllerName = (typeof controllerNames)[number];
 
 export interface ControllerFleet {
   readonly directory: string;
-  readonly mariadb: MariadbServer;
-  readonly broker: RabbitMq;
   readonly controllers: ProcessGroup<ControllerName>;
   /** The API of each controller. */
   readonly urls: Readonly<Record<ControllerName, string>>;
@@ -43,10 +41,37 @@ export interface ControllerFleet {
   stop(): Promise<void>;
 }
 
+/** What controllers stand on. */
+export interface Engines {
+  readonly database: MariadbOptions;
+  readonly broker: Broker;
+  stop(): Promise<void>;
+}
+
 export interface FleetOptions {
   readonly hosts?: readonly string[];
+  /** Starts database and broker; one server of each unless given. */
+  readonly engines?: (hosts: readonly string[]) => Promise<Engines>;
   /** Options of Node.js for a controller. */
   readonly node?: Partial<Record<ControllerName, readonly string[]>>;
+}
+
+async function startSingleEngines(hosts: readonly string[]): Promise<Engines> {
+  const mariadb = await startMariadb();
+  try {
+    const [database, broker] = [await createMariadbDatabase(mariadb.url), await startRabbitMq({ hosts })];
+    return {
+      database,
+      broker,
+      async stop() {
+        await broker.stop();
+        await mariadb.stop();
+      },
+    };
+  } catch (error) {
+    await mariadb.stop();
+    throw error;
+  }
 }
 
 /** A simulated host with its own certificate and broker user, as its agents would have them. */
@@ -78,7 +103,7 @@ async function hostOf(name: string, { ports, broker, ca }: Neighbours) {
 
 /** Starts database and broker and writes the configurations; the caller starts controllers and hosts. */
 export async function createControllerFleet(options: FleetOptions = {}): Promise<ControllerFleet> {
-  const { hosts: hostNames = ['host-1'], node = {} } = options;
+  const { hosts: hostNames = ['host-1'], node = {}, engines: startEngines = startSingleEngines } = options;
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-fleet-'));
   const undo: (() => Promise<void> | void)[] = [() => rmSync(directory, { recursive: true, force: true })];
   const stop = async (): Promise<void> => {
@@ -89,11 +114,9 @@ export async function createControllerFleet(options: FleetOptions = {}): Promise
     undo.push(() => ca.stop());
     for (const name of controllerNames) await ca.add('controller', name);
     for (const name of hostNames) await ca.add('host', name);
-    const mariadb = await startMariadb();
-    undo.push(() => mariadb.stop());
-    const broker = await startRabbitMq({ hosts: hostNames });
-    undo.push(() => broker.stop());
-    const database = await createMariadbDatabase(mariadb.url);
+    const engines = await startEngines(hostNames);
+    undo.push(() => engines.stop());
+    const { database, broker } = engines;
     prepareControllers(directory, database);
     const ports = await portsFor(controllerNames.flatMap(controllerPorts));
     const neighbours: Neighbours = { directory, ports, broker, ca, database };
@@ -119,8 +142,6 @@ export async function createControllerFleet(options: FleetOptions = {}): Promise
     ) as Record<ControllerName, string>;
     return {
       directory,
-      mariadb,
-      broker,
       controllers,
       urls,
       hosts: hosts.map(({ host }) => host),

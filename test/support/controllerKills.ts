@@ -5,6 +5,7 @@ import { tasks } from '../../controller/src/db/entities/tasks';
 import { controllerNames, type ControllerFleet } from './controllerFleet';
 import type { Content } from './realCloud';
 import type { RetryingClient } from './retryingClient';
+import { emptyLoad, makeServers } from './serverLoad';
 
 export interface KillOptions {
   readonly seconds: number;
@@ -34,72 +35,6 @@ export interface KillReport {
 /** A lease's length, and the time in which a living controller has surely renewed all of its. */
 const LEASE_MS = 10_000;
 const RENEWED_MS = 4_500;
-const PATIENCE_MS = 90_000;
-
-interface Counts {
-  active: number;
-  deleted: number;
-  readonly stuck: string[];
-}
-
-/** Looks until the answer is as wanted. @throws Error with the last answer */
-async function settle(
-  client: RetryingClient,
-  id: string,
-  what: string,
-  isThere: (status: number, server: { status?: string; fault?: unknown }) => boolean,
-): Promise<void> {
-  let last = '';
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await pause(150)) {
-    const { status, body } = await client.call('GET', `/compute/v2.1/servers/${id}`);
-    const server = (body.server ?? {}) as { status?: string; fault?: unknown };
-    if (isThere(status, server)) return;
-    last = `${status} ${server.status ?? ''} ${JSON.stringify(server.fault ?? '')}`;
-    if (server.status === 'ERROR') break;
-  }
-  throw new Error(`server ${id} is not ${what}: ${last}`);
-}
-
-/** Deletes a server and waits until it is gone. */
-export async function removeServer(client: RetryingClient, id: string): Promise<void> {
-  const { status, repeated, body } = await client.call('DELETE', `/compute/v2.1/servers/${id}`);
-  // The first try may have been carried out before its connection was lost.
-  if (status !== 204 && !(repeated && status === 404))
-    throw new Error(`server ${id} can not be deleted: ${status} ${JSON.stringify(body)}`);
-  await settle(client, id, 'gone', (found) => found === 404);
-}
-
-/** Makes a server and waits until it is ACTIVE; returns its id. */
-async function makeServer(client: RetryingClient, content: Content, name: string): Promise<string> {
-  const { body } = await client.must('POST', '/compute/v2.1/servers', {
-    server: { name, imageRef: content.image, flavorRef: content.flavor, networks: [{ uuid: content.network }] },
-  });
-  const id = body.server.id as string;
-  await settle(client, id, 'ACTIVE', (_status, server) => server.status === 'ACTIVE');
-  return id;
-}
-
-/** One server after the other until the time is over; returns the last one. */
-async function work(
-  client: RetryingClient,
-  content: Content,
-  name: string,
-  end: number,
-  counts: Counts,
-): Promise<string | undefined> {
-  for (let round = 0; ; round++) {
-    try {
-      const id = await makeServer(client, content, `${name}-${round}`);
-      counts.active += 1;
-      if (Date.now() > end) return id;
-      await removeServer(client, id);
-      counts.deleted += 1;
-    } catch (error) {
-      counts.stuck.push(String(error));
-      if (Date.now() > end) return undefined;
-    }
-  }
-}
 
 /**
  * Follows the tasks of a controller that has just ended: those whose lease nobody has renewed since.
@@ -122,9 +57,11 @@ export async function killUnderLoad(
   content: Content,
   { seconds, every, signal, workers }: KillOptions,
 ): Promise<KillReport> {
-  const counts: Counts = { active: 0, deleted: 0, stuck: [] };
+  const load = emptyLoad();
   const end = Date.now() + seconds * 1000;
-  const working = Array.from({ length: workers }, (_, at) => work(client, content, `worker-${at}`, end, counts));
+  const working = Array.from({ length: workers }, (_, at) =>
+    makeServers(client, content, `worker-${at}`, () => Date.now() > end, load),
+  );
   const exits: (number | null)[] = [];
   let [kills, orphans, slowestHandover] = [0, 0, 0];
   await pause(3_000);
@@ -140,5 +77,6 @@ export async function killUnderLoad(
     await next;
   }
   const left = (await Promise.all(working)).filter((id) => id !== undefined);
-  return { kills, exits, ...counts, orphans, slowestHandover, left };
+  const { made, deleted, stuck } = load;
+  return { kills, exits, active: made.length, deleted, stuck, orphans, slowestHandover, left };
 }

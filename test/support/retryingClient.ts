@@ -7,7 +7,7 @@ export interface Answered {
   /** Parsed when it was JSON; empty for an empty body. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into bodies freely
   readonly body: any;
-  /** The connection was lost before: nobody knows whether the first try was carried out. */
+  /** The connection was lost before, or 503 was answered: nobody knows whether the first try was carried out. */
   readonly repeated: boolean;
 }
 
@@ -20,6 +20,8 @@ export interface RetryingClient {
     requests: number;
     /** Connections that were lost or refused. */
     lost: number;
+    /** Answers with 503 after which the request was sent again. */
+    unavailable: number;
     /** Requests that were answered with 500 or more, or by nobody for 30 s: in words. */
     readonly failed: string[];
     /** Milliseconds of the slowest request, its retries included. */
@@ -29,14 +31,20 @@ export interface RetryingClient {
 
 const GIVE_UP_MS = 30_000;
 
+export interface RetryOptions {
+  /** Sends what was answered with 503 again, too. */
+  readonly unavailable?: boolean;
+}
+
 /** Signs in as administrator. */
-export async function connectToAny(urls: readonly string[]): Promise<RetryingClient> {
-  const seen: RetryingClient['seen'] = { requests: 0, lost: 0, failed: [], slowest: 0 };
+export async function connectToAny(urls: readonly string[], options: RetryOptions = {}): Promise<RetryingClient> {
+  const seen: RetryingClient['seen'] = { requests: 0, lost: 0, unavailable: 0, failed: [], slowest: 0 };
   let first = 0;
 
-  async function send(method: string, path: string, body: unknown): Promise<Response & { readonly lost: number }> {
+  async function send(method: string, path: string, body: unknown): Promise<Response & { readonly again: number }> {
     const began = performance.now();
-    for (let lost = 0; ; lost++) {
+    const isTimeOver = (): boolean => performance.now() - began > GIVE_UP_MS;
+    for (let again = 0; ; again++) {
       const url = urls[first % urls.length] ?? '';
       try {
         const answer = await fetch(url + path, {
@@ -44,12 +52,15 @@ export async function connectToAny(urls: readonly string[]): Promise<RetryingCli
           headers: { 'x-auth-token': client.token, 'content-type': 'application/json' },
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
-        return Object.assign(answer, { lost });
+        if (answer.status !== 503 || !options.unavailable || isTimeOver()) return Object.assign(answer, { again });
+        seen.unavailable += 1;
+        await answer.arrayBuffer();
+        await pause(200);
       } catch (error) {
         seen.lost += 1;
-        if (performance.now() - began > GIVE_UP_MS) throw error;
+        if (isTimeOver()) throw error;
         if (url === urls[first % urls.length]) first += 1;
-        await pause(lost < urls.length ? 0 : 100);
+        await pause(again < urls.length ? 0 : 100);
       }
     }
   }
@@ -64,7 +75,7 @@ export async function connectToAny(urls: readonly string[]): Promise<RetryingCli
         const answer = await send(method, path, body);
         const text = await answer.text();
         if (answer.status >= 500) seen.failed.push(`${method} ${path}: ${answer.status} ${text}`);
-        return { status: answer.status, body: text === '' ? {} : JSON.parse(text), repeated: answer.lost > 0 };
+        return { status: answer.status, body: text === '' ? {} : JSON.parse(text), repeated: answer.again > 0 };
       } catch (error) {
         seen.failed.push(`${method} ${path}: ${String(error)}`);
         throw error;

@@ -1,0 +1,132 @@
+// Two controllers over three nodes of Galera behind HAProxy and three of RabbitMQ, set up as documented: kill -9 of the node that is
+// written to, and of nodes of the broker, under load. Nothing is lost, nothing is stuck, and the cloud works again within seconds.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Database } from '@cumulet/controller';
+import { REPLIES_QUEUE } from '@cumulet/common';
+import { servers } from '../../controller/src/db/entities/compute';
+import { allocations, hosts, residues, tasks } from '../../controller/src/db/entities/tasks';
+import { controllerNames, createControllerFleet, type ControllerFleet } from '../support/controllerFleet';
+import { machines } from '../support/documentedFile';
+import { killEngines } from '../support/engineKills';
+import { loopbackPrefix, startGalera, type Galera } from '../support/galera';
+import { startRabbitCluster, type RabbitCluster } from '../support/rabbitCluster';
+import { connect, liftQuotas, makeNetwork, until, type CloudClient, type Content } from '../support/realCloud';
+import { connectToAny } from '../support/retryingClient';
+import { emptyLoad, makeServers, removeServer } from '../support/serverLoad';
+
+/** How often a node of each cluster is killed; more by hand than for every change. */
+const KILLS = Number(process.env['CUMULET_CLUSTER_KILLS'] ?? 2);
+const WORKERS = 4;
+
+jest.setTimeout(120_000 + KILLS * 90_000);
+
+let galera: Galera;
+let rabbits: RabbitCluster;
+let fleet: ControllerFleet;
+let db: Database;
+let admin: CloudClient;
+let content: Content;
+
+async function makeContent(client: CloudClient): Promise<Content> {
+  const wanted = { name: 'disk', disk_format: 'raw', container_format: 'bare' };
+  const image = await client.call<{ id: string }>('POST', '/image/v2/images', wanted);
+  await client.request('PUT', `/image/v2/images/${image.id}/file`, {
+    body: Buffer.alloc(1024, 'image'),
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+  const { flavor } = await client.call<{ flavor: { id: string } }>('POST', '/compute/v2.1/flavors', {
+    flavor: { name: 'm1.nano', vcpus: 1, ram: 128, disk: 1 },
+  });
+  return { image: image.id, flavor: flavor.id, network: await makeNetwork(client, 'net', '10.78.0.0/16') };
+}
+
+beforeAll(async () => {
+  const prefix = loopbackPrefix();
+  fleet = await createControllerFleet({
+    hosts: ['host-1', 'host-2'],
+    async engines(names) {
+      [galera, rabbits] = await Promise.all([startGalera(prefix), startRabbitCluster(prefix, names)]);
+      return {
+        database: galera.options,
+        broker: rabbits,
+        async stop() {
+          await Promise.all([galera.stop(), rabbits.stop()]);
+        },
+      };
+    },
+  });
+  for (const name of controllerNames) fleet.controllers.start(name);
+  for (const name of controllerNames) await fleet.controllers.ready(name);
+  await fleet.startHosts();
+  db = await fleet.openDatabase();
+  admin = await connect(fleet.urls['controller-1']);
+  content = await makeContent(admin);
+  await liftQuotas(admin);
+});
+afterAll(() => fleet?.stop());
+
+const audit = (client: CloudClient) =>
+  client.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit').then(({ findings }) => findings);
+
+test('every node has what was written to one of them, and a copy of every queue', async () => {
+  for (const machine of machines) {
+    expect(await galera.status(machine, 'wsrep_cluster_size')).toBe('3');
+    const rows = (await galera.query(machine, 'SELECT name FROM cumulet.host ORDER BY name')) as { name: string }[];
+    expect(rows.map(({ name }) => name)).toEqual(['host-1', 'host-2']);
+  }
+  const listed = await rabbits.control(
+    1,
+    'rabbitmqctl',
+    ...['-p', 'cumulet', '--formatter', 'json'],
+    'list_queues',
+    'name',
+    'members',
+  );
+  const queues = JSON.parse(listed) as { name: string; members: string[] }[];
+  expect(queues.map(({ name }) => name)).toContain(REPLIES_QUEUE);
+  for (const { name, members } of queues) expect([name, members.length]).toEqual([name, 3]);
+});
+
+test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, under load: nothing is lost or stuck', async () => {
+  const client = await connectToAny(Object.values(fleet.urls), { unavailable: true });
+  for (const host of fleet.hosts) host.before = () => pause(50 + Math.random() * 200);
+  const load = emptyLoad();
+  let isOver = false;
+  const working = Array.from({ length: WORKERS }, (_, at) =>
+    makeServers(client, content, `worker-${at}`, () => isOver, load),
+  );
+  await pause(2_000);
+  const kills = await killEngines({ galera, rabbits }, load, KILLS).finally(() => (isOver = true));
+  const left = (await Promise.all(working)).filter((id) => id !== undefined);
+  const slowest = Math.max(...load.made.map(({ asked, active }) => active - asked));
+  if (process.env['CUMULET_CLUSTER_KILLS'] !== undefined)
+    process.stderr.write(
+      `${JSON.stringify({ kills, active: load.made.length, deleted: load.deleted, slowestServer: slowest, ...client.seen })}\n`,
+    );
+
+  expect([client.seen.failed, load.stuck]).toEqual([[], []]);
+  expect(kills).toHaveLength(2 * KILLS);
+  for (const kill of kills) expect(kill.seconds).toBeLessThan(10);
+
+  // A create whose answer was lost may have been carried out twice: the second server is there as well, and whole.
+  const { body } = await client.must('GET', '/compute/v2.1/servers');
+  const all = (body.servers as { id: string }[]).map(({ id }) => id).sort();
+  for (const id of all) await until(admin, id, 'ACTIVE', 100);
+  expect(all).toEqual(expect.arrayContaining(left));
+  const claims = await db.read((session) => session.find(allocations));
+  expect(claims.map(({ server_id }) => server_id).sort()).toEqual(all);
+  expect(fleet.hosts.flatMap(({ domains }) => [...domains.keys()]).sort()).toEqual(all);
+  expect(await audit(admin)).toEqual([]);
+
+  for (const id of all) await removeServer(client, id);
+  const rest = await db.read(async (session) => ({
+    tasks: await session.count(tasks, { active: 1 }),
+    claims: await session.count(allocations),
+    residues: await session.count(residues),
+    alive: (await session.find(servers)).filter(({ deleted_at }) => deleted_at === null).length,
+    used: (await session.find(hosts)).map((host) => host.used_vcpus + host.used_memory_mib + host.used_disk_gib),
+  }));
+  expect(rest).toEqual({ tasks: 0, claims: 0, residues: 0, alive: 0, used: [0, 0] });
+  expect(fleet.hosts.map(({ domains, disks }) => domains.size + disks.size)).toEqual([0, 0]);
+  expect(await audit(admin)).toEqual([]);
+});
