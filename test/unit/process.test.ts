@@ -108,7 +108,9 @@ describe('arguments', () => {
     expect([agent.exit, agent.err]).toEqual([0, '']);
     expect(agent.out).toContain('usage: cumulet-storage-agent --config FILE [--check-config | --purge]');
     expect(agent.out).toMatch(/\n {2}--purge {10}remove everything/);
-    expect((await runProcess('controller', '-h')).out).toMatch(/--check-config \| --print-policy \| --copy-database\][^]*host add NAME/);
+    expect((await runProcess('controller', '-h')).out).toMatch(
+      /--check-config \| --print-policy \| --copy-database\][^]*host add NAME/,
+    );
   });
 
   test.each(['controller', 'compute-agent', 'network-agent', 'storage-agent'] as const)(
