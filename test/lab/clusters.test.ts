@@ -9,8 +9,17 @@ import { controllerNames, createControllerFleet, type ControllerFleet } from '..
 import { machines } from '../support/documentedFile';
 import { killEngines } from '../support/engineKills';
 import { loopbackPrefix, startGalera, type Galera } from '../support/galera';
-import { startRabbitCluster, type RabbitCluster } from '../support/rabbitCluster';
-import { connect, liftQuotas, makeNetwork, until, type CloudClient, type Content } from '../support/realCloud';
+import { nodeName, startRabbitCluster, type RabbitCluster } from '../support/rabbitCluster';
+import {
+  connect,
+  createServer,
+  deleteServer,
+  liftQuotas,
+  makeNetwork,
+  until,
+  type CloudClient,
+  type Content,
+} from '../support/realCloud';
 import { connectToAny } from '../support/retryingClient';
 import { emptyLoad, makeServers, removeServer } from '../support/serverLoad';
 
@@ -68,24 +77,22 @@ afterAll(() => fleet?.stop());
 const audit = (client: CloudClient) =>
   client.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit').then(({ findings }) => findings);
 
-test('every node has what was written to one of them, and a copy of every queue', async () => {
+async function expectCopies(): Promise<void> {
   for (const machine of machines) {
     expect(await galera.status(machine, 'wsrep_cluster_size')).toBe('3');
     const rows = (await galera.query(machine, 'SELECT name FROM cumulet.host ORDER BY name')) as { name: string }[];
     expect(rows.map(({ name }) => name)).toEqual(['host-1', 'host-2']);
   }
-  const listed = await rabbits.control(
-    1,
-    'rabbitmqctl',
-    ...['-p', 'cumulet', '--formatter', 'json'],
-    'list_queues',
-    'name',
-    'members',
-  );
-  const queues = JSON.parse(listed) as { name: string; members: string[] }[];
+  const columns = ['-p', 'cumulet', '--formatter', 'json', 'list_queues', 'name', 'online'];
+  const queues = JSON.parse(await rabbits.control(1, 'rabbitmqctl', ...columns)) as {
+    name: string;
+    online: string[];
+  }[];
   expect(queues.map(({ name }) => name)).toContain(REPLIES_QUEUE);
-  for (const { name, members } of queues) expect([name, members.length]).toEqual([name, 3]);
-});
+  for (const { name, online } of queues) expect([name, online.length]).toEqual([name, 3]);
+}
+
+test('every node has what was written to one of them, and a copy of every queue', expectCopies);
 
 test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, under load: nothing is lost or stuck', async () => {
   const client = await connectToAny(Object.values(fleet.urls), { unavailable: true });
@@ -128,5 +135,56 @@ test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, 
   }));
   expect(rest).toEqual({ tasks: 0, claims: 0, residues: 0, alive: 0, used: [0, 0] });
   expect(fleet.hosts.map(({ domains, disks }) => domains.size + disks.size)).toEqual([0, 0]);
+  expect(await audit(admin)).toEqual([]);
+});
+
+test('with one node of the database left everything waits and says why; after the end of all three the cloud goes on where it was', async () => {
+  const id = await createServer(admin, content, 'kept');
+  await until(admin, id, 'ACTIVE', 100);
+  const writer = await galera.writer();
+  await Promise.all(machines.filter((machine) => machine !== writer).map((machine) => galera.kill(machine)));
+  while ((await galera.status(writer, 'wsrep_ready')) !== 'OFF') await pause(100);
+  const body = JSON.stringify({ network: { name: 'never' } });
+  const wanted = { method: 'POST', body, headers: { 'content-type': 'application/json' } };
+  const refused = await admin.request('POST', '/network/v2.0/networks', wanted);
+  expect([refused.status, await refused.text()]).toEqual([
+    503,
+    expect.stringContaining('The database could not be reached and nothing was changed: try again.'),
+  ]);
+  expect(fleet.hosts.flatMap(({ domains }) => [...domains.keys()])).toEqual([id]);
+
+  await galera.kill(writer);
+  await Promise.all(machines.map((machine) => galera.start(machine)));
+  for (const name of controllerNames) await fleet.controllers.ready(name);
+  await until(admin, id, 'ACTIVE', 100);
+  const { networks } = await admin.call<{ networks: unknown[] }>('GET', '/network/v2.0/networks?name=never');
+  expect(networks).toEqual([]);
+  await deleteServer(admin, id);
+  expect(await audit(admin)).toEqual([]);
+});
+
+test('a node of each that has lost everything is replaced, and gets it from the others', async () => {
+  const writer = await galera.writer();
+  const machine = machines.find((one) => one !== writer && one !== 1) ?? 2;
+  await galera.replace(machine);
+  await rabbits.replace(machine);
+  await rabbits.control(1, 'rabbitmqctl', 'forget_cluster_node', nodeName(machine));
+  await Promise.all([galera.start(machine), rabbits.start(machine)]);
+  await rabbits.control(1, 'rabbitmq-queues', 'grow', nodeName(machine), 'all');
+  await expectCopies();
+});
+
+test('a back-up of one node is restored for all of them', async () => {
+  const writer = await galera.writer();
+  const other = machines.find((one) => one !== writer) ?? 1;
+  const backup = await galera.dump(other);
+  await makeNetwork(admin, 'after the back-up', '10.79.0.0/16');
+  for (const name of controllerNames) await fleet.controllers.end(name);
+  await galera.restore(writer, backup);
+  for (const name of controllerNames) fleet.controllers.start(name);
+  for (const name of controllerNames) await fleet.controllers.ready(name);
+  const { networks } = await admin.call<{ networks: { name: string }[] }>('GET', '/network/v2.0/networks');
+  expect(networks.map(({ name }) => name)).toEqual(['net']);
+  await expectCopies();
   expect(await audit(admin)).toEqual([]);
 });

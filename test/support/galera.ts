@@ -1,9 +1,10 @@
 // Three nodes of MariaDB with Galera and HAProxy before them, from Debian's packages and with the documented configuration: each on a
 // loopback address of its own, gone with the process that started them, however that ends.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { exec } from '@cumulet/common';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { startConfined, type Confined } from './confined';
 import { documentedFile, machines, type Machine } from './documentedFile';
@@ -22,16 +23,22 @@ export interface Galera {
   writer(): Promise<Machine>;
   /** Ends a node as a power cut would; its files stay. */
   kill(machine: Machine): Promise<void>;
+  /** Ends a node, and what it kept: it is as a machine where the package was just installed. */
+  replace(machine: Machine): Promise<void>;
   /** Starts a node again and resolves when it has what the others have. */
   start(machine: Machine): Promise<void>;
   /** A status variable of a node. */
   status(machine: Machine, name: string): Promise<string>;
   /** Asks a node itself. */
   query(machine: Machine, sql: string): Promise<unknown>;
+  /** The database as a node has it, in SQL. */
+  dump(machine: Machine): Promise<string>;
+  /** Puts what was dumped in the place of the database, by way of one node. */
+  restore(machine: Machine, sql: string): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What a test's node has beside the documented file: files of its own, little memory, and nothing that survives a power cut. */
+/** What a test's node has beside the documented file: files of its own, little memory, and no disk that is waited for. */
 const ownSettings = (directory: string): string =>
   [
     'user = mysql',
@@ -42,7 +49,7 @@ const ownSettings = (directory: string): string =>
     'performance_schema = OFF',
     'innodb_buffer_pool_size = 32M',
     'innodb_log_file_size = 16M',
-    'innodb_flush_log_at_trx_commit = 0',
+    'innodb_flush_log_at_trx_commit = 2',
     'innodb_flush_method = nosync',
     '',
   ].join('\n');
@@ -66,6 +73,14 @@ export async function startGalera(prefix: string): Promise<Galera> {
   const makeData = (machine: Machine): void => {
     mkdirSync(of(machine, 'data'), { recursive: true });
     execFileSync('chown', ['mysql', of(machine), of(machine, 'data')]);
+    execFileSync(
+      'mariadb-install-db',
+      [
+        ...['--no-defaults', '--skip-test-db', '--skip-name-resolve', '--auth-root-authentication-method=normal'],
+        ...['--user=mysql', '--innodb-log-file-size=16M', `--datadir=${of(machine, 'data')}`],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
   };
   const log = (name: string): string => join(directory.path, `${name}.log`);
 
@@ -136,11 +151,33 @@ export async function startGalera(prefix: string): Promise<Galera> {
       await running.get(machine)?.kill();
       running.delete(machine);
     },
+    async replace(machine) {
+      await galera.kill(machine);
+      rmSync(of(machine), { recursive: true });
+      makeData(machine);
+    },
     async start(machine) {
-      await startNode(machine);
+      // As the package's unit does: it prints an option with the last commit that the node has.
+      const { stdout } = await exec(['galera_recovery', `--defaults-file=${configFile(machine)}`]);
+      await startNode(machine, stdout.trim());
     },
     status,
     query,
+    async dump(machine) {
+      const argv = [
+        'mariadb-dump',
+        '--no-defaults',
+        `--socket=${of(machine, 'socket')}`,
+        '--single-transaction',
+        DATABASE,
+      ];
+      return (await exec(argv)).stdout;
+    },
+    async restore(machine, sql) {
+      await query(machine, `DROP DATABASE ${DATABASE}`);
+      await query(machine, `CREATE DATABASE ${DATABASE}`);
+      await exec(['mariadb', '--no-defaults', `--socket=${of(machine, 'socket')}`, DATABASE], { input: sql });
+    },
     async stop() {
       await Promise.all([...running.values()].map((one) => one.kill()));
       directory.remove();
@@ -155,14 +192,6 @@ export async function startGalera(prefix: string): Promise<Galera> {
       const settings = documented.replace('gcache.size=512M', 'gcache.size=32M');
       writeFileSync(configFile(machine), `${settings}${ownSettings(of(machine))}`);
     }
-    execFileSync(
-      'mariadb-install-db',
-      [
-        ...['--no-defaults', '--skip-test-db', '--skip-name-resolve', '--auth-root-authentication-method=normal'],
-        ...['--user=mysql', '--innodb-log-file-size=16M', `--datadir=${of(1, 'data')}`],
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
     await startNode(1, '--wsrep-new-cluster');
     for (const sql of ACCOUNTS) await query(1, sql);
     for (const machine of [2, 3] as const) await startNode(machine);

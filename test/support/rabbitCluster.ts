@@ -10,9 +10,14 @@ import { makeOwnDirectory } from './ownDirectory';
 import { createRabbitNode, type RabbitNode } from './rabbitNode';
 import type { Broker } from './rabbitmq';
 
+/** The name of a node. */
+export const nodeName = (machine: Machine): string => `db-${machine}@localhost`;
+
 export interface RabbitCluster extends Broker {
   /** Ends a node as a power cut would; its files stay. */
   kill(machine: Machine): Promise<void>;
+  /** Ends a node, and what it kept: it is as a machine where the package was just installed. */
+  replace(machine: Machine): Promise<void>;
   /** Starts a node again and resolves when clients can connect to it. */
   start(machine: Machine): Promise<void>;
   /** Runs one of RabbitMQ's programs on a node. */
@@ -63,7 +68,7 @@ export async function startRabbitCluster(prefix: string, hosts: readonly string[
       machine,
       createRabbitNode({
         directory: own,
-        name: `db-${machine}@localhost`,
+        name: nodeName(machine),
         settings: `${documented}load_definitions = ${definitions}\n`,
         address: machineAddress(prefix, machine),
         port: 5671,
@@ -81,6 +86,7 @@ export async function startRabbitCluster(prefix: string, hosts: readonly string[
       tls: { ca: join(directory.path, 'ca.crt'), cert: null, key: null },
     }),
     kill: (machine) => node(machine).kill(),
+    replace: (machine) => node(machine).replace(),
     start: (machine) => node(machine).start(),
     control: (machine, program, ...argv) => node(machine).control(argv, program),
     async stop() {

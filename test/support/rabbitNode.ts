@@ -1,5 +1,5 @@
 // One node of RabbitMQ from the distribution's package: private files, ports and process ids.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -28,6 +28,8 @@ export interface RabbitNode {
   start(): Promise<void>;
   /** Ends it as a power cut would; its files stay. */
   kill(): Promise<void>;
+  /** Ends it, and what it kept. */
+  replace(): Promise<void>;
   /** Runs `rabbitmqctl`, or another of its programs. Takes seconds: it is a virtual machine of its own. */
   control(argv: readonly string[], program?: string): Promise<string>;
 }
@@ -63,6 +65,10 @@ export function createRabbitNode(options: RabbitNodeOptions): RabbitNode {
     ERL_EPMD_ADDRESS: '127.0.0.1',
   };
   let node: Confined | undefined;
+  const kill = async (): Promise<void> => {
+    await node?.kill();
+    node = undefined;
+  };
   return {
     async start() {
       const log = at('output');
@@ -74,9 +80,11 @@ export function createRabbitNode(options: RabbitNodeOptions): RabbitNode {
         await pause(100);
       }
     },
-    async kill() {
-      await node?.kill();
-      node = undefined;
+    kill,
+    async replace() {
+      await kill();
+      rmSync(at('mnesia'), { recursive: true });
+      mkdirSync(at('mnesia'));
     },
     async control(argv, program = 'rabbitmqctl') {
       const variables = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
