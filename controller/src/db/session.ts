@@ -1,8 +1,9 @@
 // What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
-import type { EntityManager, FindOptionsWhere, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { EntityManager, FindOptionsWhere } from 'typeorm';
 import { textLimits, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
-import { ALIAS, readRows } from './rows';
+import { change, engineOf, readRaw, readTable } from './execute';
+import { countSql, deleteSql, insertSql, selectSql, updateSql } from './sql';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
 
@@ -74,53 +75,50 @@ function requireFits(table: Table, values: Readonly<Record<string, unknown>>): v
   }
 }
 
+/** How MariaDB is told to hold rows. */
+const lockSql: Readonly<Record<Lock, string>> = { shared: ' LOCK IN SHARE MODE', exclusive: ' FOR UPDATE' };
+
 /** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
 const INSERT_CHUNK = 400;
 
 /** Wraps a manager; used by sqlite.ts and mariadb.ts only. */
 export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
-  const query = <T extends Table>(table: T, options: FindOptions<T>): SelectQueryBuilder<ObjectLiteral> =>
-    manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS).setFindOptions({
-      ...(options.where === undefined ? {} : { where: options.where }),
-      ...(options.order === undefined ? {} : { order: options.order }),
-      ...(options.limit === undefined ? {} : { take: options.limit }),
-    });
+  const engine = engineOf(manager);
+  const read = async <T extends Table>(
+    table: T,
+    options: FindOptions<T>,
+    only?: readonly string[],
+  ): Promise<Row<T>[]> => {
+    const { lock, ...rest } = options;
+    const suffix = lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive ? lockSql[lock] : '';
+    const statement = selectSql(table, engine, { ...rest, suffix, ...(only ? { only } : {}) });
+    return readTable(manager, table, statement, only);
+  };
   const session: WriteSession = {
-    find: (table, options = {}) => readRows(manager, table, query(table, options), options.lock),
-    pick: (table, only, options = {}) => readRows(manager, table, query(table, options), options.lock, { only }),
+    find: (table, options = {}) => read(table, options),
+    pick: (table, only, options = {}) => read(table, options, only),
     async findOne(table, where, lock) {
-      const rows = await session.find(table, { where, limit: 1, ...(lock ? { lock } : {}) });
+      const rows = await read(table, { where, limit: 1, ...(lock ? { lock } : {}) });
       return rows[0];
     },
-    count: (table, where) =>
-      manager.count<ObjectLiteral>(
-        table.name,
-        where === undefined ? {} : { where: where as FindOptionsWhere<ObjectLiteral> },
-      ),
+    async count(table, where) {
+      const [row] = await readRaw(manager, countSql(table, engine, where));
+      return Number(row?.['total']);
+    },
     async insert(table, rows) {
-      for (const row of Array.isArray(rows) ? rows : [rows]) requireFits(table, row as Record<string, unknown>);
-      if (!Array.isArray(rows)) {
-        const result = await manager.insert<ObjectLiteral>(table.name, rows);
-        return Number((result.identifiers[0] as Record<string, unknown> | undefined)?.['sequence'] ?? 0);
-      }
-      for (let start = 0; start < rows.length; start += INSERT_CHUNK) {
-        await manager.insert<ObjectLiteral>(table.name, rows.slice(start, start + INSERT_CHUNK) as ObjectLiteral[]);
-      }
-      return 0;
+      const all = (Array.isArray(rows) ? rows : [rows]) as readonly Record<string, unknown>[];
+      for (const row of all) requireFits(table, row);
+      let key = 0;
+      for (let start = 0; start < all.length; start += INSERT_CHUNK)
+        ({ key } = await change(manager, insertSql(table, engine, all.slice(start, start + INSERT_CHUNK))));
+      return Array.isArray(rows) ? 0 : Number(all[0]?.['sequence'] ?? key);
     },
     async update(table, where, set) {
       requireFits(table, set);
-      const result = await manager
-        .createQueryBuilder()
-        .update<ObjectLiteral>(table.name)
-        .set(set)
-        .where(where)
-        .execute();
-      return result.affected ?? 0;
+      return (await change(manager, updateSql(table, engine, where, set))).rows;
     },
     async delete(table, where) {
-      const result = await manager.createQueryBuilder().delete().from<ObjectLiteral>(table.name).where(where).execute();
-      return result.affected ?? 0;
+      return (await change(manager, deleteSql(table, engine, where))).rows;
     },
     afterCommit,
   };
