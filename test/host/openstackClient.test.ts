@@ -247,10 +247,10 @@ test('networks, ports and addresses come and go while the server runs, and stay 
   expect(leased).toContain('10.9.0.');
   await openstack('server', 'remove', 'port', 'hello', 'extra');
   await soon(60, async () => expect(await cards()).toBe(2));
-  expect(await value('status', 'port', 'show', 'extra')).toBe('DOWN');
-  await openstack('server', 'remove', 'network', 'hello', 'second');
+  // The guest sees it go before the command has ended, and until then there is no other one.
+  await soon(30, async () => expect(await value('status', 'port', 'show', 'extra')).toBe('DOWN'));
+  await soon(30, () => openstack('server', 'remove', 'network', 'hello', 'second'));
   await soon(60, async () => expect(await cards()).toBe(1));
-  // The guest sees it go before the command has ended.
   await soon(30, async () => expect(await show()).not.toContain('10.9.0.'));
   const before = (await show()).split(',').length;
   await openstack('--os-compute-api-version', '2.43', 'server', 'add', 'fixed', 'ip', 'hello', 'demo');
