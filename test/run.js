@@ -1,7 +1,6 @@
 // Runs every test, several projects beside each other because each of them also waits a lot; ends with every failed test and the
-// sums of all.
-// Without arguments it begins with `npm run check`, which counts as one test, and measures coverage, into coverage/: files below
-// their gate count as one failure. They need tests, or a lower gate with the reason in test/coverage.json.
+// sums of all. Without arguments `npm run check` is one more test, and coverage is measured, into coverage/: files below their gate
+// count as one failure. They need tests, or a lower gate with the reason in test/coverage.json.
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
@@ -24,10 +23,11 @@ let broken = false;
 const ROWS = [
   // Has the machine's libvirt and network for itself.
   [['host', '--runInBand']],
-  [['unit', '--maxWorkers=2']],
+  [['lab', '--runInBand']],
+  // More workers than processors, because tests wait for timers and for the database.
   [
-    ['lab', '--runInBand'],
-    ['mariadb', '--maxWorkers=2'],
+    ['unit', '--maxWorkers=3'],
+    ['mariadb', '--maxWorkers=3'],
   ],
 ];
 
@@ -75,20 +75,29 @@ async function runProject(project, ...options) {
   }
 }
 
-async function main() {
-  if (covers) {
-    const { status } = spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: ['ignore', 2, 2] });
-    if (status === 0) sums.passed += 1;
-    else {
-      failures.push('npm run check: see its output above');
-      sums.failed += 1;
-    }
+/** Runs a script of package.json. @returns {Promise<boolean>} whether it succeeded */
+async function runScript(name) {
+  const [status] = await once(spawn('npm', ['run', '--silent', name], { cwd: root, stdio: ['ignore', 2, 2] }), 'exit');
+  return status === 0;
+}
+
+async function check() {
+  if (await runScript('check')) sums.passed += 1;
+  else {
+    failures.push('npm run check: see its output above');
+    sums.failed += 1;
   }
-  await Promise.all(
-    ROWS.map(async (row) => {
+}
+
+async function main() {
+  // The programs that tests start must not be built anew meanwhile. What is wrong with them is said by the check.
+  if (covers) await runScript('build');
+  await Promise.all([
+    ...ROWS.map(async (row) => {
       for (const [project, ...options] of row) await runProject(project, ...options);
     }),
-  );
+    ...(covers ? [check()] : []),
+  ]);
   if (covers) {
     // What ran in processes of their own.
     const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
