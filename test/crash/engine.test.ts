@@ -13,6 +13,7 @@ import {
   type Step,
   type TaskKind,
 } from '@cumulet/controller';
+import { recordReply } from '../../controller/src/conductor/asks';
 import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete, type TaskRequest } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
@@ -61,11 +62,11 @@ const timeline = async (id: string) =>
   (
     await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id }, order: { sequence: 'ASC' } }))
   ).map((event) => `${event.step} ${event.outcome}`);
-const addAgent = () =>
+const addAgent = (host = 'h1') =>
   cloud.db.write((session) =>
     session.insert(agents, {
-      id: 'a',
-      host: 'h1',
+      id: host,
+      host,
       role: 'compute',
       session: 7,
       started_at: 0,
@@ -78,6 +79,15 @@ const asking: Step = async ({ ask }) => {
   const answer = await ask('server.remove', { host: 'h1', resource: 'thing-1', generation: 3 }, { server_id: 's' });
   return answer ? done({ message: String(answer['said']) }) : wait(0.2);
 };
+/** Asks hosts together and waits for all of them. */
+const askingBoth =
+  (hosts: readonly string[]): Step =>
+  async ({ ask }) => {
+    const answers: unknown[] = [];
+    for (const host of hosts)
+      answers.push(await ask('server.remove', { host, resource: 'thing-1', generation: 3 }, { server_id: 's' }));
+    return answers.includes(undefined) ? wait(60) : done();
+  };
 const replyTo = (command: Command, changes: Partial<Reply> = {}): Reply => ({
   task: command.task,
   step: command.step,
@@ -548,7 +558,7 @@ describe('questions to agents', () => {
     expect(await cloud.db.read((session) => session.count(taskEvents))).toBe(0);
   });
 
-  test('the answer that was recorded before a crash is found by the next dispatcher', async () => {
+  test('what a dispatcher was answered before it died is asked again by the next one', async () => {
     let asked = 0;
     await bus.onCommand('h1', 'compute', (command) => (asked++, void bus.sendReply(replyTo(command))));
     let killed: Promise<void> | undefined;
@@ -565,6 +575,51 @@ describe('questions to agents', () => {
     await until('the death', () => Promise.resolve(killed !== undefined));
     await run([kindOf({ one: asking })]);
     await ended(id);
-    expect(asked).toBe(1);
+    expect(asked).toBe(2);
+  });
+
+  test('an answer that another controller has recorded is found', async () => {
+    await bus.onCommand('h1', 'compute', (command) => void recordReply(cloud, replyTo(command)));
+    await run([kindOf({ one: askingBoth(['h1']) })], { leaseMs: 60_000 });
+    const id = await begin();
+    expect((await ended(id)).error).toBeNull();
+    expect(await timeline(id)).toEqual(['one done']);
+  });
+
+  describe('of which one host has answered and another one has not', () => {
+    let commands: Command[];
+    let runs: number;
+    let id: string;
+    beforeEach(async () => {
+      commands = [];
+      runs = 0;
+      await addAgent('h2');
+      for (const host of ['h1', 'h2']) await bus.onCommand(host, 'compute', (command) => void commands.push(command));
+      await run([kindOf({ one: askingBoth(['h1', 'h2']) })], {
+        leaseMs: 60_000,
+        observer: { afterStep: () => void runs++ },
+      });
+      id = await begin();
+      await until('the questions', () => Promise.resolve(commands.length === 2 && runs === 1));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    });
+    const answer = (host: string, changes: Partial<Reply> = {}): Promise<void>[] =>
+      commands.filter((command) => command.host === host).map((command) => bus.sendReply(replyTo(command, changes)));
+
+    test('the step runs when both have', async () => {
+      await Promise.all(answer('h2'));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(runs).toBe(1);
+      await Promise.all(answer('h1'));
+      expect((await ended(id)).error).toBeNull();
+      expect(runs).toBe(2);
+      expect(await timeline(id)).toEqual(['one done']);
+    });
+
+    test('the step runs at once when one has failed', async () => {
+      const fault = { code: 'no', message: 'it can not', retryable: false };
+      await Promise.all(answer('h2', { outcome: 'failed', fault }));
+      expect(await ended(id)).toMatchObject({ error: 'it can not' });
+    });
   });
 });

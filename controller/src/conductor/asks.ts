@@ -5,13 +5,35 @@ import type { Cloud } from '../cloud';
 import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
 import { HostFault, type AskTarget, type Facts, type StepContext } from './task';
 
-/** Which commands of a task's current round have been sent by this process. */
-export type SentCommands = Set<string>;
+/** What a process that holds a task knows of its questions; all of it may be lost, and then they are asked again. */
+export interface Questions {
+  /** Which commands have been sent by this process, by step, round and session. */
+  readonly sent: Set<string>;
+  /** The answers to the current step that this process got itself or has read. */
+  answers: Answer[];
+  /** What the step's last run waits for, by kind and host. */
+  readonly open: Set<string>;
+}
+
+/** What counts of a reply. */
+export type Answer = Pick<TaskReply, 'step' | 'send' | 'host' | 'kind' | 'outcome' | 'observed' | 'fault'>;
+const openKey = ({ kind, host }: Pick<Answer, 'kind' | 'host'>): string => `${kind}/${host}`;
 
 /**
- * The answers that count: what a host said it has done in this step, in whatever round (the desired state is the same), and what
+ * Whether an answer counts: what a host said it has done in this step, in whatever round (the desired state is the same), and what
  * failed in the current round. Were earlier successes ignored, a host slower than the time between rounds would never be heard.
  */
+export const counts = ({ step, send }: Pick<Task, 'step' | 'send'>, answer: Answer): boolean =>
+  answer.step === step && (answer.outcome === 'done' || answer.send === send);
+
+/** Takes an answer that this process got itself. @returns whether the step has what it waits for, or what ends its wait */
+export function takeAnswer({ answers, open }: Questions, answer: Answer): boolean {
+  answers.push(answer);
+  open.delete(openKey(answer));
+  return open.size === 0 || answer.outcome !== 'done';
+}
+
+/** The answers that other processes have recorded. */
 export async function repliesOf(cloud: Cloud, task: Task): Promise<TaskReply[]> {
   const { id: task_id, step, send } = task;
   return cloud.db.read((session) =>
@@ -30,19 +52,16 @@ async function sessionOf(cloud: Cloud, host: string, kind: CommandKind): Promise
   return agent?.session;
 }
 
-function answerOf(reply: TaskReply): Facts {
+function answerOf(reply: Answer): Facts {
   if (reply.outcome === 'done') return reply.observed;
   const fault = reply.fault ?? { code: 'host_failed', message: 'The host failed without saying why.', retryable: true };
   throw new HostFault({ code: fault.code, message: fault.message }, fault.retryable);
 }
 
 /** The `ask` of a step's context. */
-export function createAsk(
-  cloud: Cloud,
-  task: Task,
-  replies: readonly TaskReply[],
-  sent: SentCommands,
-): StepContext['ask'] {
+export function createAsk(cloud: Cloud, task: Task, { sent, answers, open }: Questions): StepContext['ask'] {
+  const replies = answers.filter((answer) => counts(task, answer));
+  open.clear();
   return async (kind, target: AskTarget, body) => {
     const own = replies.filter((one) => one.kind === kind && one.host === target.host);
     const reply = own.find((one) => one.outcome === 'done') ?? own[0];
@@ -52,6 +71,8 @@ export function createAsk(
     if (session === undefined) return undefined;
     // What an earlier session of the agent was asked is lost with it.
     const key = `${task.step}/${task.send}/${kind}/${target.host}/${session}`;
+    const waiting = openKey({ kind, host: target.host });
+    open.add(waiting);
     if (sent.has(key)) return undefined;
     sent.add(key);
     const { id, step, send, request_id } = task;
@@ -60,6 +81,7 @@ export function createAsk(
       await cloud.bus.sendCommand(command);
     } catch (error) {
       sent.delete(key);
+      open.delete(waiting);
       cloud.log.warn(
         { task: task.id, kind, host: target.host, error: messageOf(error) },
         'command not sent; it will be sent again',

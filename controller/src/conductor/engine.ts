@@ -1,10 +1,10 @@
 // The dispatcher: leases due tasks, runs their steps, commits results. Everything it keeps in memory may be lost at any moment.
-import { messageOf, metrics, newId, type Subscription } from '@cumulet/common';
+import { messageOf, metrics, newId, type Reply, type Subscription } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import type { WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
-import { createAsk, passOnProgress, recordReply, repliesOf, type SentCommands } from './asks';
+import { counts, createAsk, passOnProgress, recordReply, repliesOf, takeAnswer, type Questions } from './asks';
 import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
 import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
 
@@ -46,7 +46,13 @@ export interface Engine {
 
 /** What this process knows of a task that it holds. */
 interface Held {
-  readonly sent: SentCommands;
+  readonly questions: Questions;
+  /** As last read; absent before the first look. */
+  task?: Task;
+  /** Answers may be in the database: another process had the task, or got a reply. */
+  unread: boolean;
+  /** Between two runs. What comes while a step runs it may not see. */
+  resting: boolean;
   /** `run_at` as last seen or written: another one in the database means news. */
   runAt: number;
   stepStarted: number;
@@ -244,7 +250,13 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     });
     aborted.catch(() => undefined);
     try {
-      const ask = createAsk(cloud, task, await repliesOf(cloud, task), holder.sent);
+      const { questions } = holder;
+      if (holder.unread) {
+        const stored = await repliesOf(cloud, task);
+        holder.unread = false;
+        questions.answers.push(...stored);
+      }
+      const ask = createAsk(cloud, task, questions);
       await observer?.beforeStep?.(task);
       const result = await Promise.race([step({ cloud, task, signal: aborter.signal, ask }), aborted]);
       await observer?.afterStep?.(task, result);
@@ -304,12 +316,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const ms = Math.min(outcome.ms, untilDeadline);
     let roused = holder.news;
     if (!roused) {
+      holder.resting = true;
       await pause(ms, (rouse) => {
         holder.rouse = () => {
           roused = true;
           rouse();
         };
       });
+      holder.resting = false;
     }
     if (stopping.signal.aborted) return;
     if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder);
@@ -318,7 +332,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   /** Drives one task that we hold until it ends, its lease is lost or we stop. */
   async function drive(id: string): Promise<void> {
     const holder: Held = {
-      sent: new Set(),
+      questions: { sent: new Set(), answers: [], open: new Set() },
+      unread: true,
+      resting: false,
       runAt: 0,
       stepStarted: cloud.clock.now(),
       rouse: () => undefined,
@@ -333,12 +349,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         const kind = task && kinds.get(task.kind);
         if (!task || !kind || task.active !== 1 || task.lease_owner !== leases.owner) return;
         holder.runAt = task.run_at;
+        holder.task = task;
         if (task.step !== step) {
           if (step !== '') holder.stepStarted = cloud.clock.now();
           ({ step } = task);
         }
         const outcome = await advance(task, kind, holder).catch(turned);
         if (outcome.type === 'ended') return;
+        if (outcome.type === 'again') holder.questions.answers = [];
         if (outcome.type === 'pause') await rest(task, holder, outcome);
       }
     } catch (error) {
@@ -359,12 +377,25 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     holder.rouse();
   }
 
+  /**
+   * Takes a reply to a task that we hold. One that counts stays in memory, because who takes the task over asks again; the step runs
+   * when it has what it waits for.
+   */
+  async function takeReply(holder: Held, reply: Reply): Promise<void> {
+    if (reply.outcome !== 'progress') {
+      if (!holder.task || !counts(holder.task, reply)) return recordReply(cloud, reply);
+      if (!takeAnswer(holder.questions, reply) && holder.resting) return;
+    }
+    inform(holder, false);
+  }
+
   /** What others did to the tasks that we hold: they recorded a reply, or asked for a deletion. */
   async function hear(since?: number): Promise<void> {
     if (held.size === 0) return;
     for (const task of await leases.ours(since)) {
       const holder = held.get(task.id);
       if (!holder || holder.runAt === 0 || task.run_at === holder.runAt) continue;
+      holder.unread = true;
       inform(holder, task.delete_requested_at !== null && kinds.get(task.kind)?.onDelete !== undefined);
     }
   }
@@ -411,16 +442,15 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     async start() {
       subscription = await cloud.bus.onReply(async (reply) => {
         if (dead) throw new Error('this engine is dead');
-        const take = reply.outcome !== 'progress' ? recordReply : held.has(reply.task) ? undefined : passOnProgress;
-        await take?.(cloud, reply).catch((error: unknown) => {
+        const holder = held.get(reply.task);
+        const other = reply.outcome === 'progress' ? passOnProgress : recordReply;
+        await (holder ? takeReply(holder, reply) : other(cloud, reply)).catch((error: unknown) => {
           cloud.log.error(
             { task: reply.task, error: messageOf(error) },
             'a reply could not be recorded; it will come again',
           );
           throw error;
         });
-        const holder = held.get(reply.task);
-        if (holder) inform(holder, false);
       });
       const renewing = repeat(
         leaseMs * 0.3,
