@@ -2,6 +2,7 @@
 import { createMemoryBus, parseConfig, silentLogger, systemClock, type Clock } from '@cumulet/common';
 import { createEngine, done, openDatabase, wait, type Database, type Engine } from '@cumulet/controller';
 import { checkController } from '../../controller/src/checkConfig';
+import { recordReply } from '../../controller/src/conductor/asks';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { openDatabaseClock, type DatabaseClock } from '../../controller/src/databaseClock';
 import { ControllerProcessConfig } from '../../controller/src/process';
@@ -102,6 +103,27 @@ test('news that another controller wrote is heard without waiting for the next l
   expect(runs).toBe(2);
 });
 
+test('two answers that another controller records within one millisecond are both heard', async () => {
+  let runs = 0;
+  const waiting = kindOf({ one: () => Promise.resolve(++runs > 2 ? done() : wait(600)) });
+  const engine = createEngine(
+    { ...test_.cloud, db, bus: createMemoryBus() },
+    { kinds: [waiting], leaseMs: 60_000, pollMs: 3_600_000 },
+  );
+  engines.push(engine);
+  const task = await db.write((session) => createTask(session, test_.cloud, request('thing-1')));
+  await engine.start();
+  await until('the first run', () => runs === 1);
+  const moment = Date.now();
+  const other = { ...test_.cloud, clock: { ...systemClock, now: () => moment } };
+  const answer = { task, step: 'one', send: 1, outcome: 'done', observed: {}, fault: null } as const;
+  await recordReply(other, { ...answer, host: 'h1', kind: 'disk.ensure' });
+  await until('the second run', () => runs === 2);
+  await recordReply(other, { ...answer, host: 'h1', kind: 'ports.ensure' });
+  await ended(task);
+  expect(runs).toBe(3);
+});
+
 test('a database that refuses the controller is wrong configuration, one with its keys is right', async () => {
   const ca = await makeTestCa();
   await ca.add('controller', 'c');
@@ -109,7 +131,8 @@ test('a database that refuses the controller is wrong configuration, one with it
   const config = (change: object) => {
     const { config } = test_.cloud;
     const agent_api = { ...process.agent_api, tls: ca.config('c') };
-    return { ...process, ...config, agent_api, database: { ...config.database, ...change } };
+    const broker = { ...process.broker, password_file: ca.config('c').key };
+    return { ...process, ...config, agent_api, broker, database: { ...config.database, ...change } };
   };
   expect(await checkController(config({}))).toEqual([]);
   await expect(checkController(config({ name: 'nowhere' }))).rejects.toThrow(/^database: Unknown database/);

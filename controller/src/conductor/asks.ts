@@ -3,6 +3,7 @@ import type { CommandKind } from '@cumulet/common';
 import { commandRole, messageOf, type Command, type Reply } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
+import { makeDue } from '../db/repositories/dueTasks';
 import { HostFault, type AskTarget, type Facts, type StepContext } from './task';
 
 /** What a process that holds a task knows of its questions; all of it may be lost, and then they are asked again. */
@@ -97,7 +98,7 @@ export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
   await cloud.db.write(async (session) => {
     const round = reply.outcome === 'done' ? {} : { send: reply.send };
     const due = { id: reply.task, step: reply.step, active: 1, ...round };
-    const counted = (await session.update(tasks, due, { run_at: now })) === 1;
+    const counted = (await makeDue(session, due, now)) === 1;
     if (counted) {
       const { task, step, send, host, kind, outcome, observed, fault } = reply;
       await session.insert(taskReplies, {
@@ -129,6 +130,5 @@ export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
 
 /** Tells the dispatcher that holds the task, which is another one, that the host still works: its wait begins anew. */
 export async function passOnProgress(cloud: Cloud, { task: id, step, send }: Reply): Promise<void> {
-  const run_at = cloud.clock.now();
-  await cloud.db.write((session) => session.update(tasks, { id, step, send, active: 1 }, { run_at }));
+  await cloud.db.write((session) => makeDue(session, { id, step, send, active: 1 }, cloud.clock.now()));
 }

@@ -3,6 +3,7 @@ import { newId } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { In, isDuplicate, type Row, type WriteSession } from '../db';
 import { taskEvents, taskResources, tasks } from '../db/entities/tasks';
+import { makeDue } from '../db/repositories/dueTasks';
 import { ConflictError } from '../errors';
 
 /** The step of a task that has not begun: the engine goes to the first step of its kind. */
@@ -82,7 +83,7 @@ export async function createTask(session: WriteSession, cloud: Cloud, request: T
 export async function requestDelete(session: WriteSession, cloud: Cloud, request: TaskRequest): Promise<void> {
   const now = cloud.clock.now();
   const running = { resource_type: request.resourceType, resource_id: request.resourceId, active: 1 };
-  const turned = await session.update(tasks, running, { delete_requested_at: now, run_at: now });
+  const turned = await makeDue(session, running, now, { delete_requested_at: now });
   if (turned === 0) await createTask(session, cloud, request);
   session.afterCommit(cloud.wake);
 }
@@ -96,7 +97,7 @@ export async function rouseTasks(
 ): Promise<void> {
   if (resourceIds.length === 0) return;
   const waiting = { resource_type: resourceType, resource_id: In([...resourceIds]), active: 1 };
-  await session.update(tasks, waiting, { run_at: cloud.clock.now() });
+  await makeDue(session, waiting, cloud.clock.now());
   session.afterCommit(cloud.wake);
 }
 
