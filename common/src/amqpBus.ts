@@ -1,5 +1,6 @@
 // The bus over RabbitMQ. Controllers declare everything; agents read their own queues and write replies, nothing else.
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { AmqpConnectionManager, ChannelWrapper } from 'amqp-connection-manager';
 import type { Channel, ConsumeMessage, Options } from 'amqplib';
 import type { BrokerConfig } from './broker/config';
@@ -37,6 +38,8 @@ const HEARTBEAT_SECONDS = 5;
 const RECONNECT_SECONDS = 1;
 /** How long a message may wait for the broker before the sender is told that it was not sent. */
 const PUBLISH_TIMEOUT_MS = 4_000;
+/** Pause before a message that the broker did not take is sent again. */
+const PUBLISH_AGAIN_MS = 200;
 /** A command expires before its step asks again: the shortest time between two rounds is 5 s. */
 const COMMAND_TTL_MS = 4_500;
 const HINT_TTL_MS = 5_000;
@@ -176,6 +179,7 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
   /** Hosts whose queues exist, as far as this connection knows. */
   const declared = new Set<string>();
   const subscriptions = new Set<LivingChannel>();
+  let closing = false;
 
   /** The channel behind `publishing`, for what must not wait: the wrapper answers as if it were done when there is none. */
   let open: Channel | undefined;
@@ -198,9 +202,20 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
     });
   });
 
+  /**
+   * Resolves when the broker has the message. One that was on its way when a node died, or that a queue could not take while it chose
+   * another leader, is sent again: twice does no harm.
+   */
   const publish = async (exchange: string, key: string, text: string, more: Options.Publish): Promise<void> => {
     const properties = { contentType: 'application/json', persistent: true, ...more };
-    await publishing.current().publish(exchange, key, Buffer.from(text), properties);
+    for (const until = performance.now() + PUBLISH_TIMEOUT_MS; ; await pause(PUBLISH_AGAIN_MS)) {
+      try {
+        await publishing.current().publish(exchange, key, Buffer.from(text), properties);
+        return;
+      } catch (error) {
+        if (closing || performance.now() + PUBLISH_AGAIN_MS > until) throw error;
+      }
+    }
   };
 
   const declareHost = async (host: string): Promise<void> => {
@@ -311,6 +326,7 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
         ),
       ),
     async close() {
+      closing = true;
       await Promise.all([...subscriptions, publishing].map((channel) => channel.close()));
       await manager.close();
     },
