@@ -4,6 +4,7 @@ import { Type, type Static, type TObject, type TProperties } from '@sinclair/typ
 import type { AgentApi, HostApi } from './agentApi';
 import { createAgentApiClient } from './agentApiClient';
 import { createAmqpBus } from './amqpBus';
+import { checkBroker } from './broker/check';
 import { BrokerConfig } from './broker/config';
 import { isHostName } from './broker/names';
 import type { Bus } from './bus';
@@ -152,6 +153,11 @@ export async function runAgent<P extends TProperties>({ role, config: own, creat
       const host = config.host ?? hostname();
       if (!isHostName(host)) throw new ConfigError(`${source}: host: '${host}' can't be the name of a host`);
       return { host, config };
+    },
+    check: ({ config }) => {
+      readTls(config.tls);
+      checkBroker(config.broker);
+      return Promise.resolve([]);
     },
     health: ({ config }) => config.health,
     start: ({ host, config }, log, fail) => startAgent(host, config, create, log, fail),

@@ -3,6 +3,7 @@ export * from './agentApi';
 export * from './agentApiClient';
 export * from './agentProcess';
 export * from './amqpBus';
+export * from './broker/check';
 export * from './broker/config';
 export * from './broker/definitions';
 export * from './broker/names';

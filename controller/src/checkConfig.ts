@@ -1,6 +1,6 @@
 // What --check-config of a controller looks at beyond the file itself: the files it names, and whether they fit the database.
 import { accessSync, constants } from 'node:fs';
-import { ConfigError, messageOf, readTls } from '@cumulet/common';
+import { checkBroker, ConfigError, messageOf, readTls } from '@cumulet/common';
 import { databaseOptions } from './databaseConfig';
 import { inspectDatabase } from './db';
 import { cloudFacts } from './db/entities/cloud';
@@ -32,6 +32,7 @@ export async function checkController(config: ControllerProcessConfig): Promise<
   createPolicy(rulesOf(config));
   requireFenceCommand(config);
   readTls(config.agent_api.tls);
+  checkBroker(config.broker);
   const options = databaseOptions(config);
   const keyFile = keyFilePath(config);
   readKeyFile(keyFile);

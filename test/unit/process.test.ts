@@ -131,10 +131,24 @@ describe('arguments', () => {
         check('key', { colour: 'blue' }),
         check('broker', { broker: { urls: ['amqp://me:secret@host'] } }),
         check('health', { health: { port: 'many' } }),
+        check('nodes', { broker: { ...good.broker, urls: ['amqps://b-1', 'amqp://b-2'] } }),
+        check('twice', { broker: { ...good.broker, urls: ['amqps://b-1', 'amqps://b-1'] } }),
+        check('password', { broker: { ...good.broker, password_file: '/nowhere' } }),
+        check('tls', { broker: { ...good.broker, tls: { ca: '/nowhere' } } }),
+        check('pair', { broker: { ...good.broker, tls: { ca: '/nowhere', key: '/nowhere' } } }),
       ]);
       expect(right).toEqual({ exit: 0, out: `${at(`${name}-right.yaml`)} is right\n`, err: '' });
       expect(wrong).toEqual(
-        ["unknown key 'colour'", 'broker.urls.0', 'health'].map((words) => ({
+        [
+          ...[
+            "unknown key 'colour'",
+            'broker.urls.0',
+            'health',
+            'all nodes must be reached alike',
+            'a node is there twice',
+          ],
+          ...['broker.password_file: can not be read', 'broker.tls.ca: can not be read', 'cert and key go together'],
+        ].map((words) => ({
           exit: 1,
           out: '',
           err: expect.stringContaining(words) as string,
