@@ -1,14 +1,16 @@
 // Hosts as the rest of the cloud sees them: who is alive, what is free.
 import type { AgentRole } from '@cumulet/common';
-import { In, MoreThan, MoreThanOrEqual, type ReadSession, type WriteSession } from '../db';
+import { In, MoreThan, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
+import { hostsHeard } from '../db/repositories/liveness';
 import type { HostView } from '../scheduler/scheduler';
 import { HOST_CLASSES, RESOURCE_KEYS } from './placement/inventory';
 
 /** An agent that was not heard for this long is down. */
 export const AGENT_TIMEOUT_MS = 10_000;
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
+const NO_METADATA: HostView['aggregateMetadata'] = new Map();
 
 /** Metadata of aggregates by host: every value that one of the host's aggregates gives a key. */
 async function metadataByHost(session: ReadSession): Promise<Map<string, Map<string, string[]>>> {
@@ -32,13 +34,47 @@ export function foundTraits({ inventory }: Pick<Host, 'inventory'>): readonly st
   return Array.isArray(traits) ? (traits as string[]) : [];
 }
 
-/** Whether the compute agent found a trait, or the administrator gave it. A set of each host's would cost every decision. */
-const traitsOf = (host: Host): HostView['traits'] => ({
-  has: (name) => host.traits.includes(name) || foundTraits(host).includes(name),
-});
+/** What the compute agent told of its machine at registration, as far as placement looks at it. */
+interface Machine {
+  readonly generation: number;
+  readonly architecture: string | undefined;
+  readonly virtType: string | undefined;
+  readonly found: ReadonlySet<string>;
+}
+
+/** By the host's id. Inventories are large and rarely change, and a decision looks at all hosts. */
+const machines = new Map<string, Machine>();
+
+/** The machines of hosts: an inventory that changes raises its host's generation. */
+async function machinesOf(
+  session: ReadSession,
+  rows: readonly Pick<Host, 'id' | 'generation'>[],
+): Promise<ReadonlyMap<string, Machine>> {
+  const known = new Map<string, Machine>();
+  const unknown = new Map<string, number>();
+  for (const { id, generation } of rows) {
+    const machine = machines.get(id);
+    if (machine?.generation === generation) known.set(id, machine);
+    else unknown.set(id, generation);
+  }
+  const where = { id: In([...unknown.keys()]) };
+  for (const { id, inventory } of await session.pick(hosts, ['id', 'inventory'], { where })) {
+    const cpu = inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
+    known.set(id, {
+      generation: unknown.get(id) ?? 0,
+      architecture: textOf(cpu?.arch),
+      virtType: textOf(inventory['virt_type']),
+      found: new Set(foundTraits({ inventory })),
+    });
+  }
+  // Hosts that are gone are not kept for ever.
+  if (machines.size > 2 * rows.length) machines.clear();
+  for (const [id, machine] of known) machines.set(id, machine);
+  return known;
+}
 
 /** In which portions the administrator lets resources be given out. */
-const portionsOf = ({ inventory_settings }: Host): HostView['portions'] =>
+const portionsOf = ({ inventory_settings }: Pick<Host, 'inventory_settings'>): HostView['portions'] =>
   Object.fromEntries(
     HOST_CLASSES.flatMap((name) => {
       const set = inventory_settings[name];
@@ -46,28 +82,9 @@ const portionsOf = ({ inventory_settings }: Host): HostView['portions'] =>
     }),
   );
 
-/** What the compute agent told of its machine at registration, as far as placement looks at it. */
-function machineOf(host: Host): Pick<HostView, 'architecture' | 'virtType' | 'traits' | 'portions'> {
-  const cpu = host.inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
-  return {
-    architecture: textOf(cpu?.arch),
-    virtType: textOf(host.inventory['virt_type']),
-    traits: traitsOf(host),
-    portions: portionsOf(host),
-  };
-}
-
 /** Hosts all of whose agents were heard lately; of all hosts or of these. */
-async function aliveHosts(session: ReadSession, now: number, names?: readonly string[]): Promise<Set<string>> {
-  const where = {
-    heard_at: MoreThanOrEqual(now - AGENT_TIMEOUT_MS),
-    ...(names === undefined ? {} : { host: In([...names]) }),
-  };
-  const heard = new Map<string, Set<string>>();
-  for (const { host, role } of await session.pick(agents, ['host', 'role'], { where }))
-    heard.set(host, (heard.get(host) ?? new Set()).add(role));
-  return new Set([...heard].flatMap(([host, roles]) => (ROLES.every((role) => roles.has(role)) ? [host] : [])));
-}
+const aliveHosts = (session: ReadSession, now: number, names?: readonly string[]): Promise<Set<string>> =>
+  hostsHeard(session, ROLES, now - AGENT_TIMEOUT_MS, names);
 
 /** What servers show of their hosts. */
 export interface ShownHost {
@@ -91,22 +108,38 @@ export async function hostStates(
   );
 }
 
+/** What a decision reads of each host. */
+const VIEWED = [
+  ...(['id', 'generation', 'name', 'enabled', 'disabled_reason', 'availability_zone', 'failed_builds'] as const),
+  ...(['cap_vcpus', 'cap_memory_mib', 'cap_disk_gib', 'used_vcpus', 'used_memory_mib', 'used_disk_gib'] as const),
+  ...(['traits', 'inventory_settings'] as const),
+] as const;
+
 /** All hosts with their liveness, in a fixed number of queries. */
 export async function hostViews(session: ReadSession, now: number): Promise<HostView[]> {
   const alive = await aliveHosts(session, now);
   const metadata = await metadataByHost(session);
-  return (await session.find(hosts, { order: { name: 'ASC' } })).map((host) => ({
-    name: host.name,
-    enabled: host.enabled,
-    disabledReason: host.disabled_reason,
-    alive: alive.has(host.name),
-    zone: host.availability_zone,
-    capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
-    used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
-    aggregateMetadata: metadata.get(host.name) ?? new Map(),
-    ...machineOf(host),
-    failedBuilds: host.failed_builds,
-  }));
+  const rows = await session.pick(hosts, VIEWED, { order: { name: 'ASC' } });
+  const known = await machinesOf(session, rows);
+  return rows.map((host) => {
+    const machine = known.get(host.id);
+    return {
+      name: host.name,
+      enabled: host.enabled,
+      disabledReason: host.disabled_reason,
+      alive: alive.has(host.name),
+      zone: host.availability_zone,
+      capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
+      used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
+      portions: portionsOf(host),
+      aggregateMetadata: metadata.get(host.name) ?? NO_METADATA,
+      architecture: machine?.architecture,
+      virtType: machine?.virtType,
+      // Found by the agent, or given by the administrator. A set of each host's would cost every decision.
+      traits: { has: (name) => host.traits.includes(name) || machine?.found.has(name) === true },
+      failedBuilds: host.failed_builds,
+    };
+  });
 }
 
 /** Whether a host's agent of a role was heard lately. */

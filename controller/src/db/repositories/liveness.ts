@@ -1,6 +1,6 @@
 // Who was heard: one statement for many agents.
 import { agents } from '../entities/tasks';
-import { managerOf, type WriteSession } from '../session';
+import { managerOf, type ReadSession, type WriteSession } from '../session';
 
 /** A sign of life of one agent in one session. */
 export interface Heartbeat {
@@ -33,4 +33,23 @@ export async function markHeard(session: WriteSession, beats: readonly Heartbeat
     heard += Number(result.affected);
   }
   return heard;
+}
+
+/** Hosts whose agents of all these roles were heard since a time; of all hosts or of these. */
+export async function hostsHeard(
+  session: ReadSession,
+  roles: readonly string[],
+  since: number,
+  names?: readonly string[],
+): Promise<Set<string>> {
+  if (names?.length === 0) return new Set();
+  const query = managerOf(session)
+    .createQueryBuilder()
+    .select('t.host', 'host')
+    .from(agents.name, 't')
+    .where('t.heard_at >= :since AND t.role IN (:...roles)', { since, roles })
+    .groupBy('t.host')
+    .having('COUNT(*) = :all', { all: roles.length });
+  if (names) query.andWhere('t.host IN (:...names)', { names });
+  return new Set((await query.getRawMany<{ host: string }>()).map(({ host }) => host));
 }
