@@ -48,11 +48,23 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
   const done = new Map<string, number>();
   let agents: Agent[] = [];
 
-  const wire = async (): Promise<void> => {
-    const { objects } = await api.networkChanges(name, 0);
-    const wanted = new Set(objects.filter((object) => object.kind === 'port').map(({ id }) => id));
+  /** The ports that belong here by the change feed, which is followed as a network agent does: one question at a time. */
+  const wanted = new Set<string>();
+  let since = 0;
+  const pull = async (): Promise<void> => {
+    const { sequence, reload, objects, gone } = await api.networkChanges(name, since);
+    if (reload) wanted.clear();
+    for (const { kind, id } of objects) if (kind === 'port') wanted.add(id);
+    for (const { kind, id } of gone) if (kind === 'port') wanted.delete(id);
+    since = sequence;
     for (const id of taps) if (!wanted.has(id)) taps.delete(id);
     for (const id of wanted) taps.add(id);
+  };
+  let pulling = Promise.resolve();
+  const wire = (): Promise<void> => (pulling = pulling.then(pull, pull));
+  const rewire = (): Promise<void> => {
+    since = 0;
+    return wire();
   };
   const handlers: CommandHandlers = {
     'disk.ensure': async ({ body }) => {
@@ -229,7 +241,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
       },
     },
     async start() {
-      agents = [agent('compute', keep(domains)), agent('storage', keep(disks)), agent('network', wire)];
+      agents = [agent('compute', keep(domains)), agent('storage', keep(disks)), agent('network', rewire)];
       await Promise.all(agents.map((one) => one.start()));
     },
     async stop() {

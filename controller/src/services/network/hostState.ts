@@ -24,6 +24,8 @@ import {
   type Network,
   type Port,
   type PortAddress,
+  type Router,
+  type SecurityGroupRule,
   type Subnet,
 } from '../../db/entities/network';
 import { hostnameOf } from './dnsNames';
@@ -31,8 +33,10 @@ import { rulesForAgent } from './ruleStates';
 import { routerState } from './routerState';
 import { readPlaces, tunnelState } from './tunnels';
 
-/** Everything of the network service that belongs on one host. */
+/** What of the network service belongs on one host. */
 export interface HostState {
+  /** Kinds and ids of everything that belongs there, described here or not. */
+  readonly present: ReadonlySet<string>;
   readonly networks: readonly NetworkState[];
   readonly ports: readonly PortState[];
   readonly groups: readonly SecurityGroupState[];
@@ -127,60 +131,127 @@ function portState(
   };
 }
 
-/** Groups of the host's ports and the groups that their rules name as remote. */
-async function groupStates(session: ReadSession, ownGroupIds: readonly string[]): Promise<SecurityGroupState[]> {
-  const ownRules = await session.find(securityGroupRules, { where: { security_group_id: In([...ownGroupIds]) } });
-  const remoteIds = ownRules.flatMap((rule) => (rule.remote_group_id === null ? [] : [rule.remote_group_id]));
-  const addressGroupIds = ownRules.flatMap((rule) =>
-    rule.remote_address_group_id === null ? [] : [rule.remote_address_group_id],
-  );
-  const ids = unique([...ownGroupIds, ...remoteIds]);
-  const rows = await session.find(securityGroups, { where: { id: In(ids) }, order: { id: 'ASC' } });
-  const remoteRules = await session.find(securityGroupRules, { where: { security_group_id: In(remoteIds) } });
-  const members = await session.find(portGroups, { where: { security_group_id: In(unique(remoteIds)) } });
-  const memberAddresses = await session.find(portAddresses, {
+interface HostGroups {
+  /** Groups of the host's ports, and those that their rules name as remote. */
+  readonly ids: readonly string[];
+  /** Those whose members the host must know. */
+  readonly remoteIds: readonly string[];
+  /** Rules of all of them. */
+  readonly rules: readonly SecurityGroupRule[];
+}
+
+async function groupsOf(session: ReadSession, ownIds: readonly string[]): Promise<HostGroups> {
+  const own = await session.find(securityGroupRules, { where: { security_group_id: In([...ownIds]) } });
+  const remoteIds = unique(own.flatMap((rule) => rule.remote_group_id ?? []));
+  const others = remoteIds.filter((id) => !ownIds.includes(id));
+  const more = await session.find(securityGroupRules, { where: { security_group_id: In(others) } });
+  return { ids: [...ownIds, ...others], remoteIds, rules: [...own, ...more] };
+}
+
+async function groupStates(
+  session: ReadSession,
+  ids: readonly string[],
+  { remoteIds, rules }: HostGroups,
+): Promise<SecurityGroupState[]> {
+  const rows = await session.find(securityGroups, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
+  const known = remoteIds.filter((id) => ids.includes(id));
+  const members = await session.find(portGroups, { where: { security_group_id: In(known) } });
+  const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
     where: { port_id: In(unique(members.map((one) => one.port_id))) },
   });
+  const addressGroupIds = rules.flatMap((rule) => rule.remote_address_group_id ?? []);
   const prefixes = await session.find(addressGroupAddresses, {
     where: { address_group_id: In(unique(addressGroupIds)) },
   });
-  const rules = groupBy([...byId([...ownRules, ...remoteRules]).values()], (rule) => rule.security_group_id);
+  const rulesOf = groupBy(rules, (rule) => rule.security_group_id);
   const addressesOf = groupBy(memberAddresses, (row) => row.port_id);
   const portsOf = groupBy(members, (row) => row.security_group_id);
   return rows.map((row) => ({
     kind: 'security_group',
     id: row.id,
     stateful: row.stateful,
-    rules: rulesForAgent(rules.get(row.id) ?? [], prefixes),
+    rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
     members: (portsOf.get(row.id) ?? [])
       .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
       .sort(),
   }));
 }
 
-/** Reads a host's whole state: the same number of queries whatever its size. */
-export async function hostState(session: ReadSession, host: string): Promise<HostState> {
+/** What is on a host, by rows that say where things are, not what they are. */
+async function readInventory(session: ReadSession, host: string) {
   const bound = (await session.find(ports, { where: { host } })).filter(isServersPort);
   const routerRows = await session.find(routers, { where: { host }, order: { id: 'ASC' } });
-  const routerIds = routerRows.map((router) => router.id);
-  const interfaces = await session.find(routerInterfaces, { where: { router_id: In(routerIds) } });
-  const floating = await session.find(floatingIps, { where: { router_id: In(routerIds) }, order: { id: 'ASC' } });
-  const networkIds = unique([
-    ...bound.map((port) => port.network_id),
-    ...interfaces.map((one) => one.network_id),
-    ...routerRows.flatMap((router) => (router.gateway_network_id === null ? [] : [router.gateway_network_id])),
-  ]);
-  const networkRows = await session.find(networks, { where: { id: In(networkIds) }, order: { id: 'ASC' } });
-  const subnetRows = await session.find(subnets, { where: { network_id: In(networkIds) }, order: { id: 'ASC' } });
-  const portRows = await session.find(ports, { where: { network_id: In(networkIds) }, order: { id: 'ASC' } });
-  const addressRows = await session.find(portAddresses, {
-    where: { network_id: In(networkIds) },
-    order: { position: 'ASC' },
+  const interfaces = await session.find(routerInterfaces, {
+    where: { router_id: In(routerRows.map((router) => router.id)) },
   });
-  const places = await readPlaces(session, host, portRows);
   const links = await session.find(portGroups, {
     where: { port_id: In(bound.map((port) => port.id)) },
     order: { security_group_id: 'ASC' },
+  });
+  const networksOf = (chosen: { ports: readonly Port[]; routers: readonly Router[] }): string[] =>
+    unique([
+      ...chosen.ports.map((port) => port.network_id),
+      ...interfaces
+        .filter((one) => chosen.routers.some((router) => router.id === one.router_id))
+        .map((one) => one.network_id),
+      ...chosen.routers.flatMap((router) => router.gateway_network_id ?? []),
+    ]);
+  const groups = await groupsOf(session, unique(links.map((link) => link.security_group_id)));
+  return { bound, routerRows, interfaces, links, networksOf, groups };
+}
+type Inventory = Awaited<ReturnType<typeof readInventory>>;
+
+/** What is described: everything, or what changed and what that needs. */
+interface Chosen {
+  readonly ports: readonly Port[];
+  readonly routers: readonly Router[];
+  readonly networkIds: readonly string[];
+  readonly groupIds: readonly string[];
+}
+
+function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined): Chosen {
+  const { bound, routerRows, links, networksOf, groups } = inventory;
+  const all = { ports: bound, routers: routerRows };
+  if (!changed) return { ...all, networkIds: networksOf(all), groupIds: groups.ids };
+  const chosen = {
+    ports: bound.filter(({ id }) => changed.has(`port ${id}`)),
+    routers: routerRows.filter(({ id }) => changed.has(`router ${id}`)),
+  };
+  const needed = new Set(networksOf(chosen));
+  const portIds = new Set(chosen.ports.map(({ id }) => id));
+  const groupIds = new Set(links.filter((link) => portIds.has(link.port_id)).map((link) => link.security_group_id));
+  for (const id of groups.ids) if (changed.has(`security_group ${id}`)) groupIds.add(id);
+  // Groups that rules of these name, and so on: a set grows while it is walked.
+  const rulesOf = groupBy(groups.rules, (rule) => rule.security_group_id);
+  for (const id of groupIds)
+    for (const { remote_group_id: remote } of rulesOf.get(id) ?? []) if (remote !== null) groupIds.add(remote);
+  return {
+    ...chosen,
+    networkIds: networksOf(all).filter((id) => needed.has(id) || changed.has(`network ${id}`)),
+    groupIds: groups.ids.filter((id) => groupIds.has(id)),
+  };
+}
+
+/**
+ * Reads a host's state in the same number of queries whatever its size. With `changed`, kinds and ids, only what they name of it and
+ * what that needs: a network with its ports is much to read, and hosts ask often.
+ */
+export async function hostState(session: ReadSession, host: string, changed?: ReadonlySet<string>): Promise<HostState> {
+  const inventory = await readInventory(session, host);
+  const { bound, routerRows, interfaces, links, networksOf, groups } = inventory;
+  const chosen = choose(inventory, changed);
+  const where = { network_id: In([...chosen.networkIds]) };
+  const networkRows = await session.find(networks, {
+    where: { id: In([...chosen.networkIds]) },
+    order: { id: 'ASC' },
+  });
+  const subnetRows = await session.find(subnets, { where, order: { id: 'ASC' } });
+  const portRows = await session.find(ports, { where, order: { id: 'ASC' } });
+  const addressRows = await session.find(portAddresses, { where, order: { position: 'ASC' } });
+  const places = await readPlaces(session, host, portRows);
+  const floating = await session.find(floatingIps, {
+    where: { router_id: In(chosen.routers.map((router) => router.id)) },
+    order: { id: 'ASC' },
   });
 
   const networkUp = new Map(networkRows.map((network) => [network.id, network.admin_state_up]));
@@ -189,7 +260,14 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
   const portsOf = groupBy(portRows, (port) => port.network_id);
   const subnetsOf = groupBy(subnetRows, (subnet) => subnet.network_id);
   const parts = { ports: byId(portRows), addresses, subnets: byId(subnetRows), subnetsOf };
+  const present = {
+    network: networksOf({ ports: bound, routers: routerRows }),
+    port: bound.map(({ id }) => id),
+    router: routerRows.map(({ id }) => id),
+    security_group: groups.ids,
+  };
   return {
+    present: new Set(Object.entries(present).flatMap(([kind, ids]) => ids.map((id) => `${kind} ${id}`))),
     networks: networkRows.map((network) =>
       networkState(network, {
         subnets: subnetsOf.get(network.id) ?? [],
@@ -198,7 +276,7 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
         tunnel: tunnelState(network, host, portsOf.get(network.id) ?? [], places),
       }),
     ),
-    ports: bound.map((port) =>
+    ports: chosen.ports.map((port) =>
       portState(
         port,
         networkUp.get(port.network_id) ?? false,
@@ -206,8 +284,8 @@ export async function hostState(session: ReadSession, host: string): Promise<Hos
         (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
       ),
     ),
-    groups: await groupStates(session, unique(links.map((link) => link.security_group_id))),
-    routers: routerRows.map((router) =>
+    groups: await groupStates(session, chosen.groupIds, groups),
+    routers: chosen.routers.map((router) =>
       routerState(
         router,
         interfaces.filter((one) => one.router_id === router.id).map((one) => one.port_id),

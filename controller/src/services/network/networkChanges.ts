@@ -78,15 +78,16 @@ export async function networkChanges(cloud: Cloud, host: string, since: number):
     // The number is read before the state: what changes in between is sent again.
     const feed = await readFeed(session, cloud, since);
     if (feed.rows?.length === 0) return { sequence: feed.sequence, reload: false, objects: [], gone: [] };
-    const objects = allObjects(await hostState(session, host));
-    if (!feed.rows) return { sequence: feed.sequence, reload: true, objects, gone: [] };
+    if (!feed.rows)
+      return { sequence: feed.sequence, reload: true, objects: allObjects(await hostState(session, host)), gone: [] };
     const named = namedBy(feed.rows);
-    const present = new Set(objects.map(keyOf));
+    const changed = new Set(named.keys());
+    const state = await hostState(session, host, changed);
     return {
       sequence: feed.sequence,
       reload: false,
-      objects: withNeeds(objects, new Set(named.keys())),
-      gone: [...named.values()].filter((one) => !present.has(keyOf(one))),
+      objects: withNeeds(allObjects(state), changed),
+      gone: [...named.values()].filter((one) => !state.present.has(keyOf(one))),
     };
   });
 }
