@@ -4,6 +4,7 @@ import { domainOperations } from './domains';
 import { guestAgentOperations } from './guestAgent';
 import { hostOperations } from './host';
 import { jobOperations } from './jobs';
+import { migrationOperations } from './migration';
 import { secretOperations } from './secrets';
 import { Session } from './session';
 import type { SessionOptions } from './session';
@@ -17,6 +18,7 @@ const operationsOf = (session: Session) => ({
   ...guestAgentOperations(session),
   ...statisticsOperations(session),
   ...jobOperations(session),
+  ...migrationOperations(session),
   ...storageOperations(session),
   ...secretOperations(session),
 });

@@ -41,6 +41,7 @@ export const MigrateFlag = {
   TUNNELLED: 4,
   PERSIST_DEST: 8,
   UNDEFINE_SOURCE: 16,
+  PAUSED: 32,
   NON_SHARED_DISK: 64,
   NON_SHARED_INC: 128,
   UNSAFE: 512,

@@ -9,6 +9,7 @@ export { HandshakeError } from './handshake';
 export type { CpuComparison, EmulatorChoice } from './host';
 export type { GuestInterface } from './guestAgent';
 export type { BlockJob, MigrationOptions } from './jobs';
+export type { Cookie, IncomingMigration, ManagedMigration, MigrationSockets, OutgoingMigration } from './migration';
 export { ProtocolError } from './packet';
 export { procedures } from './procedures';
 export type { Procedure } from './procedures';

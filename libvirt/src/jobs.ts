@@ -3,7 +3,7 @@ import { domainReference } from './domains';
 import { MigrateFlag } from './flags';
 import { procedures } from './procedures';
 import type { Session } from './session';
-import { parametersOf } from './types';
+import { parametersOf, textParameter } from './types';
 import type { Parameters, SnapshotReference, TypedParameter } from './types';
 
 const jobTypes = ['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled'] as const;
@@ -39,20 +39,17 @@ export interface MigrationOptions {
   disks?: string[];
 }
 
-const text = (field: string, value: string | undefined): TypedParameter[] =>
-  value === undefined ? [] : [{ field, value: { type: 'string', value } }];
-
 /** The typed parameters of a migration (VIR_MIGRATE_PARAM_*). */
 function migrationParameters(options: MigrationOptions): TypedParameter[] {
   const { migrateUri, destinationXml, persistentXml, bandwidth, disks = [] } = options;
   return [
-    ...text('migrate_uri', migrateUri),
-    ...text('destination_xml', destinationXml),
-    ...text('persistent_xml', persistentXml),
+    ...textParameter('migrate_uri', migrateUri),
+    ...textParameter('destination_xml', destinationXml),
+    ...textParameter('persistent_xml', persistentXml),
     ...(bandwidth === undefined
       ? []
       : [{ field: 'bandwidth', value: { type: 'ullong' as const, value: BigInt(bandwidth) } }]),
-    ...disks.flatMap((disk) => text('migrate_disks', disk)),
+    ...disks.flatMap((disk) => textParameter('migrate_disks', disk)),
   ];
 }
 

@@ -303,6 +303,27 @@ const table = {
     struct({ dom, dconnuri: optional(string), params: typedParameters, cookieIn: opaque, flags: u32 }),
     struct({ cookieOut: opaque }),
   ),
+  // The same in steps, each asked by the migration's manager of the daemon that it concerns
+  domainMigrateBegin3Params: procedure(
+    302,
+    struct({ dom, params: typedParameters, flags: u32 }),
+    struct({ cookieOut: opaque, xml: string }),
+  ),
+  domainMigratePrepare3Params: procedure(
+    303,
+    struct({ params: typedParameters, cookieIn: opaque, flags: u32 }),
+    struct({ cookieOut: opaque, uriOut: optional(string) }),
+  ),
+  domainMigrateFinish3Params: procedure(
+    306,
+    struct({ params: typedParameters, cookieIn: opaque, flags: u32, cancelled: i32 }),
+    struct({ dom, cookieOut: opaque }),
+  ),
+  domainMigrateConfirm3Params: procedure(
+    307,
+    struct({ dom, params: typedParameters, cookieIn: opaque, flags: u32, cancelled: i32 }),
+    nothing,
+  ),
   domainGetJobInfo: procedure(
     163,
     struct({ dom }),

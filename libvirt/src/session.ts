@@ -101,6 +101,11 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.openExtra(service ? endpointFor(service, this.endpoint) : this.endpoint, false);
   }
 
+  /** A connection for one migration: its daemon undoes what was begun when it closes. The caller closes it. */
+  openForMigration(): Promise<Connection> {
+    return this.openExtra(this.endpoint, true);
+  }
+
   /** Ends all connections and streams; the session can't be used again. */
   async close(): Promise<void> {
     if (this.state.kind === 'disconnected') clearTimeout(this.state.retry);

@@ -45,6 +45,10 @@ const typedParameter = struct({
 });
 export type TypedParameter = CodecType<typeof typedParameter>;
 
+/** A named text, or nothing. */
+export const textParameter = (field: string, value: string | undefined): TypedParameter[] =>
+  value === undefined ? [] : [{ field, value: { type: 'string', value } }];
+
 export const typedParameters = arrayOf(typedParameter, PARAMETER_LIMIT);
 
 /** One interface of a guest with its addresses. */

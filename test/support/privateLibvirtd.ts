@@ -56,8 +56,11 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   throw new Error(`never came: ${what}`);
 }
 
-/** `settings` are lines of libvirtd.conf that replace the machine's. */
-export async function startPrivateLibvirtd(settings: readonly string[] = []): Promise<PrivateLibvirtd> {
+/** `settings` are lines of libvirtd.conf that replace the machine's; `network` is the namespace whose links its guests use. */
+export async function startPrivateLibvirtd(
+  settings: readonly string[] = [],
+  network?: string,
+): Promise<PrivateLibvirtd> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-libvirt-'));
   for (const name of ['run', 'lib/qemu', 'cache', 'log/qemu']) mkdirSync(join(directory, name), { recursive: true });
   execFileSync('chmod', ['0711', directory, join(directory, 'run'), join(directory, 'lib')]);
@@ -69,7 +72,9 @@ export async function startPrivateLibvirtd(settings: readonly string[] = []): Pr
     if (entry.isFile()) cpSync(join('/etc/libvirt', entry.name), join(directory, 'etc', entry.name));
   }
   mkdirSync('/run/libvirt', { recursive: true });
-  const holder = spawn('unshare', ['-m', '--propagation', 'private', 'sh', '-c', VIEW, 'sh', directory], {
+  const view = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', VIEW, 'sh', directory];
+  const joining = network === undefined ? [] : [`--net=/run/netns/${network}`];
+  const holder = spawn('nsenter', [...joining, ...view], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const socketPath = join(directory, 'run/libvirt-sock');
@@ -78,7 +83,7 @@ export async function startPrivateLibvirtd(settings: readonly string[] = []): Pr
     return existsSync(file) ? Number(readFileSync(file, 'utf8').trim()) : 0;
   };
   const inside = (...argv: string[]): void => {
-    execFileSync('nsenter', ['-m', '-t', String(holder.pid), ...argv], { stdio: 'ignore' });
+    execFileSync('nsenter', [...joining, '-m', '-t', String(holder.pid), ...argv], { stdio: 'ignore' });
   };
   const answers = async (): Promise<boolean> => {
     try {

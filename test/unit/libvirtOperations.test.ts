@@ -122,6 +122,51 @@ test("a migration goes by the domain's own name, on a connection of its own, wit
   expect(seen.args).toMatchObject({ flags: 27, params: [] });
 });
 
+test('a managed migration asks each side for its steps, with what it needs and no more', async () => {
+  const text = (field: string, value: string) => ({ field, value: { type: 'string', value } });
+  const bytes = (word: string) => Buffer.from(word);
+  const options = { flags: MigrateFlag.LIVE | MigrateFlag.NON_SHARED_INC, disks: ['vda'], bandwidth: 9 };
+  const always = [{ field: 'bandwidth', value: { type: 'ullong', value: 9n } }, text('migrate_disks', 'vda')];
+  const sockets = { migrateUri: 'unix:///m', disksUri: 'unix:///d' };
+  scene.answer('domainLookupByUuid', { dom: named });
+  const begun = scene.answer('domainMigrateBegin3Params', { cookieOut: bytes('1'), xml: '<x/>' });
+  const prepared = scene.answer('domainMigratePrepare3Params', { cookieOut: bytes('2'), uriOut: undefined });
+  const performed = scene.answer('domainMigratePerform3Params', { cookieOut: bytes('3') });
+  const finished = scene.answer('domainMigrateFinish3Params', { dom: named, cookieOut: bytes('4') });
+  const confirmed = scene.answer('domainMigrateConfirm3Params');
+  const outgoing = await scene.client.sendDomain(uuid, options, '<d/>');
+  expect([outgoing.xml, outgoing.cookie]).toEqual(['<x/>', bytes('1')]);
+  expect(begun.args).toEqual({ dom: named, flags: 129, params: [text('destination_xml', '<d/>'), ...always] });
+  const incoming = await scene.client.receiveDomain('vm', options, outgoing.xml, outgoing.cookie, sockets);
+  expect(prepared.args).toEqual({
+    ...{ cookieIn: bytes('1'), flags: 129 },
+    params: [
+      ...[text('destination_name', 'vm'), text('destination_xml', '<x/>')],
+      ...[text('migrate_uri', 'unix:///m'), text('disks_uri', 'unix:///d'), ...always],
+    ],
+  });
+  expect(await outgoing.perform(incoming.cookie, { migrateUri: 'unix:///s' })).toEqual(bytes('3'));
+  expect(performed.args).toEqual({
+    ...{ dom: named, dconnuri: undefined, cookieIn: bytes('2'), flags: 129 },
+    params: [text('destination_xml', '<d/>'), text('migrate_uri', 'unix:///s'), ...always],
+  });
+  expect(await incoming.finish(bytes('3'))).toEqual(bytes('4'));
+  const end = { cookieIn: bytes('3'), flags: 129, cancelled: 0 };
+  expect(finished.args).toEqual({ ...end, params: [text('destination_name', 'vm'), ...always] });
+  await outgoing.takeBack(bytes('5'));
+  expect(confirmed.args).toMatchObject({ dom: named, cookieIn: bytes('5'), cancelled: 1 });
+  await outgoing.close();
+  await incoming.close();
+});
+
+test('a side of a migration that can not begin leaves no connection', async () => {
+  scene.refuse('domainMigratePrepare3Params', ErrorCode.OPERATION_INVALID);
+  const options = { flags: 1 };
+  const receiving = scene.client.receiveDomain('vm', options, '<x/>', Buffer.alloc(0), { migrateUri: 'unix:///m' });
+  expect(await codeOf(receiving)).toBe(ErrorCode.OPERATION_INVALID);
+  expect((await scene.daemon.peer(1)).calls.at(-1)).toBe('connectClose');
+});
+
 test('an error that libvirt sends without a message still says something', async () => {
   const { LibvirtError } = await import('@cumulet/libvirt');
   const none = { str1: undefined, str2: undefined, str3: undefined, int1: 0, int2: 0, dom: undefined, net: undefined };
