@@ -13,6 +13,7 @@ import { ConfigError } from './errors';
 import { exec, type Exec } from './exec';
 import { healthConfig } from './health';
 import { createHostListener } from './hostListener';
+import { createNeighbours, type MigrationTarget, type Neighbours } from './hostMigration';
 import { createLogger, type Logger } from './log';
 import { createMemoryBus } from './memoryBus';
 import type { AgentRole } from './messages/commands';
@@ -28,6 +29,8 @@ export interface AgentParts {
   readonly exec: Exec;
   readonly log: Logger;
   readonly clock: Clock;
+  /** How other hosts are reached; absent where there is only one process. */
+  readonly neighbours?: Neighbours;
 }
 
 /** What a process needs of its agent. */
@@ -38,6 +41,8 @@ export interface ProcessAgent {
   purge(): Promise<void>;
   /** What controllers may ask it. */
   readonly answers: Partial<HostApi>;
+  /** What other hosts may ask it whose servers come. */
+  readonly target?: MigrationTarget;
 }
 
 /** TCP ports unless configured: of the listener for controllers, and of health and metrics. */
@@ -113,8 +118,8 @@ async function startAgent<C extends ProcessKeys>(
     listener: listenerAddress,
   });
   const { api, silentFor } = watched(client);
-  const agent = create({ host, bus, api, exec, log, clock: systemClock }, config);
-  const listener = createHostListener(agent.answers, tls, log);
+  const agent = create({ host, bus, api, exec, log, clock: systemClock, neighbours: createNeighbours(tls) }, config);
+  const listener = createHostListener(agent.answers, tls, log, agent.target);
   await listenOn(listener, config.address, config.port);
   // Controllers may be away for long: the process is up all the same, and ready later.
   agent.start().catch(fail);

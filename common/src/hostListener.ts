@@ -1,8 +1,9 @@
-// What a controller asks of an agent in a process of its own: a listener for controllers alone.
+// What a controller asks of an agent in a process of its own: a listener for controllers, and for hosts whose servers come.
 import type { Server } from 'node:https';
 import { Type, type Static } from '@sinclair/typebox';
 import type { HostApi } from './agentApi';
 import { CumuletError } from './errors';
+import { migrationRoutes, type MigrationTarget } from './hostMigration';
 import { isUuid } from './ids';
 import type { Logger } from './log';
 import { createMtlsServer, type MtlsRoute } from './mtlsServer';
@@ -18,8 +19,13 @@ function serverId(text: string): string {
   throw new CumuletError('bad_request', 'a server is named by its id');
 }
 
-/** Not yet listening. An agent offers what it has: only compute has console logs. */
-export function createHostListener(api: Partial<HostApi>, tls: TlsFiles, log: Logger): Server {
+/** Not yet listening. An agent offers what it has: only compute has console logs, and takes servers of other hosts. */
+export function createHostListener(
+  api: Partial<HostApi>,
+  tls: TlsFiles,
+  log: Logger,
+  target?: MigrationTarget,
+): Server {
   const { consoleLog, diagnostics, inventoryOfResources, openDisk, setPassword } = api;
   const routes: Record<string, MtlsRoute> = {};
   if (inventoryOfResources)
@@ -60,5 +66,7 @@ export function createHostListener(api: Partial<HostApi>, tls: TlsFiles, log: Lo
         return { headers: { 'content-length': String(size) }, stream };
       },
     };
-  return createMtlsServer({ tls, log, routes, accepts: ({ role }) => role === 'controller' });
+  const moves = target ? migrationRoutes(target) : { routes: {}, tunnels: {} };
+  const all = { routes: { ...routes, ...moves.routes }, tunnels: moves.tunnels };
+  return createMtlsServer({ tls, log, ...all, accepts: ({ role }) => role === 'controller' });
 }

@@ -17,6 +17,7 @@ export * from './exec';
 export * from './execThread';
 export * from './health';
 export * from './hostListener';
+export * from './hostMigration';
 export * from './ids';
 export * from './inheritedSocket';
 export * from './log';

@@ -1,7 +1,7 @@
 // Requests to the cloud's own processes over mutual TLS.
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CumuletError, messageOf } from './errors';
 import { mustBe, type Peer, type TlsFiles } from './tls';
@@ -25,6 +25,8 @@ export interface MtlsClient {
   open(call: MtlsCall): Promise<IncomingMessage>;
   /** The whole answer. */
   bytes(call: MtlsCall): Promise<Buffer>;
+  /** A stream of bytes in place of an answer. @throws CumuletError as `open` */
+  tunnel(call: Pick<MtlsCall, 'base' | 'path' | 'timeout'>): Promise<Duplex>;
   close(): void;
 }
 
@@ -85,6 +87,20 @@ export function createMtlsClient(tls: TlsFiles, wanted: (peer: Peer) => boolean,
         throw new CumuletError('unreachable', `${call.base} broke off: ${messageOf(error)}`, {}, error);
       });
     },
+    tunnel: ({ base, path, timeout }) =>
+      new Promise<Duplex>((resolve, reject) => {
+        const away = (error: Error): void =>
+          reject(new CumuletError('unreachable', `${base} is not reached: ${messageOf(error)}`, {}, error));
+        const asked = request(base + path, { agent, headers: { connection: 'upgrade', upgrade: 'cumulet' } });
+        asked.setTimeout(timeout, () => asked.destroy(new Error(`nothing heard for ${timeout} ms`)));
+        asked.once('error', away);
+        asked.once('response', (response) => void refusal(response).then(reject, away));
+        asked.once('upgrade', (_response, socket) => {
+          socket.setTimeout(0);
+          resolve(socket);
+        });
+        asked.end();
+      }),
     close: () => agent.destroy(),
   };
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { pipeline } from 'node:stream/promises';
-import type { Readable } from 'node:stream';
+import { pipeline as pipelineOf, type Duplex, type Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { CumuletError, messageOf } from './errors';
 import type { Logger } from './log';
@@ -34,7 +34,15 @@ export interface MtlsRoute {
   readonly schema?: object;
   /** True: the handler reads the body itself. */
   readonly raw?: boolean;
+  /** Who may ask this, where it is not whom the server accepts. */
+  readonly accepts?: (peer: Peer) => boolean;
   handle(request: MtlsRequest): Promise<MtlsAnswer>;
+}
+
+/** A connection that becomes a plain stream of bytes: "Upgrade: cumulet". */
+export interface MtlsTunnel {
+  readonly accepts: (peer: Peer) => boolean;
+  open(request: Pick<MtlsRequest, 'peer' | 'rest'>): Promise<Duplex>;
 }
 
 export interface MtlsServerOptions {
@@ -44,6 +52,8 @@ export interface MtlsServerOptions {
   accepts(peer: Peer, serial: string): boolean;
   /** By "METHOD /path" or "METHOD /path/*". */
   readonly routes: Readonly<Record<string, MtlsRoute>>;
+  /** By "/path/*". */
+  readonly tunnels?: Readonly<Record<string, MtlsTunnel>>;
 }
 
 const BODY_LIMIT = 4 * 1024 * 1024;
@@ -57,6 +67,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   stale_session: 409,
   disk_missing: 409,
   not_running: 409,
+  migration_refused: 409,
   agent_missing: 409,
   password_refused: 409,
   image_refused: 422,
@@ -91,10 +102,11 @@ function findRoute(routes: MtlsServerOptions['routes'], method: string, path: st
 async function answerTo(options: MtlsServerOptions, request: IncomingMessage): Promise<MtlsAnswer> {
   const certificate = (request.socket as TLSSocket).getPeerCertificate();
   const peer = peerOf(certificate);
-  if (!peer || !options.accepts(peer, certificate.serialNumber.toLowerCase()))
-    throw new CumuletError('forbidden', 'this certificate may not ask here');
   const url = new URL(request.url ?? '/', 'https://any');
   const found = findRoute(options.routes, request.method ?? 'GET', url.pathname);
+  const own = found?.route.accepts;
+  if (!peer || !(own ? own(peer) : options.accepts(peer, certificate.serialNumber.toLowerCase())))
+    throw new CumuletError('forbidden', 'this certificate may not ask here');
   if (!found) throw new CumuletError('not_found', `there is no ${request.method} ${url.pathname}`);
   const body = found.route.raw ? undefined : await readBody(request);
   const { schema } = found.route;
@@ -122,11 +134,29 @@ function failureOf(error: unknown): MtlsAnswer {
   return { status, json: { code: (error as CumuletError).code, message: messageOf(error) } };
 }
 
+async function openTunnel({ tunnels = {} }: MtlsServerOptions, request: IncomingMessage): Promise<Duplex> {
+  const peer = peerOf((request.socket as TLSSocket).getPeerCertificate());
+  const { pathname } = new URL(request.url ?? '/', 'https://any');
+  const end = pathname.lastIndexOf('/') + 1;
+  const tunnel = tunnels[`${pathname.slice(0, end)}*`];
+  if (!peer || !tunnel?.accepts(peer)) throw new CumuletError('forbidden', 'this certificate may not open that here');
+  return tunnel.open({ peer, rest: pathname.slice(end) });
+}
+
+/** Joins two streams until either ends; neither outlives the other. */
+export function joinStreams(one: Duplex, other: Duplex): void {
+  pipelineOf(one, other, one, (error) => {
+    if (!error) return;
+    one.destroy();
+    other.destroy();
+  });
+}
+
 /** Not yet listening. TLS 1.3 only; without a certificate of the CA there is no connection. */
 export function createMtlsServer(options: MtlsServerOptions): Server {
   const { tls, log } = options;
   const settings = { ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' as const };
-  return createServer({ ...settings, keepAliveTimeout: 65_000 }, (request, response) => {
+  const server = createServer({ ...settings, keepAliveTimeout: 65_000 }, (request, response) => {
     answerTo(options, request)
       .catch((error: unknown) => {
         const answer = failureOf(error);
@@ -144,4 +174,20 @@ export function createMtlsServer(options: MtlsServerOptions): Server {
         response.destroy();
       });
   });
+  server.on('upgrade', (request, socket) => {
+    openTunnel(options, request).then(
+      (stream) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: cumulet\r\n\r\n');
+        joinStreams(socket, stream);
+      },
+      (error: unknown) => {
+        log.debug({ path: request.url, error: messageOf(error) }, 'a tunnel was refused');
+        const { status = 500, json } = failureOf(error);
+        const body = JSON.stringify(json);
+        const head = `connection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}`;
+        socket.end(`HTTP/1.1 ${status} Refused\r\n${head}\r\n\r\n${body}`);
+      },
+    );
+  });
+  return server;
 }

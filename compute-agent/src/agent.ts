@@ -13,6 +13,8 @@ import {
   type HostApi,
   type HostResource,
   type Logger,
+  type MigrationTarget,
+  type Neighbours,
 } from '@cumulet/common';
 import { LibvirtClient, XmlFlag } from '@cumulet/libvirt';
 import type { ComputeConfig } from './config';
@@ -26,6 +28,8 @@ import { setPassword } from './guestPassword';
 import { computeInventory, detectVirtType } from './inventory';
 import { consoleLogPath, hasOurName, serverDirectory, serversDirectory } from './layout';
 import { createLiveness, type Liveness } from './liveness';
+import { createMigrationSource } from './migrationSource';
+import { createMigrationTarget } from './migrationTarget';
 import { removeServer } from './removeServer';
 
 export interface ComputeAgentOptions {
@@ -36,11 +40,15 @@ export interface ComputeAgentOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly config: ComputeConfig;
+  /** How other hosts are reached; absent where there is only one. */
+  readonly neighbours?: Neighbours;
   /** Opens the connection to the hypervisor; libvirt's unless told. */
   readonly connect?: () => Promise<Hypervisor>;
 }
 
 export interface ComputeAgent extends Agent, Omit<HostApi, 'openDisk'> {
+  /** What hosts may ask whose servers come here. */
+  readonly target: MigrationTarget;
   /** Removes every server of ours from the host. The agent must not have been started. */
   purge(): Promise<void>;
 }
@@ -80,6 +88,9 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
       throw error;
     }
   };
+
+  const source = createMigrationSource(options.neighbours);
+  const target = createMigrationTarget(async () => (await reach()).context);
 
   const inventory = async (): Promise<Record<string, unknown>> => {
     await mkdir(serversDirectory(dir), { recursive: true });
@@ -130,9 +141,27 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
         const { context } = await reach();
         return { copied: await copyDisk(context, body, command) };
       },
+      'migration.expect': async ({ body }) => {
+        await target.expect((await reach()).context, body);
+        return {};
+      },
+      'migration.send': async ({ body }, command) => {
+        const { context, liveness } = await reach();
+        return liveness.during(body.server_id, async () => {
+          await source.send(context, body, command);
+          return {};
+        });
+      },
+      'migration.abort': async ({ body }) => ({ outcome: await source.abort((await reach()).context, body) }),
+      'migration.force': async ({ body }) => {
+        await source.force(body);
+        return {};
+      },
+      'migration.conclude': async ({ body }) => ({ outcome: await target.conclude((await reach()).context, body) }),
       'server.remove': async ({ body }) => {
         const { context, liveness } = await reach();
         return liveness.during(body.server_id, async () => {
+          await target.forget(body.server_id);
           await removeServer(context, body.server_id);
           return {};
         });
@@ -141,6 +170,7 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
   });
 
   return {
+    target,
     start: () => agent.start(),
     session: () => agent.session(),
     async stop() {

@@ -82,7 +82,7 @@ async function takesDirectIo(path: string): Promise<boolean> {
 }
 
 /** The server's directory: QEMU must get through it but has no reason to list it. */
-async function prepareFiles(context: ServerContext, server: ServerEnsure): Promise<string | null> {
+export async function prepareFiles(context: ServerContext, server: ServerEnsure): Promise<string | null> {
   const directory = serverDirectory(context.dir, server.server_id);
   await mkdir(directory, { recursive: true });
   await chmod(directory, 0o711);

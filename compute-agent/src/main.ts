@@ -8,6 +8,6 @@ void runAgent({
   config: ComputeConfig,
   create(parts, config) {
     const agent = createComputeAgent({ ...parts, config });
-    return { ...agent, answers: agent };
+    return { ...agent, answers: agent, target: agent.target };
   },
 });

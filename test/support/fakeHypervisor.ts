@@ -1,8 +1,18 @@
 // A stand-in for libvirt at the client's interface; `hypervisorContract` holds it to what the real one does.
 import { EventEmitter } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
 import type { Hypervisor } from '@cumulet/compute-agent';
-import { ErrorCode, LibvirtError, XmlFlag, type DomainReference, type DomainStateName } from '@cumulet/libvirt';
+import {
+  ErrorCode,
+  LibvirtError,
+  MigrateFlag,
+  XmlFlag,
+  type DomainReference,
+  type DomainStateName,
+  type ManagedMigration,
+  type MigrationSockets,
+} from '@cumulet/libvirt';
 
 interface FakeDomain {
   name: string;
@@ -29,6 +39,12 @@ export interface FakeHypervisor {
   onUnplug: (domain: FakeDomain, alias: string) => void;
   /** What becomes of a job on a domain each time somebody looks; it is complete at once unless told. */
   onJob: (domain: FakeDomain) => 'running' | 'completed' | 'failed';
+  /** What happens while a guest is sent; its memory goes through the socket unless told. */
+  onPerform: (domain: FakeDomain, socket: string) => Promise<void>;
+  /** What came through the socket of a guest that is received. */
+  received: string;
+  /** What is answered about the processor of a guest. */
+  cpu: 'identical' | 'incompatible';
   /** Makes the next call of this name fail. */
   failNext(call: string, error: Error): void;
   /** Switches a domain off as if by itself. */
@@ -70,6 +86,7 @@ export function fakeHypervisor(): FakeHypervisor {
   const calls: string[] = [];
   const failures = new Map<string, Error>();
   let nextId = 1;
+  const listening = new Set<Server>();
 
   const doCall = (name: string): void => {
     calls.push(name);
@@ -99,7 +116,7 @@ export function fakeHypervisor(): FakeHypervisor {
   const reference = ({ name, uuid, id }: FakeDomain): DomainReference => ({ name, uuid, id });
 
   const methods = {
-    close: async () => undefined,
+    close: async () => listening.forEach((server) => void server.close()),
     domains: async () => [...domains.values()].map(reference),
     lookupDomain: async (uuid: string) => {
       doCallQuietly('lookupDomain');
@@ -221,6 +238,59 @@ export function fakeHypervisor(): FakeHypervisor {
       if (domain.job !== 'running') throw libvirtError(ErrorCode.OPERATION_INVALID, 'no job is active');
       domain.job = 'cancelled';
     },
+    compareCpu: async () => fake.cpu,
+    sendDomain: async (uuid: string, _options: ManagedMigration, xml: string) => {
+      doCall('sendDomain');
+      const domain = active(uuid);
+      return {
+        xml,
+        cookie: Buffer.from('begun'),
+        perform: async (cookie: Buffer, { migrateUri }: MigrationSockets) => {
+          doCall('perform');
+          domain.job = 'running';
+          await fake.onPerform(domain, migrateUri.replace('unix://', ''));
+          if ((domain.job as string) === 'cancelled') throw libvirtError(ErrorCode.OPERATION_ABORTED, 'aborted');
+          Object.assign(domain, { job: 'completed', state: 'paused', reason: 2 });
+          return Buffer.concat([cookie, Buffer.from(' sent')]);
+        },
+        takeBack: async () => {
+          doCall('takeBack');
+          Object.assign(domain, { state: 'running', reason: 5 });
+        },
+        close: async () => doCall('closeOutgoing'),
+      };
+    },
+    receiveDomain: async (
+      name: string,
+      options: ManagedMigration,
+      xml: string,
+      cookie: Buffer,
+      { migrateUri }: MigrationSockets,
+    ) => {
+      doCall('receiveDomain');
+      const uuid = element(xml, 'uuid');
+      const server = createServer((socket) => socket.on('data', (chunk) => void (fake.received += chunk.toString())));
+      listening.add(server);
+      await new Promise<void>((done) => void server.listen(migrateUri.replace('unix://', ''), done));
+      const coming = { name, uuid, id: nextId++, saved: undefined, config: xml, live: xml };
+      domains.set(uuid, { ...coming, state: 'paused', reason: 2 });
+      let here = false;
+      return {
+        cookie: Buffer.concat([cookie, Buffer.from(' ready')]),
+        finish: async (last: Buffer) => {
+          doCall('finish');
+          here = true;
+          const paused = (options.flags & MigrateFlag.PAUSED) !== 0;
+          Object.assign(known(uuid), paused ? { reason: 1 } : { state: 'running', reason: 1 });
+          return last;
+        },
+        close: async () => {
+          server.close();
+          // As libvirt does with what was not taken to its end.
+          if (!here) domains.delete(uuid);
+        },
+      };
+    },
     managedSave: async (uuid: string) => {
       doCall('managedSave');
       const domain = active(uuid);
@@ -259,6 +329,16 @@ export function fakeHypervisor(): FakeHypervisor {
     domains,
     onPowerButton: (domain) => off(domain, 1),
     onJob: () => 'completed',
+    onPerform: (_domain, socket) =>
+      new Promise((resolve, reject) => {
+        connect(socket)
+          .once('error', reject)
+          .once('close', () => resolve())
+          .resume()
+          .end('memory');
+      }),
+    received: '',
+    cpu: 'identical',
     onUnplug: (domain, alias) => void (domain.live = withoutAlias(domain.live ?? '', alias)),
     failNext: (call, error) => void failures.set(call, error),
     stopped: (uuid, reason) => off(known(uuid), reason),

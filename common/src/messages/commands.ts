@@ -99,6 +99,45 @@ export type ServerEnsure = Static<typeof ServerEnsure>;
 export const ServerRemove = Type.Object({ server_id: Id });
 export type ServerRemove = Static<typeof ServerRemove>;
 
+/** A server that runs elsewhere may come here once, from one host, and brings its memory. */
+export const MigrationExpect = Type.Object({
+  migration_id: Id,
+  /** The host that has it: nobody else is listened to. */
+  from: Type.String(),
+  /** The server as it shall be here. */
+  server: ServerEnsure,
+  /** Both hosts have the same disks: none comes along. */
+  shared_disk: Type.Boolean(),
+});
+export type MigrationExpect = Static<typeof MigrationExpect>;
+
+/** Sends a running server to a host that expects it. It is over when the guest runs there; here it waits to be removed. */
+export const MigrationSend = Type.Object({
+  server_id: Id,
+  migration_id: Id,
+  to: Type.Object({
+    host: Type.String(),
+    /** Where that host's compute agent listens. */
+    address: Type.Union([Type.String(), Type.Null()]),
+  }),
+  shared_disk: Type.Boolean(),
+  /** Slow the guest down while it writes faster than its memory can be sent. */
+  auto_converge: Type.Boolean(),
+  /** MiB per second; 0 for no limit. */
+  bandwidth: Type.Integer(),
+});
+export type MigrationSend = Static<typeof MigrationSend>;
+
+/** `migration.abort`, `migration.force` and `migration.conclude`: of a server's migration. */
+export const MigrationOf = Type.Object({ server_id: Id, migration_id: Id });
+export type MigrationOf = Static<typeof MigrationOf>;
+
+/**
+ * What the host that sends knows of the guest: it runs there, it stays here, or neither is certain because the word of the other host
+ * was lost.
+ */
+export type MigrationOutcome = 'moved' | 'stayed' | 'unknown';
+
 /**
  * Copies the root disk of a running guest, as it is at one moment, into a flat qcow2 file; the guest runs on. Null: no copy may be
  * under way. A server that is off needs no copy, its disk does not change.
@@ -123,6 +162,14 @@ export const commandBodies = {
   'disk.copy': DiskCopy,
   'disk.ensure': DiskEnsure,
   'disk.remove': DiskRemove,
+  /** On the host that sends: ends the sending, and says what became of the guest. */
+  'migration.abort': MigrationOf,
+  /** On the host that gets: whether the guest runs there. From then on it never will if it does not. */
+  'migration.conclude': MigrationOf,
+  'migration.expect': MigrationExpect,
+  /** On the host that sends: stops the guest until it is there, so that it writes nothing meanwhile. */
+  'migration.force': MigrationOf,
+  'migration.send': MigrationSend,
   'ports.ensure': PortsEnsure,
   'ports.remove': PortsRemove,
   'server.ensure': ServerEnsure,
@@ -143,6 +190,11 @@ export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
   'disk.copy': 'compute',
   'disk.ensure': 'storage',
   'disk.remove': 'storage',
+  'migration.abort': 'compute',
+  'migration.conclude': 'compute',
+  'migration.expect': 'compute',
+  'migration.force': 'compute',
+  'migration.send': 'compute',
   'ports.ensure': 'network',
   'ports.remove': 'network',
   'server.ensure': 'compute',
