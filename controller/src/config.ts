@@ -93,6 +93,30 @@ export const ControllerConfig = Type.Object(
       maximum: 40,
       description: 'Seconds after which the fencing command is killed and has failed.',
     }),
+    live_migration: Type.Object(
+      {
+        timeout: Type.Integer({
+          default: 3600,
+          minimum: 1,
+          description:
+            'Seconds that the memory and disks of a server may take to its new host before something is done.',
+        }),
+        timeout_action: Type.Union([Type.Literal('abort'), Type.Literal('force_complete')], {
+          default: 'abort',
+          description: 'What is done then: the server stays where it is, or it is stopped until it is there.',
+        }),
+        auto_converge: Type.Boolean({
+          default: true,
+          description: 'Whether a guest is slowed down that writes faster than its memory can be sent.',
+        }),
+        bandwidth: Type.Integer({
+          default: 0,
+          minimum: 0,
+          description: 'MiB per second of one migration; 0: no limit.',
+        }),
+      },
+      { default: {}, additionalProperties: false },
+    ),
     durable: Type.Boolean({ default: true, description: 'Whether a commit to SQLite waits for the disk.' }),
   },
   { additionalProperties: false },

@@ -203,6 +203,7 @@ describe('a host to which a server comes', () => {
       await session.insert(serverMigrations, {
         ...{ uuid, server_id: serverId, project_id, user_id, type: 'migration', status: 'migrating', open: 1 },
         ...{ source_host: source, dest_host: 'node-2', old_flavor: flavor, new_flavor: flavor },
+        ...{ shared_disk: false, wish: null, progress: null },
         ...{ old_revision: 1, new_revision: 2, vm_state: 'active', created_at: 1, updated_at: 1 },
       });
     });

@@ -66,6 +66,7 @@ test('rows that name nothing and wrong sums are named with their remedy, and fix
     await session.insert(serverMigrations, {
       ...{ uuid: migration, server_id: server, project_id: 'demo-project', user_id: 'demo', type: 'resize' },
       ...{ status: 'migrating', open: 1, source_host: 'node-9', dest_host: null, vm_state: 'active' },
+      ...{ shared_disk: false, wish: null, progress: null },
       ...{ old_flavor: flavor, new_flavor: flavor, old_revision: 1, new_revision: 2, created_at: 0, updated_at: 0 },
     });
     if (address) await session.insert(portAddresses, { ...address, address: '10.0.0.250', port_id: nothing });

@@ -30,6 +30,7 @@ beforeAll(async () => {
       ...{ uuid: randomUUID(), server_id: randomUUID(), project_id: 'demo-project', user_id: 'demo-user' },
       ...{ type: 'migration' as const, status: 'reverted' as const, open: null, source_host: 'h1', dest_host: null },
       ...{ old_flavor: flavor('small'), new_flavor: flavor('large'), old_revision: 1, new_revision: 2 },
+      ...{ shared_disk: false, wish: null, progress: null },
       ...{ vm_state: 'active' as const, created_at: TIME, updated_at: TIME + at * 60_000 },
       ...change,
     };

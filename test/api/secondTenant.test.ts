@@ -72,6 +72,7 @@ function bodyOf({ method, path }: Route): unknown {
   const bodies: [RegExp, unknown][] = [
     [/servers\/:id$/, { server: { name: 'theirs' } }],
     [/servers\/:id\/action$/, { 'os-stop': null }],
+    [/migrations\/:migration\/action$/, { force_complete: null }],
     [/metadata$/, { metadata: { a: 'b' } }],
     [/metadata\/:key$/, { meta: { known: 'theirs' } }],
     [/\/tags$/, { tags: ['theirs'] }],

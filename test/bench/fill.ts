@@ -135,6 +135,7 @@ export async function fillServers(
       device_id: row.id,
       device_owner: 'compute:nova',
       host: row.host ?? '',
+      migrating_to: '',
       generation: 1,
       fault: null,
       made_for_server: true,

@@ -55,13 +55,24 @@ export const scenarios: Readonly<Record<string, { readonly before: readonly stri
   'server.revertResize': { before: ['create', 'os-stop', 'migrate'], action: 'revertResize' },
   'server.undoResize': { before: ['create'], action: 'migrate and fail' },
   'server.evacuate': { before: ['create'], action: 'evacuate' },
+  'server.liveMigrate': { before: ['create'], action: 'os-migrateLive' },
+  'server.undoLiveMigration': { before: ['create'], action: 'os-migrateLive and fail' },
 };
 /** Kinds whose tasks are about two hosts from the beginning. */
-const TWO_HOSTS = /migrate|evacuate|(confirm|revert|undo)Resize/;
-/** The step that is reached only when the new host does not give the server back. */
-const strandedScenarios: typeof scenarios = {
-  'server.revertResize': { before: ['create', 'migrate'], action: 'revertResize and strand' },
-  'server.undoResize': { before: ['create'], action: 'migrate and fail and strand' },
+const TWO_HOSTS = /[mM]igrat|evacuate|(confirm|revert|undo)Resize/;
+const lost = { before: ['create'], action: 'os-migrateLive and lose' };
+const lostThere = { before: ['create'], action: 'os-migrateLive and lose there' };
+/** Steps that are reached only when something else goes wrong too: the new host does not give the server back, or its word is lost. */
+const otherScenarios: typeof scenarios = {
+  'server.revertResize.strand': { before: ['create', 'migrate'], action: 'revertResize and strand' },
+  'server.undoResize.strand': { before: ['create'], action: 'migrate and fail and strand' },
+  'server.liveMigrate.refuse': { before: ['create'], action: 'os-migrateLive and fail' },
+  'server.undoLiveMigration.decide': lost,
+  'server.undoLiveMigration.resume': lost,
+  'server.undoLiveMigration.land': lostThere,
+  'server.undoLiveMigration.settle': lostThere,
+  'server.undoLiveMigration.depart': lostThere,
+  'server.undoLiveMigration.end': lostThere,
 };
 /** Steps of server.create that come only where the first host can't build the server and another one can. */
 const LEAVING = new Set(['leave', 'unbind', 'vacate', 'release']);
@@ -140,6 +151,26 @@ async function resize(world: CloudWithHost, action: string, id: string): Promise
   return id;
 }
 
+/** Migrates a server while it runs; the host that sends it may fail, or not learn whether the other one has it. */
+async function liveMigrate(world: CloudWithHost, action: string, id: string): Promise<string> {
+  const source = world.hosts.find(({ domains }) => domains.has(id));
+  if (!source) throw new Error(`no host has server ${id}`);
+  const unknown = new HostError('outcome_unknown', 'the other host does not answer any more', { retryable: true });
+  source.before = (kind) => {
+    if (action.endsWith('fail') && kind === 'migration.send')
+      throw new HostError('send_failed', 'this guest can not be sent', { retryable: false });
+    if (action.endsWith('there') && kind === 'migration.sent') throw unknown;
+    if (!action.endsWith('lose') || kind !== 'migration.send') return;
+    source.domains.set(id, 'paused');
+    throw unknown;
+  };
+  const body = { 'os-migrateLive': { host: null, block_migration: 'auto' } };
+  const headers = { 'x-openstack-nova-api-version': '2.79' };
+  const path = `/compute/v2.1/servers/${id}/action`;
+  expect((await world.test.call('POST', path, { token: 'admin', headers, body })).status).toBe(202);
+  return id;
+}
+
 /** The server's host loses its power; it comes back when the evacuation has ended. */
 async function evacuate(world: CloudWithHost, id: string): Promise<string> {
   const dead = world.hosts.find(({ domains }) => domains.has(id));
@@ -166,6 +197,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
   }
   if (/^create(Image|Backup)/.test(action)) return makeImage(world, action, id);
   if (/^(resize|migrate|confirmResize|revertResize)/.test(action)) return resize(world, action, id);
+  if (action.startsWith('os-migrateLive')) return liveMigrate(world, action, id);
   if (action === 'evacuate') return evacuate(world, id);
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   if (action === 'create elsewhere') {
@@ -253,7 +285,7 @@ async function play(
   forgive(world);
   const scenario = goesElsewhere(kind, step)
     ? { before: [], action: 'create elsewhere' }
-    : (step === 'strand' ? strandedScenarios : scenarios)[kind];
+    : (otherScenarios[`${kind}.${step}`] ?? scenarios[kind]);
   if (!scenario) throw new Error(`no scenario makes a task of kind ${kind}`);
   let id = '';
   for (const action of scenario.before) {
@@ -303,6 +335,7 @@ const ASKING = new Set([
   ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
   ...['copy', 'flatten', 'upload', 'tidy'],
   ...['ready', 'stop', 'depart', 'drop'],
+  ...['send', 'decide', 'resume'],
 ]);
 /** Who stays where it is leaves nobody. */
 const asks = (kind: string, step: string): boolean => ASKING.has(step) && `${kind}.${step}` !== 'server.resize.depart';

@@ -6,5 +6,7 @@ export const PARTS = taskKinds.filter(({ kind }) => /Image|Backup|Interface/.tes
 export const LIFE = taskKinds.filter(({ kind }) => ['server.create', 'server.delete', 'server.cleanup'].includes(kind));
 /** Resizing them, with what undoes it. */
 export const RESIZES = taskKinds.filter(({ kind }) => /Resize|resize|migrate/.test(kind));
+/** Migrating them while they run. */
+export const MOVES = taskKinds.filter(({ kind }) => /Migrat/.test(kind));
 /** The rest: power actions, and what is like them. */
-export const POWER = taskKinds.filter((kind) => ![...PARTS, ...LIFE, ...RESIZES].includes(kind));
+export const POWER = taskKinds.filter((kind) => ![...PARTS, ...LIFE, ...RESIZES, ...MOVES].includes(kind));

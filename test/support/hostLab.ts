@@ -102,10 +102,11 @@ function capture(namespace: string, link: string, filter: string): Promise<Captu
   });
 }
 
-export async function createHostLab(): Promise<HostLab> {
+/** `settings`: how its controller is made, which runs no tasks unless told. */
+export async function createHostLab(settings: Parameters<typeof startTestCloud>[0] = {}): Promise<HostLab> {
   const prefix = `t${randomBytes(3).toString('hex')}`;
-  const bus = createMemoryBus();
-  const cloud = await startTestCloud({ bus, engine: { kinds: [] } });
+  const bus = settings.bus ?? createMemoryBus();
+  const cloud = await startTestCloud({ engine: { kinds: [] }, ...settings, bus });
   const calls = networkCalls(() => cloud);
   const asked: string[] = [];
 

@@ -13,6 +13,7 @@ import {
   type CommandHandlers,
   type HostApi,
   type HostResource,
+  type MigrationExpect,
 } from '@cumulet/common';
 import { qcow2Header } from './qcow2';
 
@@ -37,6 +38,9 @@ export interface SimulatedHost {
   stop(): Promise<void>;
 }
 
+/** Hosts that reach each other: those of one bus. */
+const neighbours = new WeakMap<Bus, Map<string, { arrive(migration: string, from: string): void }>>();
+
 /** @param heartbeatMs milliseconds between heartbeats of its agents; tests don't like to wait */
 export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heartbeatMs = 200): SimulatedHost {
   const domains = new Map<string, string>();
@@ -46,6 +50,8 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
   const interfaces = new Map<string, readonly string[]>();
   const snapshots = new Map<string, string>();
   const done = new Map<string, number>();
+  const expected = new Map<string, MigrationExpect>();
+  const sent = new Map<string, 'moved' | 'stayed'>();
   let agents: Agent[] = [];
 
   /** The ports that belong here by the change feed, which is followed as a network agent does: one question at a time. */
@@ -159,6 +165,42 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
       snapshots.delete(body.image_id);
       return {};
     },
+    'migration.expect': async ({ body }) => {
+      await host.before('migration.expect');
+      if (!disks.has(body.server.server_id)) throw new Error('the disk is missing');
+      for (const one of body.server.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
+      if (!expected.has(body.migration_id)) expected.set(body.migration_id, body);
+      return {};
+    },
+    'migration.send': async ({ body }, context) => {
+      const known = sent.get(body.migration_id);
+      if (known === 'moved') return {};
+      sent.set(body.migration_id, 'stayed');
+      await host.before('migration.send');
+      if (context.signal.aborted) throw new Error('given up');
+      const there = neighbours.get(bus)?.get(body.to.host);
+      if (!there) throw new HostError('unreachable', 'the other host is not reached', { retryable: false });
+      there.arrive(body.migration_id, name);
+      // As in life: where it was it waits to be removed.
+      domains.set(body.server_id, 'paused');
+      await host.before('migration.sent');
+      sent.set(body.migration_id, 'moved');
+      return {};
+    },
+    'migration.abort': async ({ body }) => {
+      await host.before('migration.abort');
+      const stopped = domains.get(body.server_id) === 'paused';
+      return { outcome: sent.get(body.migration_id) === 'moved' ? 'moved' : stopped ? 'unknown' : 'stayed' };
+    },
+    'migration.force': async () => {
+      await host.before('migration.force');
+      return {};
+    },
+    'migration.conclude': async ({ body }) => {
+      await host.before('migration.conclude');
+      expected.delete(body.migration_id);
+      return { outcome: domains.has(body.server_id) ? 'moved' : 'refused' };
+    },
     'server.remove': async ({ body }) => {
       await host.before('server.remove');
       domains.delete(body.server_id);
@@ -194,6 +236,18 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
   const keep = (things: Map<string, unknown>) => (expected: ReadonlySet<string>) => {
     for (const id of things.keys()) if (!expected.has(id)) things.delete(id);
   };
+
+  /** A guest comes that is expected, once. */
+  const arrive = (migration: string, from: string): void => {
+    const body = expected.get(migration);
+    if (body?.from !== from)
+      throw new HostError('not_expected', 'the other host does not expect it', { retryable: false });
+    expected.delete(migration);
+    domains.set(body.server.server_id, body.server.power);
+    vcpus.set(body.server.server_id, body.server.vcpus);
+  };
+  const others = neighbours.get(bus) ?? new Map();
+  neighbours.set(bus, others.set(name, { arrive }));
 
   const host: SimulatedHost = {
     name,

@@ -10,7 +10,7 @@ import {
 } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import { In, IsNull, type ReadSession, type WriteSession } from '../db';
-import { servers, type Server } from '../db/entities/compute';
+import { servers, type Server, type ServerMigration } from '../db/entities/compute';
 import { agents, hosts, residues, type Host, type InventorySettings } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
@@ -107,13 +107,16 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     const expected = role === 'network' ? [] : here;
     // The disks of both sides of a resize stay; a domain has only the one that the server's row names.
     if (role === 'storage') expected.push(...(await resizedThere(session, host)));
+    // One that comes while it runs may be there already, whatever its row says.
+    if (role === 'compute') expected.push(...(await resizedThere(session, host, 'live-migration')));
     return { session: number, expected: expected.map(({ id, generation }) => ({ id, generation })) };
   });
 }
 
 /** Servers of other hosts that come from here, or shall come here. */
-async function resizedThere(session: ReadSession, host: string): Promise<Server[]> {
-  const ids = (await migrationsOfHost(session, host)).map(({ server_id }) => server_id);
+async function resizedThere(session: ReadSession, host: string, type?: ServerMigration['type']): Promise<Server[]> {
+  const moves = (await migrationsOfHost(session, host)).filter((one) => type === undefined || one.type === type);
+  const ids = moves.map(({ server_id }) => server_id);
   if (ids.length === 0) return [];
   const moving = await session.find(servers, { where: { id: In(ids), deleted_at: IsNull() } });
   return moving.filter((server) => server.host !== host);

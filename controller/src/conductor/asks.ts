@@ -4,6 +4,7 @@ import { commandRole, messageOf, type Command, type Reply } from '@cumulet/commo
 import type { Cloud } from '../cloud';
 import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
 import { makeDue } from '../db/repositories/dueTasks';
+import { recordProgress } from '../services/compute/migrations';
 import { HostFault, type AskTarget, type Facts, type StepContext } from './task';
 
 /** What a process that holds a task knows of its questions; all of it may be lost, and then they are asked again. */
@@ -128,7 +129,18 @@ export async function recordReply(cloud: Cloud, reply: Reply): Promise<void> {
   });
 }
 
+/** Keeps what somebody may ask for of long work: how far a live migration has come. */
+export async function noteProgress(cloud: Cloud, { kind, task: id, host, observed }: Reply): Promise<void> {
+  if (kind !== 'migration.send') return;
+  await cloud.db.write(async (session) => {
+    const task = await session.findOne(tasks, { id, active: 1 });
+    if (task) await recordProgress(session, task.resource_id, host, observed);
+  });
+}
+
 /** Tells the dispatcher that holds the task, which is another one, that the host still works: its wait begins anew. */
-export async function passOnProgress(cloud: Cloud, { task: id, step, send }: Reply): Promise<void> {
+export async function passOnProgress(cloud: Cloud, reply: Reply): Promise<void> {
+  await noteProgress(cloud, reply);
+  const { task: id, step, send } = reply;
   await cloud.db.write((session) => makeDue(session, { id, step, send, active: 1 }, cloud.clock.now()));
 }

@@ -4,7 +4,16 @@ import type { Cloud } from '../cloud';
 import type { WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
-import { counts, createAsk, passOnProgress, recordReply, repliesOf, takeAnswer, type Questions } from './asks';
+import {
+  counts,
+  createAsk,
+  noteProgress,
+  passOnProgress,
+  recordReply,
+  repliesOf,
+  takeAnswer,
+  type Questions,
+} from './asks';
 import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
 import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
 
@@ -385,7 +394,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     if (reply.outcome !== 'progress') {
       if (!holder.task || !counts(holder.task, reply)) return recordReply(cloud, reply);
       if (!takeAnswer(holder.questions, reply) && holder.resting) return;
-    }
+    } else await noteProgress(cloud, reply);
     inform(holder, false);
   }
 

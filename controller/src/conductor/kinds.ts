@@ -4,6 +4,8 @@ import { serverCreate } from './tasks/serverCreate';
 import { serverEvacuate } from './tasks/serverEvacuate';
 import { serverImageKinds } from './tasks/serverImages';
 import { serverInterfaceKinds } from './tasks/serverInterfaces';
+import { serverLiveMigrate } from './tasks/serverLiveMigrate';
+import { serverUndoLiveMigration } from './tasks/serverLiveUndo';
 import { serverPowerKinds } from './tasks/serverPower';
 import { serverResizeKinds } from './tasks/serverResize';
 import { serverResizeEndKinds } from './tasks/serverResizeEnd';
@@ -19,4 +21,6 @@ export const taskKinds: readonly TaskKind[] = [
   ...serverResizeKinds,
   ...serverResizeEndKinds,
   serverEvacuate,
+  serverLiveMigrate,
+  serverUndoLiveMigration,
 ];

@@ -148,6 +148,11 @@ export async function agentAlive(session: ReadSession, host: string, role: Agent
   return agent !== undefined && now - agent.heard_at <= AGENT_TIMEOUT_MS;
 }
 
+/** Where a host's agent of a role listens; null when it does not, as within one process. */
+export async function agentListener(session: ReadSession, host: string, role: AgentRole): Promise<string | null> {
+  return (await session.findOne(agents, { host, role }))?.listener ?? null;
+}
+
 /** Whether any agent of a host was heard lately: a host with one is not down. */
 export async function anyAgentAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
   return (await session.count(agents, { host, heard_at: MoreThan(now - AGENT_TIMEOUT_MS - 1) })) > 0;

@@ -2,14 +2,17 @@
 import { createHash } from 'node:crypto';
 import type { Cloud } from '../../cloud';
 import type { ReadSession } from '../../db';
-import type { Server, ServerMigration } from '../../db/entities/compute';
-import { InvalidError, NotFoundError } from '../../errors';
+import type { MigrationStatus, Server, ServerMigration } from '../../db/entities/compute';
+import { InvalidError } from '../../errors';
 import { findServer } from '../../services/compute/findServer';
 import { listMigrations, type MigrationFilters } from '../../services/compute/migrationList';
+import type { Actor } from '../../services/compute/serverActions';
+import { findLiveMigration, liveMigrationOf, wishOfMigration } from '../../services/compute/serverLiveMigrate';
 import { param, queryValue } from '../query';
 import type { ApiRequest, Handler, Route } from '../route';
 import { MAX_PAGE, nextPage, readPage } from './links';
 import { refuseUnknownQuery } from './queryKeys';
+import { forceCompleteSchema } from './serverActionSchema';
 import { readTime } from './serverFilters';
 import { serverIdOf } from './servers';
 import { isoMicroseconds } from './times';
@@ -99,21 +102,75 @@ async function serverFor(session: ReadSession, cloud: Cloud, request: ApiRequest
   return server;
 }
 
-/** Only live migrations are in progress in the sense of this list, and this cloud has none. */
+/** A live migration under way. */
+function progressView(migration: ServerMigration, minor: number): object {
+  const unknown = { total: null, processed: null, remaining: null };
+  const figures = Object.keys(unknown).flatMap((part) => [`memory_${part}_bytes`, `disk_${part}_bytes`]);
+  return {
+    id: migration.sequence,
+    server_uuid: migration.server_id,
+    status: migration.status,
+    source_compute: migration.source_host,
+    source_node: migration.source_host,
+    dest_compute: migration.dest_host,
+    dest_node: migration.dest_host,
+    dest_host: null,
+    ...(migration.progress ?? Object.fromEntries(figures.map((name) => [name, null]))),
+    created_at: isoMicroseconds(migration.created_at),
+    updated_at: isoMicroseconds(migration.updated_at),
+    ...(minor >= 59 ? { uuid: migration.uuid } : {}),
+    ...(minor >= 80 ? { user_id: migration.user_id, project_id: migration.project_id } : {}),
+  };
+}
+
 const inProgress: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
-    await serverFor(session, cloud, request, 'index');
-    return { status: 200, body: { migrations: [] } };
+    const { id } = await serverFor(session, cloud, request, 'index');
+    const migration = await liveMigrationOf(session, id);
+    const found = migration ? [progressView(migration, request.microversion.minor)] : [];
+    return { status: 200, body: { migrations: found } };
   });
 
 const showInProgress: Handler = (request, cloud) =>
   cloud.db.read(async (session) => {
     const { id } = await serverFor(session, cloud, request, 'show');
-    throw new NotFoundError(`In-progress live migration ${param(request, 'migration')} is not found for server ${id}.`);
+    const migration = await findLiveMigration(session, id, param(request, 'migration'));
+    return { status: 200, body: { migration: progressView(migration, request.microversion.minor) } };
   });
+
+const actorOf = (request: ApiRequest): Actor => ({ caller: request.caller, requestId: request.id });
+
+/** Until 2.64 only what is being sent can be aborted. */
+const abort: Handler = async (request, cloud) => {
+  const states: MigrationStatus[] = request.microversion.minor < 65 ? ['running'] : ['queued', 'preparing', 'running'];
+  await cloud.db.write(async (session) => {
+    const server = await serverFor(session, cloud, request, 'delete');
+    const wanted = { number: param(request, 'migration'), wish: 'abort' as const, states };
+    await wishOfMigration(session, cloud, actorOf(request), server, wanted);
+  });
+  return { status: 202 };
+};
+
+const forceComplete: Handler = async (request, cloud) => {
+  await cloud.db.write(async (session) => {
+    const server = await serverFor(session, cloud, request, 'force_complete');
+    const states: MigrationStatus[] = ['running'];
+    const wanted = { number: param(request, 'migration'), wish: 'force' as const, states };
+    await wishOfMigration(session, cloud, actorOf(request), server, wanted);
+  });
+  return { status: 202 };
+};
 
 export const migrationRoutes: readonly Route[] = [
   { method: 'GET', path: '/os-migrations', handler: index, policy: rule('os-migrations:index') },
   { method: 'GET', path: '/servers/:id/migrations', handler: inProgress, since: 23 },
   { method: 'GET', path: '/servers/:id/migrations/:migration', handler: showInProgress, since: 23 },
+  { method: 'DELETE', path: '/servers/:id/migrations/:migration', handler: abort, since: 24 },
+  {
+    method: 'POST',
+    path: '/servers/:id/migrations/:migration/action',
+    handler: forceComplete,
+    schema: forceCompleteSchema,
+    since: 22,
+  },
 ];

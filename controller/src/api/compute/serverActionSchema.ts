@@ -113,3 +113,14 @@ export const evacuateSchema = byVersion((minor) => {
   const fields = { host: hostName, adminPass: { type: 'string' }, ...shared, ...force };
   return object({ evacuate: object(fields, Object.keys(shared)) }, ['evacuate']);
 });
+
+/** Until 2.24 disks could be promised too often; from 2.25 on it may be left to the cloud whether they are copied. */
+export const migrateLiveSchema = byVersion((minor) => {
+  const host = { ...hostName, type: ['string', 'null'] };
+  const old = minor < 25 ? { disk_over_commit: boolean } : {};
+  const block_migration = minor < 25 ? boolean : { anyOf: [boolean, { enum: ['auto'] }] };
+  const required = { host, block_migration, ...old };
+  const force = minor >= 30 && minor < 68 ? { force: boolean } : {};
+  return object({ 'os-migrateLive': object({ ...required, ...force }, Object.keys(required)) }, ['os-migrateLive']);
+});
+export const forceCompleteSchema = object({ force_complete: { type: 'null' } }, ['force_complete']);

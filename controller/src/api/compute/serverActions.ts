@@ -25,6 +25,7 @@ import { requireState, requireUnlocked } from '../../services/compute/serverStat
 import { checkBody } from '../body';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { evacuate } from './evacuate';
+import { migrateLive } from './migrateLive';
 import { rebuild } from './rebuild';
 import { rebuildSchema } from './serverSchema';
 import {
@@ -38,6 +39,7 @@ import {
   forceDeleteSchema,
   groupSchema,
   lockSchema,
+  migrateLiveSchema,
   migrateSchema,
   pauseSchema,
   rebootSchema,
@@ -214,6 +216,11 @@ const actions: Readonly<Record<string, ServerAction>> = {
   },
   revertResize: { schema: revertResizeSchema, policy: 'servers:revert_resize', run: ending('revertResize') },
   migrate: { schema: migrateSchema, policy: 'os-migrate-server:migrate', run: migrate },
+  'os-migrateLive': {
+    schema: migrateLiveSchema,
+    policy: 'os-migrate-server:migrate_live',
+    run: migrateLive,
+  },
   evacuate: { schema: evacuateSchema, policy: 'os-evacuate', run: evacuate },
   rebuild: { schema: rebuildSchema, policy: 'servers:rebuild', run: rebuild },
   'os-getConsoleOutput': { schema: consoleSchema, policy: 'os-console-output', run: consoleOutput },
@@ -286,7 +293,7 @@ const actions: Readonly<Record<string, ServerAction>> = {
 const absent: Readonly<Record<string, { readonly since?: number; readonly until?: number }>> = {
   ...Object.fromEntries(
     [
-      ...['os-migrateLive', 'shelve', 'unshelve', 'shelveOffload'],
+      ...['shelve', 'unshelve', 'shelveOffload'],
       ...['rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
     ].map((name) => [name, {}]),
   ),

@@ -168,6 +168,7 @@ export type TaskState =
   | 'resize_finish'
   | 'resize_confirming'
   | 'resize_reverting'
+  | 'migrating'
   | 'deleting';
 
 /** The API's numbers of what a domain does. */
@@ -265,11 +266,28 @@ export type MigrationStatus =
   | 'error'
   /** The two ends of an evacuation. */
   | 'done'
-  | 'failed';
+  | 'failed'
+  /** Of live migrations besides. */
+  | 'queued'
+  | 'preparing'
+  | 'running'
+  | 'completed'
+  | 'cancelled';
+
+/** How far a live migration has come, in bytes, as its host tells. */
+export interface MigrationProgress {
+  readonly memory_total_bytes: number;
+  readonly memory_processed_bytes: number;
+  readonly memory_remaining_bytes: number;
+  readonly disk_total_bytes: number;
+  readonly disk_processed_bytes: number;
+  readonly disk_remaining_bytes: number;
+}
 
 /**
  * A resize, or a cold migration: the same with the flavor it had. While it is open the server holds room and disk on both sides: what
- * it left is claimed under `uuid`, what it goes to under the server's own id. An evacuation is only recorded here, never open.
+ * it left is claimed under `uuid`, what it goes to under the server's own id. A live migration has one flavor and two hosts, and ends by
+ * itself. An evacuation is only recorded here, never open.
  */
 export const serverMigrations = table(
   'server_migration',
@@ -279,7 +297,7 @@ export const serverMigrations = table(
     server_id: id(),
     project_id: id(),
     user_id: id(),
-    type: text(16) as Column<'resize' | 'migration' | 'evacuation'>,
+    type: text(16) as Column<'resize' | 'migration' | 'live-migration' | 'evacuation'>,
     status: text(16) as Column<MigrationStatus>,
     /** 1 until it is confirmed, reverted or given up, null afterwards: a server has one at a time. */
     open: nullable(integer()),
@@ -292,6 +310,11 @@ export const serverMigrations = table(
     new_revision: integer(),
     /** What the server was before. */
     vm_state: text(16) as Column<VmState>,
+    /** Both hosts have the same disks, so none is copied. */
+    shared_disk: flag(),
+    /** What its administrator wants of one that runs; null: that it goes on. */
+    wish: nullable(text(16) as Column<'abort' | 'force'>),
+    progress: nullable(json<MigrationProgress>()),
     created_at: time(),
     updated_at: time(),
   },

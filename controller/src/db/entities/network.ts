@@ -95,6 +95,8 @@ export const ports = table(
     dns_name: text(255),
     /** The host the port is bound to; '' for none. */
     host: text(255),
+    /** The host that its server is migrated to while it runs: the port is wired there too; '' for none. */
+    migrating_to: text(255),
     /** Counts bindings to a host; an agent's late word about an older one is not believed. */
     generation: integer(),
     vnic_type: text(32),
@@ -112,7 +114,7 @@ export const ports = table(
   },
   {
     unique: [['network_id', 'mac_address']],
-    indices: [['device_id'], ['server_id'], ['host'], ['project_id'], ['device_owner']],
+    indices: [['device_id'], ['server_id'], ['host'], ['migrating_to'], ['project_id'], ['device_owner']],
   },
 );
 export type Port = Row<typeof ports>;

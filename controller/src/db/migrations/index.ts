@@ -1,8 +1,16 @@
 // All migrations, oldest first. How to add one: docs/architecture.md.
 import { Initial } from './initial';
+import { LiveMigrations } from './liveMigrations';
 import { PlacementCatalog } from './placementCatalog';
 import { PlacementSettings } from './placementSettings';
 import { ServerMigrations } from './serverMigrations';
 import { SharedImages } from './sharedImages';
 
-export const migrations = [Initial, PlacementSettings, ServerMigrations, SharedImages, PlacementCatalog] as const;
+export const migrations = [
+  Initial,
+  PlacementSettings,
+  ServerMigrations,
+  SharedImages,
+  PlacementCatalog,
+  LiveMigrations,
+] as const;

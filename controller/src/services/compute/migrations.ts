@@ -1,7 +1,13 @@
 // Resizes and cold migrations as records: which one is open for a server, what it holds meanwhile, and its end.
 import type { Cloud } from '../../cloud';
 import { In, type ReadSession, type WriteSession } from '../../db';
-import { serverMigrations, type MigrationStatus, type Server, type ServerMigration } from '../../db/entities/compute';
+import {
+  serverMigrations,
+  type MigrationProgress,
+  type MigrationStatus,
+  type Server,
+  type ServerMigration,
+} from '../../db/entities/compute';
 import { releaseClaims } from '../../db/repositories/claims';
 import type { Usage } from './quotas';
 
@@ -73,4 +79,20 @@ export async function closeMigration(
 ): Promise<void> {
   await releaseClaims(session, uuid);
   await session.update(serverMigrations, { uuid, open: 1 }, { status, open: null, updated_at: cloud.clock.now() });
+}
+
+const FIGURES = ['memory', 'disk'].flatMap((what) =>
+  ['total', 'processed', 'remaining'].map((part) => `${what}_${part}_bytes` as keyof MigrationProgress),
+);
+
+/** Keeps what the host that a server leaves tells of the way; nobody else's word counts. */
+export async function recordProgress(
+  session: WriteSession,
+  serverId: string,
+  host: string,
+  observed: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const figures = FIGURES.map((name) => [name, Number(observed[name]) || 0]);
+  const progress = Object.fromEntries(figures) as Record<keyof MigrationProgress, number>;
+  await session.update(serverMigrations, { server_id: serverId, open: 1, source_host: host }, { progress });
 }

@@ -82,6 +82,12 @@ const actions: Readonly<Record<HostAction, Action>> = {
     taskState: 'resize_prep',
     deadlineSeconds: RESIZE_DEADLINE_SECONDS,
   },
+  liveMigrate: {
+    kind: 'server.liveMigrate',
+    name: 'live-migration',
+    taskState: 'migrating',
+    deadlineSeconds: RESIZE_DEADLINE_SECONDS,
+  },
   confirmResize: {
     kind: 'server.confirmResize',
     name: 'confirmResize',

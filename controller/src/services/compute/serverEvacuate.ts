@@ -69,6 +69,9 @@ export async function recordEvacuation(
       old_revision: server.disk_revision,
       new_revision: server.disk_revision,
       vm_state: server.vm_state,
+      shared_disk: false,
+      wish: null,
+      progress: null,
       created_at: task.created_at,
       updated_at: cloud.clock.now(),
     });

@@ -39,7 +39,7 @@ async function takeDifference(session: WriteSession, server: Server, flavor: Ser
 }
 
 /** A host that is silent neither lets a server go nor takes it back. @throws ConflictError */
-async function requireUp(session: WriteSession, cloud: Cloud, host: string): Promise<void> {
+export async function requireUp(session: WriteSession, cloud: Cloud, host: string): Promise<void> {
   if (await hostAlive(session, host, cloud.clock.now())) return;
   throw new ConflictError('Service is unavailable at this time.', 'ServiceUnavailable');
 }
@@ -72,6 +72,9 @@ async function beginMove(
     old_revision: server.disk_revision,
     new_revision: await nextDiskRevision(session, server),
     vm_state: server.vm_state,
+    shared_disk: false,
+    wish: null,
+    progress: null,
     created_at: now,
     updated_at: now,
   });

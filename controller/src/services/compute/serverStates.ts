@@ -21,7 +21,14 @@ const resizing = {
 } as const;
 /** Where a running operation shows instead. */
 const during: Partial<Record<VmState, Partial<Record<TaskState, string>>>> = {
-  active: { rebooting: 'REBOOT', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD', ...resizing },
+  active: {
+    rebooting: 'REBOOT',
+    rebooting_hard: 'HARD_REBOOT',
+    rebuilding: 'REBUILD',
+    migrating: 'MIGRATING',
+    ...resizing,
+  },
+  paused: { migrating: 'MIGRATING' },
   stopped: { rebuilding: 'REBUILD', ...resizing },
   resized: { resize_reverting: 'REVERT_RESIZE' },
   // A client that waits for a failed server to be gone gives up when it sees ERROR on the way.
@@ -80,6 +87,7 @@ const possible: Readonly<Record<Operation, readonly VmState[]>> = {
   detach_interface: ['active', 'paused', 'stopped'],
   resize: ['active', 'stopped'],
   migrate: ['active', 'stopped'],
+  liveMigrate: ['active', 'paused'],
   evacuate: ['active', 'stopped', 'error'],
   confirmResize: ['resized'],
   // After a way back that failed, another try; see `revertResize`.
@@ -102,6 +110,7 @@ export type Operation =
   | 'detach_interface'
   | 'resize'
   | 'migrate'
+  | 'liveMigrate'
   | 'evacuate'
   | 'confirmResize'
   | 'revertResize';

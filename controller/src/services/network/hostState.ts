@@ -179,7 +179,7 @@ async function groupStates(
 
 /** What is on a host, by rows that say where things are, not what they are. */
 async function readInventory(session: ReadSession, host: string) {
-  const bound = (await session.find(ports, { where: { host } })).filter(isServersPort);
+  const bound = (await session.find(ports, { where: [{ host }, { migrating_to: host }] })).filter(isServersPort);
   const routerRows = await session.find(routers, { where: { host }, order: { id: 'ASC' } });
   const interfaces = await session.find(routerInterfaces, {
     where: { router_id: In(routerRows.map((router) => router.id)) },

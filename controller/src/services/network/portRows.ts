@@ -114,6 +114,7 @@ export async function insertPort(session: WriteSession, cloud: Cloud, wanted: Ne
     extra_dhcp_opts: [],
     dns_name: '',
     host: '',
+    migrating_to: '',
     generation: 0,
     vnic_type: 'normal',
     profile: {},

@@ -168,6 +168,7 @@ export async function bindServerPorts(
       { id: row.id },
       {
         host,
+        migrating_to: '',
         generation: row.generation + 1,
         status: 'DOWN',
         fault: null,
@@ -205,6 +206,7 @@ async function release(session: WriteSession, cloud: Cloud, rows: readonly Port[
         server_id: null,
         device_owner: '',
         host: '',
+        migrating_to: '',
         generation: row.generation + 1,
         status: 'DOWN',
         fault: null,

@@ -26,7 +26,7 @@ export async function readPlaces(session: ReadSession, host: string, rows: reado
   const routerRows = await session.find(routers, { where: { id: In([...new Set(routerIds)]) } });
   const spanned = new Set([
     host,
-    ...rows.map((port) => port.host),
+    ...rows.flatMap((port) => [port.host, port.migrating_to]),
     ...routerRows.flatMap((router) => router.host ?? []),
   ]);
   const where = { role: 'network', host: In([...spanned]) };
@@ -56,13 +56,15 @@ export function tunnelState(
     const peer = at === host ? undefined : underlays.get(at ?? '');
     return peer === undefined ? [] : [{ mac: port.mac_address, peer }];
   });
-  const peers = [...new Set(entries.map((entry) => entry.peer))].sort();
+  // Where a server is migrated to it is not yet, but its port must hear what is sent to all.
+  const coming = rows.flatMap((port) => (port.migrating_to === host ? [] : (underlays.get(port.migrating_to) ?? [])));
+  const peers = [...new Set([...entries.map((entry) => entry.peer), ...coming])].sort();
   return { vni: network.segmentation_id, local, peers, entries };
 }
 
 /** What the feed must say when a host is reached by another address: every network that it has. */
 export async function changedNetworksOfHost(session: ReadSession, host: string): Promise<ChangedObject[]> {
-  const bound = await session.find(ports, { where: { host } });
+  const bound = await session.find(ports, { where: [{ host }, { migrating_to: host }] });
   const here = await session.find(routers, { where: { host } });
   const joined = await session.find(routerInterfaces, { where: { router_id: In(here.map((router) => router.id)) } });
   const ids = [

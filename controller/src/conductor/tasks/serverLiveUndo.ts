@@ -1,0 +1,135 @@
+// server.undoLiveMigration: what failed on the way. Where the server runs is asked until it is known: never on two hosts, never on none.
+import type { WriteSession } from '../../db';
+import type { Cloud } from '../../cloud';
+import type { Server, ServerMigration } from '../../db/entities/compute';
+import { releaseClaims, renameClaims } from '../../db/repositories/claims';
+import { closeMigration } from '../../services/compute/migrations';
+import { leaveServerPorts } from '../../services/network/portMoves';
+import { done, next, wait, type Facts, type Fault, type Step, type StepContext, type TaskKind } from '../task';
+import { arrivalSteps, clearHost, dropDomain, isHere, powerBefore } from './serverArrival';
+import { ASK_AGAIN } from './serverCreate';
+import {
+  destOf,
+  diskFacts,
+  disksOf,
+  domainOf,
+  faultRow,
+  migrationOf,
+  serverOf,
+  setServer,
+  targetOf,
+} from './serverState';
+import { givesUp, leaveResidue } from './serverTeardown';
+
+/** What either host says; one that can't be asked says nothing. */
+async function hear({ cloud, task, ask }: StepContext, server: Server, migration: ServerMigration): Promise<Facts[]> {
+  const of = { server_id: server.id, migration_id: migration.uuid };
+  const questions = [
+    [migration.source_host, 'migration.abort'],
+    [destOf(migration), 'migration.conclude'],
+  ] as const;
+  const heard: Facts[] = [];
+  for (const [host, kind] of questions) {
+    if (await givesUp(cloud, task, host, 'compute', Infinity)) continue;
+    const answer = await ask(kind, targetOf(server, host), of);
+    if (answer) heard.push(answer);
+  }
+  return heard;
+}
+
+/**
+ * The host that sent it says whether it kept it, the other one whether it got it. Either is enough: who kept it never lets the other
+ * start it, and who says that it did not get it never will.
+ */
+const decide: Step = async (context) => {
+  const { cloud, task } = context;
+  const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  if (migration.dest_host === null) return next('restore');
+  if (isHere(server, migration)) return next('settle', { message: 'the server is on its new host' });
+  if (task.state['asked'] !== true || task.state['why'] !== undefined)
+    return next('unbind', { message: 'the server was never away' });
+  const outcomes = (await hear(context, server, migration)).map(({ outcome }) => outcome);
+  if (outcomes.includes('moved')) return next('land', { message: 'the server runs on its new host' });
+  if (outcomes.includes('stayed')) return next('unbind', { message: 'the server runs where it was' });
+  if (outcomes.includes('refused'))
+    return next('resume', { message: 'the new host does not have it and takes it no more' });
+  return wait(ASK_AGAIN);
+};
+
+/** It was stopped to be started elsewhere, and goes on where it is. */
+const resume: Step = async ({ cloud, task, ask }) => {
+  const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  if (await givesUp(cloud, task, migration.source_host, 'compute')) {
+    const why = 'The host that it is on does not go on with it; a hard reboot tries anew.';
+    return next('unbind', { facts: { lost: { code: 'not_resumed', message: why } }, message: why });
+  }
+  const disk = await ask('disk.ensure', targetOf(server), await disksOf(cloud, server));
+  if (!disk) return wait(ASK_AGAIN);
+  const domain = await domainOf(cloud, server, diskFacts(disk), powerBefore(migration));
+  const on = await ask('server.ensure', targetOf(server), domain);
+  return on ? next('unbind', { message: 'the server goes on where it was' }) : wait(ASK_AGAIN);
+};
+
+const unbind: Step = async ({ cloud, task }) => {
+  const server = await serverOf(cloud, task);
+  return next('vacate', {
+    message: 'its ports are on one host again',
+    write: async (session) => ({ ports: await leaveServerPorts(session, cloud, server.id) }),
+  });
+};
+
+/** What was made for the server on the host that it does not go to. */
+const vacate: Step = async (context) => {
+  const { cloud, task } = context;
+  const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  const host = destOf(migration);
+  const domain = await dropDomain(context, server, host);
+  if (!domain.done) return wait(ASK_AGAIN);
+  const rest = await clearHost(context, server, host, { keepDisk: migration.shared_disk });
+  if (!rest.done) return wait(ASK_AGAIN);
+  return next('restore', {
+    message: 'nothing of it is left on the other host',
+    write: async (session) => {
+      if (domain.left) await leaveResidue(session, cloud, server, host, 'compute');
+      if (rest.diskLeft) await leaveResidue(session, cloud, server, host, 'storage');
+    },
+  });
+};
+
+/** One host and one claim again. */
+async function settleOld(
+  session: WriteSession,
+  cloud: Cloud,
+  server: Server,
+  migration: ServerMigration,
+  fault: Fault,
+) {
+  if (migration.dest_host !== null) {
+    await releaseClaims(session, server.id);
+    await renameClaims(session, migration.uuid, server.id);
+  }
+  await closeMigration(session, cloud, migration, fault.code === 'cancelled' ? 'cancelled' : 'error');
+}
+
+const restore: Step = async ({ cloud, task }) => {
+  const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  const fault = task.state['fault'] as Fault;
+  const lost = task.state['lost'] as Fault | undefined;
+  return done({
+    message: 'the server is where it was',
+    write: async (session) => {
+      await settleOld(session, cloud, server, migration, fault);
+      const message = [fault.message, lost?.message].join(' ');
+      const state = lost ? { vm_state: 'error' as const, fault: faultRow(cloud, { ...lost, message }) } : {};
+      await setServer(session, cloud, server.id, { ...state, task_state: null });
+    },
+  });
+};
+
+export const serverUndoLiveMigration: TaskKind = {
+  kind: 'server.undoLiveMigration',
+  first: 'decide',
+  steps: { decide, resume, unbind, vacate, restore, ...arrivalSteps },
+  onFail: 'never',
+  onDelete: 'server.delete',
+};

@@ -1,0 +1,302 @@
+// A server goes from host to host while it runs: two hosts with a network, a libvirtd, QEMU and files of their own each, joined by
+// VXLAN and mutual TLS, and on a third one somebody who talks to the server all the while.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import type { Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import {
+  createHostListener,
+  createMemoryBus,
+  createNeighbours,
+  exec,
+  HostError,
+  parseConfig,
+  silentLogger,
+  systemClock,
+  type AgentApi,
+  type HostApi,
+  type MigrationTarget,
+} from '@cumulet/common';
+import { ComputeConfig, createComputeAgent, type ComputeAgent } from '@cumulet/compute-agent';
+import { taskKinds } from '@cumulet/controller';
+import { createStorageAgent, StorageConfig, type StorageAgent } from '@cumulet/storage-agent';
+import { tasks } from '../../controller/src/db/entities/tasks';
+import { makeTestCa, type TestCa } from '../support/certificates';
+import { createHostLab, until, type HostLab, type LabGuest } from '../support/hostLab';
+import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
+import { tinyImage } from '../support/tinyImage';
+
+jest.setTimeout(120_000);
+
+interface RealHost {
+  readonly libvirtd: PrivateLibvirtd;
+  readonly dir: string;
+  readonly api: HostApi;
+  /** Called before another host's server is taken; throws to refuse it. */
+  beforePrepare: () => void;
+  stop(): Promise<void>;
+}
+
+const bus = createMemoryBus();
+const hosts = new Map<string, RealHost>();
+/** What talks to the server; none may outlive the test. */
+const children = new Set<ChildProcess>();
+let ca: TestCa;
+let lab: HostLab;
+let friend: LabGuest;
+let id: string;
+let address: string;
+
+/** Compute and storage agents of a host whose network agent runs already. */
+async function startHost(name: string, namespace: string): Promise<RealHost> {
+  await ca.add('host', name);
+  const libvirtd = await startPrivateLibvirtd([], namespace);
+  const dir = join(libvirtd.directory, 'data');
+  mkdirSync(dir, { mode: 0o711 });
+  const tls = ca.files(name);
+  const { agentApi } = lab.cloud.controller;
+  let listener = '';
+  // As in a process of its own, the agent says where it listens.
+  const api: AgentApi = { ...agentApi, register: (registration) => agentApi.register({ ...registration, listener }) };
+  const common = { host: name, bus, exec, log: silentLogger, clock: systemClock };
+  const settings = { dir, domain_prefix: 'cumulet-live-', libvirt_socket: libvirtd.socketPath, shutdown_seconds: 3 };
+  const compute: ComputeAgent = createComputeAgent({
+    ...common,
+    api,
+    neighbours: createNeighbours(tls),
+    config: parseConfig(ComputeConfig, JSON.stringify(settings), 'test'),
+  });
+  const storage: StorageAgent = createStorageAgent({
+    ...common,
+    api: agentApi,
+    config: parseConfig(StorageConfig, JSON.stringify({ dir, min_free_mib: 0 }), 'test'),
+  });
+  const target: MigrationTarget = {
+    ...compute.target,
+    async prepare(...offered) {
+      host.beforePrepare();
+      return compute.target.prepare(...offered);
+    },
+  };
+  const answers: Server = createHostListener({}, tls, silentLogger, target);
+  await new Promise<void>((done) => void answers.listen(0, '127.0.0.1', done));
+  listener = `127.0.0.1:${(answers.address() as AddressInfo).port}`;
+  await Promise.all([compute.start(), storage.start()]);
+  const host: RealHost = {
+    libvirtd,
+    dir,
+    beforePrepare: () => undefined,
+    api: {
+      consoleLog: (...wanted) => compute.consoleLog(...wanted),
+      diagnostics: (...wanted) => compute.diagnostics(...wanted),
+      setPassword: (...wanted) => compute.setPassword(...wanted),
+      openDisk: (...wanted) => storage.openDisk(...wanted),
+      inventoryOfResources: async () => [
+        ...(await compute.inventoryOfResources()),
+        ...(await storage.inventoryOfResources()),
+      ],
+    },
+    async stop() {
+      await Promise.all([compute.stop(), storage.stop()]);
+      answers.close();
+      answers.closeAllConnections();
+      await libvirtd.stop();
+    },
+  };
+  return host;
+}
+
+/** As the administrator, unless told; the answer must be good. */
+async function call(method: string, path: string, body?: unknown, token = 'admin') {
+  const bytes = { 'content-type': 'application/octet-stream' };
+  const headers: Record<string, string> = Buffer.isBuffer(body) ? bytes : { 'openstack-api-version': 'compute 2.84' };
+  const answer = await lab.cloud.call(method, path, { token, body, headers });
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer.body;
+}
+
+const settled = () =>
+  until(
+    'the end of the task',
+    () => lab.cloud.cloud.db.read(async (session) => (await session.count(tasks, { active: 1 })) === 0),
+    60,
+  );
+const at = (name: string): RealHost => {
+  const host = hosts.get(name);
+  if (!host) throw new Error(`no host ${name}`);
+  return host;
+};
+const shown = async (): Promise<[string, string]> => {
+  const { server } = await call('GET', `/compute/v2.1/servers/${id}`);
+  return [server.status, server['OS-EXT-SRV-ATTR:host']];
+};
+/** What database and hosts differ in, but for networks and the third host, which tell nothing here. */
+const findings = async (): Promise<string[]> =>
+  (await call('GET', '/cumulet/v1/audit')).findings
+    .filter(
+      ({ kind, id: of }: { kind: string; id: string }) =>
+        /domain|disk|server|allocation/.test(kind) && of !== friend.server,
+    )
+    .map(({ message }: { message: string }) => message);
+const migrate = (host: string | null) =>
+  call('POST', `/compute/v2.1/servers/${id}/action`, { 'os-migrateLive': { host, block_migration: 'auto' } });
+/** What the record of the server's last action says in words. */
+const story = async (): Promise<string> => {
+  const { instanceActions } = await call('GET', `/compute/v2.1/servers/${id}/os-instance-actions`);
+  const last = instanceActions.find(({ action }: { action: string }) => action === 'live-migration');
+  const path = `/compute/v2.1/servers/${id}/os-instance-actions/${last.request_id}`;
+  return JSON.stringify((await call('GET', path)).instanceAction);
+};
+
+/** Pings the server ten times a second. @returns how many answers are missing when it ends */
+function pinging(): () => Promise<number> {
+  const argv = [`--net=/run/netns/${friend.namespace}`, 'ping', '-i', '0.1', '-W', '1', address];
+  const child: ChildProcess = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  children.add(child);
+  child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const ended = new Promise<void>((done) => child.once('close', () => done()));
+  return async () => {
+    child.kill('SIGINT');
+    await ended;
+    const [, sent, heard] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
+    expect(Number(sent)).toBeGreaterThan(10);
+    return Number(sent) - Number(heard);
+  };
+}
+
+/** A TCP connection to the server's ssh daemon. `ask` goes on with the conversation and resolves with what is heard. */
+async function connection(): Promise<{ ask(): Promise<string>; end(): void }> {
+  const script = `exec 3<>/dev/tcp/${address}/22; head -c 8 <&3; read line; printf 'SSH-2.0-friend\\r\\n' >&3; head -c 200 <&3 | wc -c`;
+  const argv = [`--net=/run/netns/${friend.namespace}`, 'bash', '-c', script];
+  const child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.add(child);
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await until('the greeting of the ssh daemon', () => Promise.resolve(text.startsWith('SSH-2.0-')));
+  return {
+    async ask() {
+      text = '';
+      child.stdin.write('\n');
+      await until('an answer on the connection', () => Promise.resolve(text.includes('\n')));
+      return text.trim();
+    },
+    end: () => void child.kill('SIGKILL'),
+  };
+}
+
+beforeAll(async () => {
+  ca = await makeTestCa();
+  lab = await createHostLab({ bus, host: (name) => hosts.get(name)?.api, engine: { kinds: taskKinds, pollMs: 100 } });
+  for (const one of lab.hosts.slice(0, 2))
+    hosts.set(one.name, await startHost(one.name, `${one.prefix.slice(0, -2)}-${one.name}`));
+  const made = await call('POST', '/image/v2/images', {
+    name: 'tiny',
+    disk_format: 'qcow2',
+    container_format: 'bare',
+    visibility: 'public',
+  });
+  await call('PUT', `/image/v2/images/${made.id}/file`, readFileSync(tinyImage()));
+  await call('POST', '/compute/v2.1/flavors', { flavor: { name: 'nano', id: 'nano', vcpus: 1, ram: 128, disk: 1 } });
+  const { network } = await call('POST', '/network/v2.0/networks', { network: { name: 'net' } }, 'demo');
+  const subnet = { network_id: network.id, ip_version: 4, cidr: '10.0.0.0/24' };
+  await call('POST', '/network/v2.0/subnets', { subnet }, 'demo');
+  const server = { name: 'mover', imageRef: made.id, flavorRef: 'nano', networks: [{ uuid: network.id }] };
+  id = (await call('POST', '/compute/v2.1/servers', { server }, 'demo')).server.id;
+  friend = await lab.guest(lab.hosts[2], network.id);
+  await settled();
+  const { addresses } = (await call('GET', `/compute/v2.1/servers/${id}`)).server;
+  address = addresses.net[0].addr;
+  const first = (await shown())[1];
+  await until('the guest', async () => (await at(first).api.consoleLog(id, 65_536)).includes('TINY-READY'), 60);
+}, 240_000);
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const host of hosts.values()) await host.stop();
+  await lab?.close();
+  ca?.stop();
+}, 60_000);
+
+test('pings and a connection go on, and nothing of it is left where it was', async () => {
+  const [status, first] = await shown();
+  const second = first === 'h1' ? 'h2' : 'h1';
+  expect(status).toBe('ACTIVE');
+  const talk = await connection();
+  const lost = pinging();
+  await migrate(null);
+  expect((await shown())[0]).toBe('MIGRATING');
+  await settled();
+  await new Promise((next) => setTimeout(next, 1000));
+  expect(await story()).not.toContain('Error');
+  expect(await shown()).toEqual(['ACTIVE', second]);
+  expect(await lost()).toBeLessThanOrEqual(5);
+  expect(await talk.ask()).toBe('200');
+  talk.end();
+  expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([0, 1]);
+  expect(existsSync(join(at(first).dir, 'disks', id))).toBe(false);
+  expect(existsSync(join(at(first).dir, 'servers', id))).toBe(false);
+  expect(await findings()).toEqual([]);
+});
+
+test('a migration that is aborted leaves the server where it is, and it goes on', async () => {
+  const [, first] = await shown();
+  const second = first === 'h1' ? 'h2' : 'h1';
+  const { live_migration: settings } = lab.cloud.cloud.config;
+  Object.assign(settings, { bandwidth: 1 });
+  const lost = pinging();
+  try {
+    await migrate(second);
+    const path = `/compute/v2.1/servers/${id}/migrations`;
+    const progress = async () => (await call('GET', path)).migrations[0];
+    await until('memory on its way', async () => ((await progress())?.memory_processed_bytes ?? 0) > 0);
+    expect(await progress()).toMatchObject({ status: 'running', source_compute: first, dest_compute: second });
+    await call('DELETE', `${path}/${(await progress()).id}`);
+    await settled();
+  } finally {
+    Object.assign(settings, { bandwidth: 0 });
+  }
+  expect(await shown()).toEqual(['ACTIVE', first]);
+  const [last] = (await call('GET', '/compute/v2.1/os-migrations?migration_type=live-migration')).migrations;
+  expect(last.status).toBe('cancelled');
+  expect(await story()).toContain('aborted');
+  expect(await lost()).toBeLessThanOrEqual(2);
+  expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
+  expect(existsSync(join(at(second).dir, 'disks', id))).toBe(false);
+  expect(await findings()).toEqual([]);
+});
+
+test('a host that refuses it at last does not get it, and says why', async () => {
+  const [, first] = await shown();
+  const second = first === 'h1' ? 'h2' : 'h1';
+  at(second).beforePrepare = () => {
+    throw new HostError('no_memory', 'the host has no memory for it', { retryable: true });
+  };
+  await migrate(second);
+  await settled();
+  at(second).beforePrepare = () => undefined;
+  expect(await shown()).toEqual(['ACTIVE', first]);
+  expect(await story()).toContain('the host has no memory for it');
+  expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
+  expect(await findings()).toEqual([]);
+});
+
+test('the hypervisor of the new host dies on the way: the server runs on where it is', async () => {
+  const [, first] = await shown();
+  const second = first === 'h1' ? 'h2' : 'h1';
+  const { live_migration: settings } = lab.cloud.cloud.config;
+  Object.assign(settings, { bandwidth: 1 });
+  await migrate(second);
+  await until('a guest on its way', () => Promise.resolve(at(second).libvirtd.qemus().length === 1));
+  Object.assign(settings, { bandwidth: 0 });
+  await at(second).libvirtd.kill('SIGKILL');
+  for (const pid of at(second).libvirtd.qemus()) process.kill(pid, 'SIGKILL');
+  await at(second).libvirtd.start();
+  await settled();
+  expect(await shown()).toEqual(['ACTIVE', first]);
+  expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
+  const answer = await (await connection()).ask();
+  expect(answer).toBe('200');
+  expect(await findings()).toEqual([]);
+});
