@@ -134,7 +134,9 @@ test('the option of the controller copies what its configuration names', async (
   const password_file = join(directory, 'password');
   writeFileSync(password_file, mariadb().password);
   const { cloud } = await start({ kind: 'sqlite', path: join(directory, 'other.db') });
-  const config = { ...cloud.config, database: { ...cloud.config.database, ...target.config, path, password_file } };
+  // Without a path it is the file where a cloud with SQLite has it.
+  const database = { ...cloud.config.database, ...target.config, path: null, password_file };
+  const config = { ...cloud.config, data_dir: directory, database };
   await stop();
   expect(await copyToMariadb.run(config)).toMatch(
     /^\d{4,} rows of \d+ tables were copied from .*cumulet\.db and counted in /,

@@ -18,15 +18,12 @@ export async function makeDue(
   now: number,
   set: Partial<Task> = {},
 ): Promise<number> {
-  if (!Number.isSafeInteger(now)) throw new Error(`a time needs whole milliseconds, not ${now}`);
   const result = await managerOf(session)
     .createQueryBuilder()
     .update<ObjectLiteral>(tasks.name)
-    .set({
-      ...set,
-      run_at: () => `CASE WHEN run_at >= ${now} AND run_at <= ${now + JUST_SET_MS} THEN run_at + 1 ELSE ${now} END`,
-    })
+    .set({ ...set, run_at: () => 'CASE WHEN run_at BETWEEN :now AND :latest THEN run_at + 1 ELSE :now END' })
+    .setParameters({ now, latest: now + JUST_SET_MS })
     .where(where)
     .execute();
-  return result.affected ?? 0;
+  return Number(result.affected);
 }
