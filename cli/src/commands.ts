@@ -59,6 +59,7 @@ const FILES: Readonly<Record<string, Load>> = {
   quota,
   limits: quota,
   usage: quota,
+  host: () => require('./nouns/drain') as File,
   hypervisor: hosts,
   compute: hosts,
   availability: hosts,

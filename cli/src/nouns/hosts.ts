@@ -1,5 +1,5 @@
 // cumulet hypervisor, compute service and availability zone: what runs servers.
-import { flag, text, type Command, type Row } from '../command';
+import { flag, text, type Command, type Context, type Row } from '../command';
 import { CliError, HttpError } from '../errors';
 import { str } from '../fields';
 import { listCommand, showCommand } from '../noun';
@@ -30,6 +30,20 @@ const hypervisors: readonly Command[] = [
 ];
 
 const SERVICE = { noun: 'compute service', service: 'compute', path: '/os-services', keys: 'services' } as const;
+
+/** Takes a host's service out, or back in. @throws CliError when the host has no such service */
+export async function setService(
+  api: Context['api'],
+  host: string,
+  binary: string,
+  disable: boolean,
+  reason?: string,
+): Promise<void> {
+  const [found] = await api.list('compute', SERVICE.path, SERVICE.keys, { host, binary });
+  if (!found) throw new CliError(`host "${host}" has no service "${binary}"`);
+  const body = { status: disable ? 'disabled' : 'enabled', ...(disable && reason ? { disabled_reason: reason } : {}) };
+  await api.json('compute', 'PUT', `${SERVICE.path}/${String(found['id'])}`, body);
+}
 
 const services: readonly Command[] = [
   listCommand(SERVICE, {
@@ -63,11 +77,7 @@ const services: readonly Command[] = [
       if (disable === input.flag('enable'))
         throw new CliError('compute service set needs either --enable or --disable', 2);
       if (reason !== undefined && !disable) throw new CliError('--disable-reason goes with --disable', 2);
-      const [host, binary] = input.args;
-      const [found] = await api.list('compute', SERVICE.path, SERVICE.keys, { host, binary });
-      if (!found) throw new CliError(`host "${input.arg(0)}" has no service "${input.arg(1)}"`);
-      const body = { status: disable ? 'disabled' : 'enabled', ...(reason ? { disabled_reason: reason } : {}) };
-      await api.json('compute', 'PUT', `${SERVICE.path}/${String(found['id'])}`, body);
+      await setService(api, input.arg(0), input.arg(1), disable, reason);
       return undefined;
     },
   },

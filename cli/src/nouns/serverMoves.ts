@@ -64,16 +64,39 @@ const ends = ENDS.flatMap(({ verb, action, summary, words }) =>
   })),
 );
 
+/** Whether the server is elsewhere when its migration has ended. @throws CliError when it stayed */
+async function liveMigrate(context: Context, id: string, host: string | null, block: boolean | 'auto'): Promise<Row> {
+  const { api, input } = context;
+  const before = await get(api, server, id);
+  await act(context, id, 'os-migrateLive', { host, block_migration: block });
+  if (!input.flag('wait')) return get(api, server, id);
+  const row = await waitForServer(context, id, 'ACTIVE', 'PAUSED');
+  if (row[HOST] !== before[HOST]) return row;
+  const name = String(row['name']);
+  throw new CliError(`server "${name}" was not migrated, it runs where it was (see: cumulet server why ${name})`);
+}
+
 const migrate: Command = {
   name: 'server migrate',
   summary: 'Move a server to another host while it is off; it waits for "server migration confirm" or "revert"',
-  example: '--wait hello',
+  example: '--live-migration --wait hello',
   args: ['server'],
-  options: { host: str('host', 'host to move it to (compute API 2.56)', 'HOST'), wait },
+  options: {
+    'live-migration': flag('move it while it runs; nothing waits then'),
+    'block-migration': flag('copy its disk, with --live-migration; found out unless set'),
+    'shared-migration': flag('do not copy its disk, with --live-migration'),
+    host: str('host', 'host to move it to (compute API 2.56)', 'HOST'),
+    wait,
+  },
   async run(context) {
     const { api, input } = context;
     const id = await idFor(api, server, input.arg(0));
     const host = input.text('host');
+    const [block, shared] = [input.flag('block-migration'), input.flag('shared-migration')];
+    if (block && shared) throw new CliError('--block-migration and --shared-migration exclude each other', 2);
+    if (input.flag('live-migration'))
+      return { one: await liveMigrate(context, id, host ?? null, block || (shared ? false : 'auto')) };
+    if (block || shared) throw new CliError('--block-migration and --shared-migration go with --live-migration', 2);
     await act(context, id, 'migrate', host === undefined ? null : { host });
     return { one: await moved(context, id, 'migrated') };
   },
@@ -103,7 +126,7 @@ const filters: Options = {
   server: ref('instance_uuid', server, 'only those of this server'),
   host: str('host', 'only those from or to this host', 'HOST'),
   status: str('status', 'only those in this state', 'STATUS'),
-  type: str('migration_type', 'only of this type: resize, migration or evacuation', 'TYPE'),
+  type: str('migration_type', 'only of this type: resize, migration, live-migration or evacuation', 'TYPE'),
   'changes-since': str('changes-since', 'only what changed since', 'TIME'),
   'changes-before': str('changes-before', 'only what changed before', 'TIME'),
   ...paging,
@@ -135,4 +158,30 @@ const listMigrations: Command = {
   },
 };
 
-export const commands: readonly Command[] = [resize, ...ends, migrate, listMigrations, evacuate];
+const migrationEnds: readonly Command[] = [
+  {
+    name: 'server migration abort',
+    summary: 'End a live migration; the server stays where it is (administrators)',
+    example: 'hello 7',
+    args: ['server', 'migration'],
+    async run({ api, input }) {
+      const id = await idFor(api, server, input.arg(0));
+      await api.json('compute', 'DELETE', `/servers/${id}/migrations/${encodeURIComponent(input.arg(1))}`);
+      return undefined;
+    },
+  },
+  {
+    name: 'server migration force complete',
+    summary: 'Stop a server until its live migration has ended (administrators)',
+    example: 'hello 7',
+    args: ['server', 'migration'],
+    async run({ api, input }) {
+      const id = await idFor(api, server, input.arg(0));
+      const path = `/servers/${id}/migrations/${encodeURIComponent(input.arg(1))}/action`;
+      await api.json('compute', 'POST', path, { force_complete: null });
+      return undefined;
+    },
+  },
+];
+
+export const commands: readonly Command[] = [resize, ...ends, migrate, listMigrations, ...migrationEnds, evacuate];
