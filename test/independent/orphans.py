@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what a cloud left behind on its host, from the host's own tools and plain SQL. It shares no code with the audit.
 
-usage: orphans.py --data DIR [--domain-prefix cumulet-] [--netns NAME]
+usage: orphans.py --data DIR [--mariadb FILE] [--domain-prefix cumulet-] [--connect URI] [--netns NAME]
 Prints one line for each orphan and exits with 1 if there is one, with 2 if something could not be looked at.
 """
 import argparse
@@ -32,13 +32,18 @@ def run(*argv):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--data', required=True)
+    parser.add_argument('--mariadb', help="an option file of MariaDB's client that names the database, which is otherwise DIR/cumulet.db")
     parser.add_argument('--domain-prefix', default='cumulet-')
+    parser.add_argument('--connect', default='qemu:///system', help="the host's libvirtd")
     parser.add_argument('--netns', help='look at the links and rules of this namespace instead of the host')
     args = parser.parse_args()
     inside = ['ip', 'netns', 'exec', args.netns] if args.netns else []
 
-    db = sqlite3.connect('file:%s/cumulet.db?mode=ro' % args.data, uri=True)
-    one = lambda sql: {row[0] for row in db.execute(sql)}
+    if args.mariadb:
+        query = lambda sql: [line.split('\t') for line in run('mariadb', '--defaults-file=%s' % args.mariadb, '-BNe', sql).splitlines()]
+    else:
+        query = sqlite3.connect('file:%s/cumulet.db?mode=ro' % args.data, uri=True).execute
+    one = lambda sql: {row[0] for row in query(sql)}
     servers = one('select id from server where deleted_at is null')
     placed = one('select id from server where deleted_at is null and host is not null')
     ports = one('select id from port')
@@ -60,7 +65,7 @@ def main():
                 orphans.append('%s names an interface of %s' % (what, found))
 
     # Domains.
-    for name in run('virsh', '-c', 'qemu:///system', 'list', '--all', '--name').split():
+    for name in run('virsh', '-c', args.connect, 'list', '--all', '--name').split():
         if name.startswith(args.domain_prefix) and name[len(args.domain_prefix):] not in placed:
             orphans.append('domain %s' % name)
     # Files: every name below the host's directory that carries an id.
@@ -121,7 +126,7 @@ def main():
                            ' or used_memory_mib <> (select coalesce(sum(memory_mib), 0) from allocation where host = name)',
     }
     for what, sql in rows.items():
-        for (found,) in db.execute(sql):
+        for (found,) in query(sql):
             orphans.append(what % found)
 
     for line in orphans:

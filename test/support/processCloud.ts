@@ -10,7 +10,7 @@ import {
   prepareControllers,
   type Neighbours,
 } from './controllerConfig';
-import { createMariadbDatabase, startMariadb } from './mariadb';
+import { createMariadbDatabase, startMariadb, type MariadbOptions, type MariadbServer } from './mariadb';
 import { createProcessGroup, portsFor, type Member, type ProcessGroup } from './processGroup';
 import { runProcess, type Run } from './programs';
 import { startRabbitMq, type RabbitMq } from './rabbitmq';
@@ -24,6 +24,8 @@ export type ProcessName = (typeof processNames)[number];
 export interface ProcessCloud extends Omit<ProcessGroup<ProcessName>, 'endAll' | 'exitCode'> {
   readonly client: CloudClient;
   readonly broker: RabbitMq;
+  readonly mariadb: MariadbServer;
+  readonly database: MariadbOptions;
   readonly ca: TestCa;
   readonly directory: string;
   /** TCP ports by what listens on them. */
@@ -58,8 +60,15 @@ function agentConfig(name: (typeof agentNames)[number], { directory, ports, brok
   };
 }
 
+export interface ProcessCloudOptions {
+  /** More settings of an agent or a controller, by its name. */
+  readonly settings?: Readonly<Partial<Record<ProcessName, object>>>;
+  /** Options of Node.js itself. */
+  readonly node?: Readonly<Partial<Record<ProcessName, readonly string[]>>>;
+}
+
 /** Starts everything and waits until all of it is ready. Only one can run on a machine. */
-export async function startProcessCloud(): Promise<ProcessCloud> {
+export async function startProcessCloud({ settings = {}, node = {} }: ProcessCloudOptions = {}): Promise<ProcessCloud> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-processes-'));
   // QEMU runs as another user and must get through to its disks.
   chmodSync(directory, 0o711);
@@ -78,7 +87,11 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
       name,
       {
         program: isController(name) ? 'controller' : name,
-        config: isController(name) ? controllerConfig(name, neighbours) : agentConfig(name, neighbours),
+        config: {
+          ...(isController(name) ? controllerConfig(name, neighbours) : agentConfig(name, neighbours)),
+          ...settings[name],
+        },
+        node: node[name] ?? [],
         health: ports[`${name} health`] ?? 0,
       },
     ]),
@@ -89,6 +102,8 @@ export async function startProcessCloud(): Promise<ProcessCloud> {
   const cloud: Omit<ProcessCloud, 'client'> = {
     ...group,
     broker,
+    mariadb,
+    database,
     ca,
     directory,
     ports,
