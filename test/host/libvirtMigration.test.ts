@@ -1,7 +1,7 @@
 // A migration in steps between two real daemons, which share no disk and never talk to each other: only sockets are joined.
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { LibvirtClient, MigrateFlag, XmlFlag } from '@cumulet/libvirt';
@@ -52,7 +52,7 @@ beforeAll(async () => {
     mkdirSync(dir);
     chmodSync(dir, 0o777);
     writeFileSync(join(dir, 'boot.raw'), serialEchoBootSector('x'));
-    execFileSync('truncate', ['-s', '1M', join(dir, 'boot.raw')]);
+    truncateSync(join(dir, 'boot.raw'), 1024 * 1024);
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', join(dir, 'data.qcow2'), '16M']);
     if (side === 0) execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 1M 64k', join(dir, 'data.qcow2')]);
     sides.push({ daemon, client, dir });

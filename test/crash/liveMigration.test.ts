@@ -1,0 +1,275 @@
+// Live migrations that don't end as they should: hosts that fall silent, administrators who change their mind, time that runs out.
+import { HostError } from '@cumulet/common';
+import { serverMigrations, servers, type Server, type ServerMigration } from '../../controller/src/db/entities/compute';
+import { agents, hosts, residues, type Task } from '../../controller/src/db/entities/tasks';
+import type { SimulatedHost } from '../support/simulatedHost';
+import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
+
+let world: CloudWithHost;
+let source: SimulatedHost;
+let target: SimulatedHost;
+let id: string;
+/** What happens before a step runs; set by a test. */
+let before: (task: Task) => Promise<unknown> | void;
+beforeEach(() => {
+  before = () => undefined;
+});
+afterEach(() => world.stop());
+
+/** A server on the first of two hosts. */
+async function start(live: object = {}): Promise<void> {
+  const settings = { timeout: 3600, timeout_action: 'abort' as const, auto_converge: true, bandwidth: 0, ...live };
+  world = await startCloudWithHost(undefined, ['node-1', 'node-2'], { live_migration: settings });
+  const [first, second] = world.hosts;
+  if (!first || !second) throw new Error('two hosts are needed');
+  [source, target] = [first, second];
+  await world.startEngine({ beforeStep: async (task) => void (await before(task)) });
+  await enable('node-2', false);
+  id = await world.boot();
+  await world.settled();
+  await enable('node-2', true);
+}
+const enable = (name: string, enabled: boolean) =>
+  world.test.cloud.db.write((session) => session.update(hosts, { name }, { enabled }));
+
+async function act(action: string, value: unknown): Promise<void> {
+  const headers = { 'x-openstack-nova-api-version': '2.79' };
+  const path = `/compute/v2.1/servers/${id}/action`;
+  const answer = await world.test.call('POST', path, { token: 'admin', headers, body: { [action]: value } });
+  if (answer.status >= 300) throw new Error(`${action}: ${answer.status} ${JSON.stringify(answer.body)}`);
+}
+const migrate = (more: object = {}) => act('os-migrateLive', { host: null, block_migration: 'auto', ...more });
+const row = async (): Promise<Server> => {
+  const found = await world.test.cloud.db.read((session) => session.findOne(servers, { id }));
+  if (!found) throw new Error('the server has no row');
+  return found;
+};
+const migration = async (): Promise<ServerMigration | undefined> =>
+  (await world.test.cloud.db.read((session) => session.find(serverMigrations, { where: { server_id: id } }))).at(-1);
+const wish = (what: 'abort' | 'force') =>
+  world.test.cloud.db.write((session) => session.update(serverMigrations, { server_id: id, open: 1 }, { wish: what }));
+/** The words of the steps of the last task. */
+async function story(): Promise<string> {
+  const { tasks } = (await world.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
+  return tasks
+    .at(-1)
+    .steps.map(({ message }: { message: string }) => message)
+    .join('\n');
+}
+const left = () => world.test.cloud.db.read((session) => session.find(residues));
+
+/** It runs where it was, and only there. */
+async function expectStayed(status: string): Promise<void> {
+  expect(await row()).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null, fault: null });
+  expect(await migration()).toMatchObject({ status, open: null });
+  expect([source.domains.get(id), target.domains.get(id)]).toEqual(['running', undefined]);
+  await world.expectClean();
+}
+async function expectMoved(power = 'running'): Promise<void> {
+  expect(await row()).toMatchObject({ host: 'node-2', task_state: null });
+  expect(await migration()).toMatchObject({ status: 'completed', open: null, dest_host: 'node-2' });
+  expect([source.domains.get(id), target.domains.get(id)]).toEqual([undefined, power]);
+  expect([source.disks.size, source.taps.size]).toEqual([0, 0]);
+  await world.expectClean();
+}
+
+/** The sending takes until `go` is called. */
+function slow(): { readonly begun: Promise<void>; go(): void } {
+  let go: () => void = () => undefined;
+  const until = new Promise<void>((resolve) => (go = resolve));
+  const begun = new Promise<void>((resolve) => {
+    source.before = async (kind) => {
+      if (kind !== 'migration.send') return;
+      resolve();
+      await until;
+    };
+  });
+  return { begun, go };
+}
+
+test('a server goes, and what it is to its host follows', async () => {
+  await start();
+  await migrate({ host: 'node-2' });
+  await world.settled();
+  await expectMoved();
+  expect(await story()).toContain('the server was migrated');
+});
+
+test('a paused server is paused on its new host', async () => {
+  await start();
+  await act('pause', null);
+  await world.settled();
+  await migrate();
+  await world.settled();
+  await expectMoved('paused');
+  expect((await row()).vm_state).toBe('paused');
+});
+
+test('without a host that can take it, it stays and says why', async () => {
+  await start();
+  await enable('node-2', false);
+  await migrate();
+  await world.settled();
+  expect(await story()).toContain('No valid host was found.');
+  expect(await migration()).toMatchObject({ dest_host: null });
+  await expectStayed('error');
+});
+
+test.each(['schedule', 'prepare'])('one that is aborted before %s was never away', async (step) => {
+  await start();
+  before = ({ step: now }) => (now === step ? wish('abort') : undefined);
+  await migrate();
+  await world.settled();
+  expect(source.done.get('migration.send') ?? 0).toBe(0);
+  await expectStayed('cancelled');
+});
+
+test('one that is aborted while it is sent stays', async () => {
+  await start();
+  const { begun, go } = slow();
+  await migrate();
+  await begun;
+  await wish('abort');
+  setTimeout(go, 200);
+  await world.settled();
+  expect(await story()).toContain('was aborted');
+  await expectStayed('cancelled');
+});
+
+test('one that is there before it could be held back, goes', async () => {
+  await start();
+  let arrived = false;
+  source.before = async (kind) => {
+    if (kind !== 'migration.sent' || arrived) return;
+    arrived = true;
+    await wish('abort');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+  };
+  await migrate();
+  await world.settled();
+  await expectMoved();
+});
+
+test('what takes too long is ended, or forced, as it is configured', async () => {
+  await start({ timeout: 1 });
+  const { begun, go } = slow();
+  await migrate();
+  await begun;
+  setTimeout(go, 1_500);
+  await world.settled();
+  expect(await story()).toContain('could not be sent within 1 s');
+  await expectStayed('error');
+  await world.stop();
+  await start({ timeout: 1, timeout_action: 'force_complete' });
+  const late = slow();
+  await migrate();
+  await late.begun;
+  setTimeout(late.go, 1_800);
+  await world.settled();
+  expect(source.done.get('migration.force')).toBeGreaterThan(0);
+  await expectMoved();
+});
+
+test('one that is to be forced is forced once', async () => {
+  await start();
+  const { begun, go } = slow();
+  await migrate();
+  await begun;
+  await wish('force');
+  setTimeout(go, 1_000);
+  await world.settled();
+  expect(source.done.get('migration.force')).toBeGreaterThan(0);
+  await expectMoved();
+});
+
+test('a new host that falls silent while it is prepared, or while it is sent to, is left, and cleans up when it is back', async () => {
+  await start();
+  let off = false;
+  for (const step of ['prepare', 'send']) {
+    off = false;
+    const { begun, go } = slow();
+    void begun.then(() => setTimeout(go, 1_500));
+    before = async ({ step: now }) => {
+      if (now !== step || off) return;
+      off = true;
+      await world.powerOff(target);
+    };
+    await migrate();
+    await world.settled();
+    expect(await story()).toContain('does not answer');
+    expect(await row()).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null });
+    expect((await left()).map(({ host, resource_type }) => [host, resource_type]).sort()).toEqual([
+      ['node-2', 'compute'],
+      ['node-2', 'storage'],
+    ]);
+    await target.start();
+    await expectStayed('error');
+  }
+}, 30_000);
+
+test('a host that dies while it sends leaves a server in ERROR that runs nowhere else', async () => {
+  await start();
+  const { begun, go } = slow();
+  await migrate();
+  await begun;
+  const dying = world.powerOff(source);
+  go();
+  await dying;
+  await world.settled();
+  const { vm_state, fault, host } = await row();
+  expect([vm_state, host, target.domains.get(id)]).toEqual(['error', 'node-1', undefined]);
+  expect(fault?.message).toContain('a hard reboot tries anew');
+  await source.start();
+  await act('reboot', { type: 'HARD' });
+  await world.settled();
+  expect(source.domains.get(id)).toBe('running');
+  await world.expectClean();
+}, 30_000);
+
+test('while nobody knows where it runs nothing starts, and the host that is back decides', async () => {
+  await start();
+  source.before = async (kind) => {
+    if (kind !== 'migration.sent') return;
+    await world.test.cloud.db.write((session) => session.update(agents, { host: 'node-2' }, { heard_at: 0 }));
+    throw new HostError('outcome_unknown', 'the other host does not answer any more', { retryable: true });
+  };
+  target.before = (kind) => {
+    if (kind === 'migration.conclude') throw new HostError('not_settled', 'not yet', { retryable: true });
+  };
+  await migrate();
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  expect(await row()).toMatchObject({ host: 'node-1', task_state: 'migrating' });
+  expect(source.domains.get(id)).toBe('paused');
+  target.before = () => undefined;
+  await world.settled();
+  await expectMoved();
+});
+
+test('what a host does not give up is its residue, and the migration ends', async () => {
+  await start();
+  source.before = (kind) => {
+    if (/remove/.test(kind)) throw new HostError('still_there', 'it does not go', { retryable: true });
+  };
+  await migrate();
+  await world.settled();
+  expect(await row()).toMatchObject({ host: 'node-2', task_state: null });
+  expect((await left()).map(({ resource_type }) => resource_type).sort()).toEqual(['compute', 'storage']);
+  source.before = () => undefined;
+  await source.stop();
+  await source.start();
+  await expectMoved();
+}, 30_000);
+
+test('deleted on its way it is nowhere', async () => {
+  await start();
+  const { begun, go } = slow();
+  await migrate();
+  await begun;
+  expect((await world.test.call('DELETE', `/compute/v2.1/servers/${id}`)).status).toBe(204);
+  setTimeout(go, 200);
+  await world.settled();
+  for (const { domains, disks, taps } of [source, target])
+    expect([domains.size, disks.size, taps.size]).toEqual([0, 0, 0]);
+  expect(await migration()).toMatchObject({ open: null, status: 'error' });
+  await world.expectClean();
+});
