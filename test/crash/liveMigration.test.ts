@@ -74,7 +74,7 @@ async function expectMoved(power = 'running'): Promise<void> {
 }
 
 /** The sending takes until `go` is called. */
-function slow(): { readonly begun: Promise<void>; go(): void } {
+function slow(): { readonly begun: Promise<void>; readonly go: () => void } {
   let go: () => void = () => undefined;
   const until = new Promise<void>((resolve) => (go = resolve));
   const begun = new Promise<void>((resolve) => {
