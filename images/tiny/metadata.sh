@@ -33,8 +33,17 @@ from_config_drive() {
   return 1
 }
 
-# from_service: asks until it answers, at most 12 s after there is a lease and 20 s in all.
+# has_card: whether there is an interface that a lease may come by.
+has_card() {
+  for path in /sys/class/net/*; do
+    [ "${path##*/}" = lo ] || return 0
+  done
+  return 1
+}
+
+# from_service: asks until it answers, at most 12 s after there is a lease and 20 s in all; never without an interface.
 from_service() {
+  has_card || return 1
   tries=0
   until ls /run/lease.* > /dev/null 2>&1; do
     tries=$((tries + 1))
