@@ -120,10 +120,10 @@ export function selectSql(table: Table, engine: DatabaseEngine, selection: Selec
   const sorts = Object.entries(order).map(([name, direction]) => `${fieldOf(fields, name, table).quoted} ${direction}`);
   const sorted = sorts.length > 0 ? ` ORDER BY ${sorts.join(', ')}` : '';
   if (limit !== undefined) parameters.push(limit);
-  const limited = limit === undefined ? '' : ' LIMIT ?';
+  const limitClause = limit === undefined ? '' : ' LIMIT ?';
   const list = columns.map(({ quoted }) => quoted).join(', ');
   return {
-    sql: `SELECT ${list} FROM ${quote(table.name, engine)}${condition}${sorted}${limited}${suffix}`,
+    sql: `SELECT ${list} FROM ${quote(table.name, engine)}${condition}${sorted}${limitClause}${suffix}`,
     parameters,
   };
 }
