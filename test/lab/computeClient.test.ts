@@ -147,6 +147,15 @@ test('a server is migrated to another host, and back; its migrations are listed'
       ...{ Status, Type: 'migration', 'Source Compute': 'node-1', 'Dest Compute': 'node-2' },
     })),
   );
+  const live = 'server migrate --live-migration --wait mover';
+  await openstack(live, '2.79');
+  expect([await status('mover'), await host()]).toEqual(['ACTIVE', 'node-1']);
+  await openstack(`${live} --block-migration`, '2.1');
+  expect(await host()).toBe('node-2');
+  await openstack(`${live} --host node-1`, '2.30');
+  expect(await host()).toBe('node-1');
+  const moves = await openstack('server migration list --server mover --type live-migration -f json', '2.80');
+  expect(moves.map(({ Status }: { Status: string }) => Status)).toEqual(['completed', 'completed', 'completed']);
   await openstack('server delete --wait mover');
 });
 
