@@ -148,7 +148,7 @@ test('tasks that found no place begin when others end, not at the next look', as
   let most = 0;
   const one: Step = async () => {
     most = Math.max(most, ++running);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await until('another one beside it', () => Promise.resolve(most === 2));
     running--;
     return done();
   };
