@@ -229,7 +229,8 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
     }
     // One hint says as much as many.
     await channel.assertQueue(changesQueueName(host), quorum({ 'x-max-length': 1 }));
-    await channel.bindQueue(changesQueueName(host), COMMANDS_EXCHANGE, CHANGES_KEY);
+    for (const key of [CHANGES_KEY, changesQueueName(host)])
+      await channel.bindQueue(changesQueueName(host), COMMANDS_EXCHANGE, key);
     declared.add(host);
   };
 
@@ -316,8 +317,13 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
           });
         }),
       ),
-    hintChanges: (sequence) =>
-      publish(COMMANDS_EXCHANGE, CHANGES_KEY, JSON.stringify({ sequence }), { expiration: HINT_TTL_MS }),
+    async hintChanges(sequence, hosts) {
+      const text = JSON.stringify({ sequence });
+      const hint = (key: string): Promise<void> => publish(COMMANDS_EXCHANGE, key, text, { expiration: HINT_TTL_MS });
+      if (!hosts) return hint(CHANGES_KEY);
+      for (const host of hosts) await declareHost(host);
+      await Promise.all(hosts.map((host) => hint(changesQueueName(host))));
+    },
     onChanges: (host, handler) =>
       Promise.resolve(
         consume(

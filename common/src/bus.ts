@@ -16,7 +16,7 @@ export interface Bus {
   sendReply(reply: Reply): Promise<void>;
   /** Takes replies; one that the handler rejects is delivered again. */
   onReply(handler: (reply: Reply) => Promise<void>): Promise<Subscription>;
-  /** Tells all network agents that the change feed has news. */
-  hintChanges(sequence: number): Promise<void>;
+  /** Tells the network agents of these hosts, or of all, that the change feed has news. Controllers only. */
+  hintChanges(sequence: number, hosts?: readonly string[]): Promise<void>;
   onChanges(host: string, handler: (sequence: number) => void): Promise<Subscription>;
 }

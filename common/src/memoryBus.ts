@@ -11,7 +11,7 @@ export type Mischief = (direction: 'command' | 'reply', message: Command | Reply
 export function createMemoryBus(mischief: Mischief = () => 'deliver'): Bus {
   const agents = new Map<string, Set<(command: Command) => void>>();
   const controllers = new Set<(reply: Reply) => Promise<void>>();
-  const listeners = new Set<(sequence: number) => void>();
+  const listeners = new Set<{ readonly host: string; readonly listener: (sequence: number) => void }>();
 
   const schedule = (fate: Delivery, deliver: () => void): void => {
     if (fate === 'drop') return;
@@ -60,12 +60,13 @@ export function createMemoryBus(mischief: Mischief = () => 'deliver'): Bus {
     async onReply(handler) {
       return Promise.resolve(subscribe(controllers, handler));
     },
-    async hintChanges(sequence) {
-      for (const listener of listeners) setImmediate(() => listener(sequence));
+    async hintChanges(sequence, hosts) {
+      for (const { host, listener } of listeners)
+        if (!hosts || hosts.includes(host)) setImmediate(() => listener(sequence));
       return Promise.resolve();
     },
-    async onChanges(_host, handler) {
-      return Promise.resolve(subscribe(listeners, handler));
+    async onChanges(host, listener) {
+      return Promise.resolve(subscribe(listeners, { host, listener }));
     },
   };
 }

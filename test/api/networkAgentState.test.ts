@@ -13,6 +13,7 @@ import {
   type ServerPortRequest,
 } from '../../controller/src/services/network/serverPorts';
 import { portByAddress, portsOfServer, portsOfServers } from '../../controller/src/services/network/serverPortViews';
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 import { networkCalls } from '../support/networkFixtures';
 
@@ -272,14 +273,51 @@ test('a number that the feed does not reach asks for everything', async () => {
   expect((await state(1)).reload).toBe(true);
 });
 
-test('a write hints the agents after its commit', async () => {
-  const heard: number[] = [];
-  const subscription = await cloud.cloud.bus.onChanges(HOST, (sequence) => void heard.push(sequence));
-  await network();
-  await call('POST', '/networks', { networks: [{}, { mtu: 9000 }] });
-  for (let turn = 0; turn < 100 && heard.length === 0; turn++) await new Promise((resolve) => setImmediate(resolve));
-  await subscription.close();
-  expect(heard).toEqual([(await state()).sequence]);
+describe('hints', () => {
+  const heardBy = async (host: string, work: () => Promise<unknown>): Promise<number> => {
+    // Those of before are told.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    let last = 0;
+    const subscription = await cloud.cloud.bus.onChanges(host, (sequence) => void (last = sequence));
+    await work();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await subscription.close();
+    return last;
+  };
+  const made = async () => {
+    const net = await network();
+    await subnet(net.id);
+    const server = newId();
+    await create(server, [{ networkId: net.id }]);
+    await bind(server);
+    return { net, server };
+  };
+  const now = async (): Promise<number> => (await state()).sequence;
+
+  test('go to the host of the change after its commit', async () => {
+    const { net } = await made();
+    expect(await heardBy(HOST, () => call('PUT', `/networks/${net.id}`, { network: { mtu: 1300 } }))).toBe(await now());
+  });
+
+  test('do not go to hosts that have no part in it', async () => {
+    const { net } = await made();
+    expect(await heardBy('elsewhere', () => call('PUT', `/networks/${net.id}`, { network: { mtu: 1300 } }))).toBe(0);
+    expect(await heardBy(HOST, () => network())).toBe(0);
+  });
+
+  test('go to a host that a port has left, and to one whose rules name its group', async () => {
+    const { server } = await made();
+    const other = await made();
+    expect(await heardBy(HOST, () => bind(server, 'elsewhere'))).toBe(await now());
+    await release(other.server);
+    // Both are in the default group, on different networks.
+    const third = await made();
+    expect(await heardBy('elsewhere', () => release(third.server))).toBe(await now());
+  });
+
+  test('of a router go to all', async () => {
+    expect(await heardBy('elsewhere', () => router())).toBe(await now());
+  });
 });
 
 test('an address group becomes one rule per prefix of the rule’s family', async () => {
@@ -359,6 +397,7 @@ test('floating addresses go with the port, and many servers need as many queries
     await make('/floatingips', 'floatingip', { floating_network_id: outside.id, port_id: made?.id });
   }
   const count = async (ids: string[]) => {
+    await hintsTold(cloud.cloud);
     const before = cloud.statements.length;
     const found = await cloud.cloud.db.read((session) => portsOfServers(session, ids));
     expect([...found.values()].map((list) => list[0]?.addresses[0]?.floating.length)).toEqual(ids.map(() => 1));
@@ -444,6 +483,7 @@ test('a host’s state needs the same number of queries whatever its size', asyn
   const net = await network();
   await subnet(net.id);
   const count = async () => {
+    await hintsTold(cloud.cloud);
     const before = cloud.statements.length;
     await state();
     return cloud.statements.length - before;

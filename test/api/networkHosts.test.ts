@@ -11,6 +11,7 @@ import {
   createServerPorts,
   releaseServerPorts,
 } from '../../controller/src/services/network/serverPorts';
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { networkCalls } from '../support/networkFixtures';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
@@ -148,6 +149,7 @@ describe('a network on several hosts', () => {
     await subnet(net.id);
     await serverOn('a', net.id);
     const queries = async (): Promise<number> => {
+      await hintsTold(cloud.cloud);
       const before = cloud.statements.length;
       await networkChanges(cloud.cloud, 'a', 0);
       return cloud.statements.length - before;

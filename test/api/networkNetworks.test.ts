@@ -1,4 +1,5 @@
 // Networks over HTTP: bodies, rights, filters, sorting, pages, bulk, tags, revisions.
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 import { networkCalls } from '../support/networkFixtures';
 
@@ -332,6 +333,7 @@ test('quota stops the network that is one too many and counts down on delete', a
 
 test('the number of statements of a list does not depend on its length', async () => {
   const count = async () => {
+    await hintsTold(cloud.cloud);
     const before = cloud.statements.length;
     await call('GET', '/networks');
     return cloud.statements.length - before;

@@ -1,4 +1,5 @@
 // Ports over HTTP: addresses, MACs, groups, DHCP options, bindings, and what only services may do.
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 import { networkCalls } from '../support/networkFixtures';
 
@@ -81,6 +82,7 @@ test('a new port has every attribute with its default; bindings are for administ
 
 test('the default group is there as soon as ports are listed', async () => {
   await call('GET', '/ports', undefined, 'other');
+  await hintsTold(cloud.cloud);
   const before = cloud.statements.length;
   const groups = (await call('GET', '/security-groups', undefined, 'other')).body.security_groups;
   expect(groups.map((row: { name: string }) => row.name)).toEqual(['default']);
@@ -342,6 +344,7 @@ test('subnets for kinds of ports serve those first', async () => {
 
 test('the number of statements of a list does not depend on its length', async () => {
   const count = async () => {
+    await hintsTold(cloud.cloud);
     const before = cloud.statements.length;
     await call('GET', '/ports');
     return cloud.statements.length - before;

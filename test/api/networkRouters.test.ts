@@ -1,4 +1,5 @@
 // Routers and floating IPs over HTTP.
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 import { networkCalls } from '../support/networkFixtures';
 
@@ -340,6 +341,7 @@ test('what a floating IP names must exist, be external and be the caller’s', a
 test('lists of routers and floating IPs need the same number of statements for any length', async () => {
   const { outside, net } = await reachable();
   const count = async (path: string) => {
+    await hintsTold(cloud.cloud);
     const before = cloud.statements.length;
     await call('GET', path);
     return cloud.statements.length - before;

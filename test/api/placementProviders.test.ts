@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { aggregates, aggregateHosts } from '../../controller/src/db/entities/placement';
 import { allocations, hosts } from '../../controller/src/db/entities/tasks';
 import { placementService } from '../../controller/src/api/placement/routes';
+import { hintsTold } from '../../controller/src/services/network/hints';
 import { makeFlavor, makeHost, makeImage, makeNetwork, settle } from '../support/computeFixtures';
 import { startTestCloud, testCaller, type Answer, type TestCloud } from '../support/testCloud';
 
@@ -264,6 +265,7 @@ describe('resource providers', () => {
 
   test('are listed with a number of statements that does not depend on their number', async () => {
     const count = async () => {
+      await hintsTold(cloud.cloud);
       const before = cloud.statements.length;
       await named('resources=VCPU:1&required=CUSTOM_FAST');
       return cloud.statements.length - before;

@@ -161,4 +161,16 @@ export function busContract(under: BusUnderTest): void {
     await eventually('both hints', () => got.length >= 2);
     expect(got.sort()).toEqual(['h1 41', 'h2 41']);
   });
+
+  test('a hint for some hosts reaches those only', async () => {
+    const got: string[] = [];
+    await keep(under.agent('h1').onChanges('h1', (sequence) => void got.push(`h1 ${sequence}`)));
+    await keep(under.agent('h2').onChanges('h2', (sequence) => void got.push(`h2 ${sequence}`)));
+    await under.controller().hintChanges(42, ['h2']);
+    await eventually('the hint', () => got.length >= 1);
+    await under.controller().hintChanges(43, []);
+    await under.controller().hintChanges(44);
+    await eventually('the last hint', () => got.includes('h1 44') && got.includes('h2 44'));
+    expect(got.filter((one) => !one.endsWith(' 44'))).toEqual(['h2 42']);
+  });
 }

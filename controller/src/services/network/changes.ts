@@ -3,12 +3,15 @@ import type { NetworkObjectKind } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { LessThan, type WriteSession } from '../../db';
 import { changes } from '../../db/entities/tasks';
+import { hintChanges } from './hints';
 
 export interface ChangedObject {
   readonly kind: NetworkObjectKind;
   readonly id: string;
   /** The network the object belongs to: its DHCP entries change with its ports. */
   readonly networkId?: string;
+  /** Where it is or was, which its rows may no longer say. */
+  readonly host?: string;
 }
 
 /** An agent that was silent for longer asks for everything. */
@@ -18,10 +21,11 @@ const PRUNE_EVERY = 1_000;
 
 /** Networks, ports and groups that changed, as the feed wants them. */
 export const changedNetwork = (id: string): ChangedObject => ({ kind: 'network', id, networkId: id });
-export const changedPort = (port: { id: string; network_id: string }): ChangedObject => ({
+export const changedPort = (port: { id: string; network_id: string; host?: string }): ChangedObject => ({
   kind: 'port',
   id: port.id,
   networkId: port.network_id,
+  ...(port.host === undefined ? {} : { host: port.host }),
 });
 export const changedRouter = (id: string): ChangedObject => ({ kind: 'router', id });
 export const changedGroups = (ids: readonly string[]): ChangedObject[] =>
@@ -51,10 +55,7 @@ export async function recordChanges(
   }
   if (sequence > 0) {
     const last = sequence;
-    session.afterCommit(() => {
-      // A lost hint costs an agent's next poll, nothing else.
-      cloud.bus.hintChanges(last).catch((error: unknown) => cloud.log.warn({ error: String(error) }, 'hint not sent'));
-    });
+    session.afterCommit(() => hintChanges(cloud, last, [...unique.values()]));
   }
   return sequence;
 }

@@ -155,7 +155,7 @@ export async function groupsByPort(session: ReadSession, portIds: readonly strin
  */
 export async function changesOfPorts(
   session: ReadSession,
-  rows: readonly Pick<Port, 'id' | 'network_id'>[],
+  rows: readonly (Pick<Port, 'id' | 'network_id'> & Partial<Pick<Port, 'host'>>)[],
 ): Promise<ChangedObject[]> {
   const groups = [
     ...(
