@@ -22,8 +22,8 @@ let broken = false;
 /** Projects with jest's options: those of a row run one after another, the rows beside each other. */
 const ROWS = [
   // Has the machine's libvirt and network for itself.
-  [['host', '--runInBand']],
-  [['lab', '--runInBand']],
+  [['host', '--maxWorkers=1']],
+  [['lab', '--maxWorkers=1']],
   // More workers than processors, because tests wait for timers and for the database.
   [
     ['unit', '--maxWorkers=3'],

