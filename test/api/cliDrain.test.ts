@@ -120,6 +120,25 @@ test('with nowhere to go nothing leaves, and each server says why', async () => 
   expect(words).toContain('d3: its migration failed');
 }, 60_000);
 
+test('a server that is busy, or neither runs nor is off, stays and says so', async () => {
+  await ok('server unpause --wait d3');
+  await ok('server suspend --wait d3');
+  let go: () => void = () => undefined;
+  const copying = new Promise<void>((begun) => {
+    other.before = async (kind) => {
+      if (kind !== 'disk.copy') return;
+      begun();
+      await new Promise<void>((resolve) => (go = resolve));
+    };
+  });
+  await ok('server image create --name copy d1');
+  await copying;
+  const words = await fails(1, 'host drain node-2');
+  go();
+  expect(words).toContain('d3: it is SUSPENDED, and only servers that run or are off can leave');
+  expect(words).toMatch(/d1: .*task_state/);
+}, 60_000);
+
 test('every command was tried', () => {
   expect(all.untried('host', 'server migration abort', 'server migration force')).toEqual([]);
 });

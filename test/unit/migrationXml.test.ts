@@ -35,6 +35,17 @@ test('a server without a config drive and a known image keeps what it names ther
   expect(strange(moved(domain()).replace('/there/base', '/here/base'))).toBe('it names /here/base');
 });
 
+test('disks that are no part of a server keep what they name, and are refused', () => {
+  for (const more of [
+    "<disk><source file='/here/x'/><target dev='vdb'/></disk>",
+    "<disk><source file='/here/x'/></disk>",
+  ]) {
+    const xml = moved(domain(devices + more));
+    expect(xml).toContain(more);
+    expect(strange(xml)).toBe('it names /here/x');
+  }
+});
+
 test.each<[string, string, string]>([
   ['a disk of the host', "<disk type='block'><source dev='/dev/vda'/><target dev='vdb'/></disk>", '/dev/vda'],
   ['a file of the host', "<disk type='file'><source file='/etc/shadow'/><target dev='vdb'/></disk>", '/etc/shadow'],

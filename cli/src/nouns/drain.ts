@@ -6,7 +6,6 @@ import { setService } from './hosts';
 
 const BINARY = 'nova-compute';
 const HOST = 'OS-EXT-SRV-ATTR:host';
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const ask = ({ api }: Context, id: string, action: string, value: unknown): Promise<unknown> =>
   api.json('compute', 'POST', `/servers/${id}/action`, { [action]: value });
@@ -42,7 +41,8 @@ async function leave(context: Context, row: Row): Promise<{ host: unknown; why?:
     if (after[HOST] !== host) return { host: after[HOST] };
     return { host, why: `its migration failed (see: cumulet server why ${String(row['id'])})` };
   } catch (error) {
-    return { host, why: messageOf(error) };
+    if (!(error instanceof CliError)) throw error;
+    return { host, why: error.message };
   }
 }
 

@@ -35,7 +35,7 @@ async function hostsOfNetworks(session: ReadSession, ids: readonly string[]): Pr
 }
 
 /** The hosts that have a part in what changed, now or before; undefined: all may. */
-export async function hostsConcerned(
+async function hostsConcerned(
   session: ReadSession,
   objects: readonly ChangedObject[],
 ): Promise<string[] | undefined> {
