@@ -35,10 +35,7 @@ async function hostsOfNetworks(session: ReadSession, ids: readonly string[]): Pr
 }
 
 /** The hosts that have a part in what changed, now or before; undefined: all may. */
-async function hostsConcerned(
-  session: ReadSession,
-  objects: readonly ChangedObject[],
-): Promise<string[] | undefined> {
+async function hostsConcerned(session: ReadSession, objects: readonly ChangedObject[]): Promise<string[] | undefined> {
   if (!objects.every(({ kind }) => FOUND.has(kind))) return undefined;
   const groupIds = objects.flatMap(({ kind, id }) => (kind === 'security_group' ? [id] : []));
   const networkIds = [...new Set(objects.flatMap(({ networkId }) => networkId ?? []))];
