@@ -123,16 +123,16 @@ export function createRuleset(exec: Exec, log: Logger, watch: RulesWatch): Rules
       if (plan === undefined) return;
       const before = snapshot;
       const quiet = watch.quiet() && how === 'glance';
-      const read = async (): Promise<NonNullable<typeof snapshot>> => {
-        const [rules, sets] = await Promise.all([rulesNow(), setsNow()]);
-        return { rules, sets };
-      };
-      const now = before !== undefined && quiet ? { rules: before.rules, sets: await setsNow() } : await read();
-      if (before?.rules === now.rules && before.sets === now.sets) return;
-      if (before !== undefined) log.warn('packet rules of ours were changed by somebody else: putting them back');
+      // What was never read is not known to be right: it is applied once more, and then read.
+      if (before !== undefined) {
+        const [rules, sets] = await Promise.all([quiet ? before.rules : rulesNow(), setsNow()]);
+        if (before.rules === rules && before.sets === sets) return;
+        log.warn('packet rules of ours were changed by somebody else: putting them back');
+      }
       applied = undefined;
       await apply(plan);
-      snapshot = await read();
+      const [rules, sets] = await Promise.all([rulesNow(), setsNow()]);
+      snapshot = { rules, sets };
     },
     remove: async () => {
       for (const family of FAMILIES) {

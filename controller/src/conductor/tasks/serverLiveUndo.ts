@@ -1,12 +1,9 @@
 // server.undoLiveMigration: what failed on the way. Where the server runs is asked until it is known: never on two hosts, never on none.
-import type { WriteSession } from '../../db';
-import type { Cloud } from '../../cloud';
 import type { Server, ServerMigration } from '../../db/entities/compute';
-import { releaseClaims, renameClaims } from '../../db/repositories/claims';
-import { closeMigration } from '../../services/compute/migrations';
+import { closeUnmoved } from '../../services/compute/migrations';
 import { leaveServerPorts } from '../../services/network/portMoves';
 import { done, next, wait, type Facts, type Fault, type Step, type StepContext, type TaskKind } from '../task';
-import { arrivalSteps, clearHost, dropDomain, isHere, powerBefore } from './serverArrival';
+import { arrivalSteps, isHere, powerBefore } from './serverArrival';
 import { ASK_AGAIN } from './serverCreate';
 import {
   destOf,
@@ -19,7 +16,7 @@ import {
   setServer,
   targetOf,
 } from './serverState';
-import { givesUp, leaveResidue } from './serverTeardown';
+import { emptyHost, givesUp } from './serverTeardown';
 
 /** What either host says; one that can't be asked says nothing. */
 async function hear({ cloud, task, ask }: StepContext, server: Server, migration: ServerMigration): Promise<Facts[]> {
@@ -82,34 +79,10 @@ const unbind: Step = async ({ cloud, task }) => {
 const vacate: Step = async (context) => {
   const { cloud, task } = context;
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const host = destOf(migration);
-  const domain = await dropDomain(context, server, host);
-  if (!domain.done) return wait(ASK_AGAIN);
-  const rest = await clearHost(context, server, host, { keepDisk: migration.shared_disk });
-  if (!rest.done) return wait(ASK_AGAIN);
-  return next('restore', {
-    message: 'nothing of it is left on the other host',
-    write: async (session) => {
-      if (domain.left) await leaveResidue(session, cloud, server, host, 'compute');
-      if (rest.diskLeft) await leaveResidue(session, cloud, server, host, 'storage');
-    },
-  });
+  const emptied = await emptyHost(context, server, destOf(migration), { keepDisk: migration.shared_disk });
+  if (!emptied) return wait(ASK_AGAIN);
+  return next('restore', { message: 'nothing of it is left on the other host', write: emptied.write });
 };
-
-/** One host and one claim again. */
-async function settleOld(
-  session: WriteSession,
-  cloud: Cloud,
-  server: Server,
-  migration: ServerMigration,
-  fault: Fault,
-) {
-  if (migration.dest_host !== null) {
-    await releaseClaims(session, server.id);
-    await renameClaims(session, migration.uuid, server.id);
-  }
-  await closeMigration(session, cloud, migration, fault.code === 'cancelled' ? 'cancelled' : 'error');
-}
 
 const restore: Step = async ({ cloud, task }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
@@ -118,7 +91,7 @@ const restore: Step = async ({ cloud, task }) => {
   return done({
     message: 'the server is where it was',
     write: async (session) => {
-      await settleOld(session, cloud, server, migration, fault);
+      await closeUnmoved(session, cloud, migration, fault.code === 'cancelled' ? 'cancelled' : 'error');
       const message = [fault.message, lost?.message].join(' ');
       const state = lost ? { vm_state: 'error' as const, fault: faultRow(cloud, { ...lost, message }) } : {};
       await setServer(session, cloud, server.id, { ...state, task_state: null });

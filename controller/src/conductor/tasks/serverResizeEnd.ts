@@ -9,8 +9,7 @@ import {
   type TaskState,
 } from '../../db/entities/compute';
 import type { Task } from '../../db/entities/tasks';
-import { releaseClaims, renameClaims } from '../../db/repositories/claims';
-import { closeMigration, markMigration } from '../../services/compute/migrations';
+import { closeMigration, closeUnmoved, markMigration } from '../../services/compute/migrations';
 import { giveBackQuota } from '../../services/compute/quotas';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Fault, type Step, type StepContext, type TaskKind } from '../task';
@@ -151,11 +150,7 @@ async function settleOld(
   migration: ServerMigration,
   status: 'reverted' | 'error',
 ): Promise<void> {
-  if (migration.dest_host !== null) {
-    await releaseClaims(session, server.id);
-    await renameClaims(session, migration.uuid, server.id);
-  }
-  await closeMigration(session, cloud, migration, status);
+  await closeUnmoved(session, cloud, migration, status);
   await giveBackDifference(session, server, migration.new_flavor, migration.old_flavor);
 }
 

@@ -18,6 +18,7 @@ import {
   type Step,
   type StepContext,
   type StepResult,
+  type StepWrite,
   type TaskKind,
 } from '../task';
 import { faultRow, serverOf, setServer, targetOf } from './serverState';
@@ -81,6 +82,62 @@ async function askHosts(
   return { waiting, silent };
 }
 
+/** Written down with the step that goes on without them. */
+const leaveResidues =
+  (cloud: Cloud, server: Server, role: AgentRole, silent: readonly string[]): StepWrite =>
+  async (session) => {
+    for (const host of silent) await leaveResidue(session, cloud, server, host, role);
+  };
+
+const removeDomains = (context: StepContext, server: Server, hosts: readonly string[]): Promise<Asked> =>
+  askHosts(context, hosts, 'compute', (host) =>
+    context.ask('server.remove', targetOf(server, host), { server_id: server.id }),
+  );
+
+/** Disks and taps, asked for together; `silent` are those whose disks are left. */
+async function clearHosts(
+  context: StepContext,
+  server: Server,
+  hosts: readonly string[],
+  { keepDisk = false } = {},
+): Promise<Asked> {
+  const { task, ask } = context;
+  const disks = await askHosts(context, keepDisk ? [] : hosts, 'storage', (host) =>
+    ask('disk.remove', targetOf(server, host), { server_id: server.id }),
+  );
+  const { portIds, sequence } = task.state['ports'] as PortChange;
+  // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
+  const wired = portIds.length === 0 ? [] : hosts;
+  const taps = await askHosts(context, wired, 'network', (host) =>
+    ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence }),
+  );
+  return { waiting: disks.waiting || taps.waiting, silent: disks.silent };
+}
+
+/**
+ * Removes all that one host has of a server that is another host's: the domain, then what it stood on.
+ * @returns undefined while the host works on it; `left` when it can't be asked, and the write that then belongs to the step's end
+ */
+export async function emptyHost(
+  context: StepContext,
+  server: Server,
+  host: string,
+  keep: { readonly keepDisk: boolean },
+): Promise<{ readonly left: boolean; readonly write: StepWrite } | undefined> {
+  const domains = await removeDomains(context, server, [host]);
+  if (domains.waiting) return undefined;
+  const rest = await clearHosts(context, server, [host], keep);
+  if (rest.waiting) return undefined;
+  const { cloud } = context;
+  return {
+    left: domains.silent.length + rest.silent.length > 0,
+    write: async (session) => {
+      await leaveResidues(cloud, server, 'compute', domains.silent)(session);
+      await leaveResidues(cloud, server, 'storage', rest.silent)(session);
+    },
+  };
+}
+
 async function hostsOfTask({ cloud, task }: StepContext): Promise<{ server: Server; hosts: readonly string[] }> {
   const server = await serverOf(cloud, task);
   const migration = await cloud.db.read((session) => openMigration(session, server.id));
@@ -94,21 +151,16 @@ async function hostsOfTask({ cloud, task }: StepContext): Promise<{ server: Serv
 export const stopDomain =
   (then: string, refuse: (task: Task) => StepResult | undefined = () => undefined): Step =>
   async (context) => {
-    const { cloud, task, ask } = context;
     const { server, hosts } = await hostsOfTask(context);
     if (hosts.length === 0) return next(then, { message: 'no host was involved' });
-    const { waiting, silent } = await askHosts(context, hosts, 'compute', (host) =>
-      ask('server.remove', targetOf(server, host), { server_id: server.id }),
-    );
+    const { waiting, silent } = await removeDomains(context, server, hosts);
     if (waiting) return wait(ASK_AGAIN);
     if (silent.length === 0) return next(then, { message: 'the domain is gone' });
     const residue = next(then, {
       message: 'the host can not be reached; it removes the domain when it comes back',
-      write: async (session) => {
-        for (const host of silent) await leaveResidue(session, cloud, server, host, 'compute');
-      },
+      write: leaveResidues(context.cloud, server, 'compute', silent),
     });
-    return refuse(task) ?? residue;
+    return refuse(context.task) ?? residue;
   };
 
 /** Gives ports and addresses back; their taps go when the network agent sees the change. */
@@ -120,28 +172,17 @@ const releasePorts: Step = async ({ cloud, task }) => {
   });
 };
 
-/** Disk and taps, asked for together. */
+/** Disk and taps. */
 export const removeRemains =
   (then: string): Step =>
   async (context) => {
-    const { cloud, task, ask } = context;
     const { server, hosts } = await hostsOfTask(context);
-    const disks = await askHosts(context, hosts, 'storage', (host) =>
-      ask('disk.remove', targetOf(server, host), { server_id: server.id }),
-    );
-    const { portIds, sequence } = task.state['ports'] as PortChange;
-    // A network agent that is away removes taps by itself when it comes back: its feed no longer has the ports.
-    const wired = portIds.length === 0 ? [] : hosts;
-    const taps = await askHosts(context, wired, 'network', (host) =>
-      ask('ports.remove', targetOf(server, host), { port_ids: portIds, sequence }),
-    );
-    if (disks.waiting || taps.waiting) return wait(ASK_AGAIN);
-    if (disks.silent.length === 0) return next(then, { message: 'disk and taps are gone' });
+    const { waiting, silent } = await clearHosts(context, server, hosts);
+    if (waiting) return wait(ASK_AGAIN);
+    if (silent.length === 0) return next(then, { message: 'disk and taps are gone' });
     return next(then, {
       message: 'the host can not be reached; it removes the disk when it comes back',
-      write: async (session) => {
-        for (const host of disks.silent) await leaveResidue(session, cloud, server, host, 'storage');
-      },
+      write: leaveResidues(context.cloud, server, 'storage', silent),
     });
   };
 

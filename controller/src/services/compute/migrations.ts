@@ -1,4 +1,5 @@
-// Resizes and cold migrations as records: which one is open for a server, what it holds meanwhile, and its end.
+// Resizes and migrations as records: which one is open for a server, what it holds meanwhile, and its end.
+import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, type ReadSession, type WriteSession } from '../../db';
 import {
@@ -8,7 +9,7 @@ import {
   type Server,
   type ServerMigration,
 } from '../../db/entities/compute';
-import { releaseClaims } from '../../db/repositories/claims';
+import { releaseClaims, renameClaims } from '../../db/repositories/claims';
 import type { Usage } from './quotas';
 
 /** The resize or migration of a server that is neither confirmed nor reverted. */
@@ -60,6 +61,32 @@ export async function nextDiskRevision(
   return Math.max(server.disk_revision, ...before.map(({ new_revision }) => new_revision)) + 1;
 }
 
+/** What differs between the ways to move a server. */
+type Move = Pick<ServerMigration, 'user_id' | 'type' | 'status' | 'source_host'> & Partial<ServerMigration>;
+
+/** Writes down that a server moves; open, with its target not known yet, unless `move` says otherwise. */
+export async function insertMigration(session: WriteSession, cloud: Cloud, server: Server, move: Move): Promise<void> {
+  const now = cloud.clock.now();
+  await session.insert(serverMigrations, {
+    uuid: newId(),
+    server_id: server.id,
+    project_id: server.project_id,
+    open: 1,
+    dest_host: null,
+    old_flavor: server.flavor,
+    new_flavor: server.flavor,
+    old_revision: server.disk_revision,
+    new_revision: server.disk_revision,
+    vm_state: server.vm_state,
+    shared_disk: false,
+    wish: null,
+    progress: null,
+    created_at: now,
+    updated_at: now,
+    ...move,
+  });
+}
+
 /** How far it has come. */
 export async function markMigration(
   session: WriteSession,
@@ -79,6 +106,20 @@ export async function closeMigration(
 ): Promise<void> {
   await releaseClaims(session, uuid);
   await session.update(serverMigrations, { uuid, open: 1 }, { status, open: null, updated_at: cloud.clock.now() });
+}
+
+/** Closes one whose server is where it was: what was claimed in its name is the server's own again. */
+export async function closeUnmoved(
+  session: WriteSession,
+  cloud: Cloud,
+  migration: ServerMigration,
+  status: MigrationStatus,
+): Promise<void> {
+  if (migration.dest_host !== null) {
+    await releaseClaims(session, migration.server_id);
+    await renameClaims(session, migration.uuid, migration.server_id);
+  }
+  await closeMigration(session, cloud, migration, status);
 }
 
 const FIGURES = ['memory', 'disk'].flatMap((what) =>

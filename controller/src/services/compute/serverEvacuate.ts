@@ -1,12 +1,12 @@
 // Evacuation: a server of a host that is down is built anew on another one. Its task has the host fenced first.
-import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
-import { serverMigrations, servers, type Server } from '../../db/entities/compute';
+import { servers, type Server } from '../../db/entities/compute';
 import { hosts, type Task } from '../../db/entities/tasks';
 import { InvalidError, NotFoundError } from '../../errors';
 import { anyAgentAlive } from '../hosts';
 import { findServerImage } from './bootImage';
+import { insertMigration } from './migrations';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState } from './serverStates';
 
@@ -54,25 +54,13 @@ export async function recordEvacuation(
 ): Promise<void> {
   const source_host = String(task.params['source']);
   for (const server of await session.find(servers, { where: { id: task.resource_id } }))
-    await session.insert(serverMigrations, {
-      uuid: newId(),
-      server_id: server.id,
-      project_id: server.project_id,
+    await insertMigration(session, cloud, server, {
       user_id: String(task.user_id),
       type: 'evacuation',
       status,
       open: null,
       source_host,
       dest_host: server.host === source_host ? null : server.host,
-      old_flavor: server.flavor,
-      new_flavor: server.flavor,
-      old_revision: server.disk_revision,
-      new_revision: server.disk_revision,
-      vm_state: server.vm_state,
-      shared_disk: false,
-      wish: null,
-      progress: null,
       created_at: task.created_at,
-      updated_at: cloud.clock.now(),
     });
 }

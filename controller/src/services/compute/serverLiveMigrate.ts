@@ -1,5 +1,4 @@
 // Live migration as it is asked for: checked, written down and started; and what its administrator wants of one that runs.
-import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { ReadSession, WriteSession } from '../../db';
 import { serverMigrations, type MigrationStatus, type Server, type ServerMigration } from '../../db/entities/compute';
@@ -8,7 +7,7 @@ import { ConflictError, InvalidError, NotFoundError } from '../../errors';
 import { explain } from '../../scheduler/scheduler';
 import { rouseTasks } from '../tasks';
 import { decideLive, type LiveRequest } from './liveTarget';
-import { nextDiskRevision, openMigration } from './migrations';
+import { insertMigration, nextDiskRevision, openMigration } from './migrations';
 import { record, startAction, type Actor } from './serverActions';
 import { requireUp } from './serverResize';
 import { requireHost, requireState, requireUnlocked } from './serverStates';
@@ -46,28 +45,13 @@ export async function liveMigrateServer(
   await requireUp(session, cloud, source_host);
   const decision = checked ? await decideLive(session, cloud, server, request) : undefined;
   if (decision?.candidates.length === 0) throw new InvalidError(explain(decision), 'NoValidHost');
-  const now = cloud.clock.now();
   await startAction(session, cloud, actor, server, 'liveMigrate', {}, { ...request });
-  await session.insert(serverMigrations, {
-    uuid: newId(),
-    server_id: server.id,
-    project_id: server.project_id,
+  await insertMigration(session, cloud, server, {
     user_id: actor.caller.userId,
     type: 'live-migration',
     status: 'queued',
-    open: 1,
     source_host,
-    dest_host: null,
-    old_flavor: server.flavor,
-    new_flavor: server.flavor,
-    old_revision: server.disk_revision,
     new_revision: await nextDiskRevision(session, server),
-    vm_state: server.vm_state,
-    shared_disk: false,
-    wish: null,
-    progress: null,
-    created_at: now,
-    updated_at: now,
   });
 }
 

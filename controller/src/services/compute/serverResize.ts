@@ -1,14 +1,13 @@
 // Resize and cold migration: what is wanted is written down and held, then a task does it; later it is confirmed or reverted.
-import { newId } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
-import { serverMigrations, type Server, type ServerFlavor } from '../../db/entities/compute';
+import type { Server, ServerFlavor } from '../../db/entities/compute';
 import { hosts } from '../../db/entities/tasks';
 import { ConflictError, InvalidError } from '../../errors';
 import { hostAlive } from '../hosts';
 import { requireImageFits, rootDiskBytes } from './bootImage';
 import { extraSpecsOf } from './flavors';
-import { markMigration, nextDiskRevision, openMigration } from './migrations';
+import { insertMigration, markMigration, nextDiskRevision, openMigration } from './migrations';
 import { requireUserQuota, takeQuota } from './quotas';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState, requireUnlocked } from './serverStates';
@@ -54,29 +53,16 @@ async function beginMove(
   set: Partial<Server> = {},
   params: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
-  const now = cloud.clock.now();
-  await requireUp(session, cloud, requireHost(server));
+  const source_host = requireHost(server);
+  await requireUp(session, cloud, source_host);
   await startAction(session, cloud, actor, server, operation, set, params);
-  await session.insert(serverMigrations, {
-    uuid: newId(),
-    server_id: server.id,
-    project_id: server.project_id,
+  await insertMigration(session, cloud, server, {
     user_id: actor.caller.userId,
     type: operation === 'resize' ? 'resize' : 'migration',
     status: 'pre-migrating',
-    open: 1,
-    source_host: requireHost(server),
-    dest_host: null,
-    old_flavor: server.flavor,
+    source_host,
     new_flavor: flavor,
-    old_revision: server.disk_revision,
     new_revision: await nextDiskRevision(session, server),
-    vm_state: server.vm_state,
-    shared_disk: false,
-    wish: null,
-    progress: null,
-    created_at: now,
-    updated_at: now,
   });
 }
 

@@ -201,7 +201,7 @@ async function readInventory(session: ReadSession, host: string) {
 }
 type Inventory = Awaited<ReturnType<typeof readInventory>>;
 
-/** What is described: everything, or what changed and what that needs. */
+/** What is described: everything, or what changed and what that needs, which may be new on this host without having changed itself. */
 interface Chosen {
   readonly ports: readonly Port[];
   readonly routers: readonly Router[];

@@ -1,5 +1,5 @@
 // The answer to an agent that asks what changed for its host: new states of what belongs there, and what no longer does.
-import type { NetworkChanges, NetworkObject, NetworkObjectKind } from '@cumulet/common';
+import type { NetworkChanges, NetworkObjectKind } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { list, MoreThan, type ReadSession } from '../../db';
 import { changes, type Change } from '../../db/entities/tasks';
@@ -47,28 +47,6 @@ function namedBy(rows: readonly Change[]): Map<string, Named> {
   return named;
 }
 
-/** A changed port or router comes with what it needs, because that may be new on this host without having changed itself. */
-function withNeeds(objects: readonly NetworkObject[], changed: ReadonlySet<string>): NetworkObject[] {
-  const wanted = new Set(changed);
-  for (const object of objects) {
-    if (!changed.has(keyOf(object))) continue;
-    if (object.kind === 'port') {
-      wanted.add(`network ${object.network_id}`);
-      for (const id of object.security_group_ids) wanted.add(`security_group ${id}`);
-    }
-    if (object.kind === 'router') {
-      for (const one of object.interfaces) wanted.add(`network ${one.network_id}`);
-      if (object.gateway) wanted.add(`network ${object.gateway.network_id}`);
-    }
-  }
-  for (const object of objects) {
-    if (object.kind !== 'security_group' || !wanted.has(keyOf(object))) continue;
-    for (const rule of object.rules)
-      if (rule.remote_group_id !== null) wanted.add(`security_group ${rule.remote_group_id}`);
-  }
-  return objects.filter((object) => wanted.has(keyOf(object)));
-}
-
 /**
  * What changed for a host after the number `since` of the feed; 0 asks for everything. The answer's `sequence` is the next
  * `since`. A fixed number of queries; two when nothing changed.
@@ -81,12 +59,11 @@ export async function networkChanges(cloud: Cloud, host: string, since: number):
     if (!feed.rows)
       return { sequence: feed.sequence, reload: true, objects: allObjects(await hostState(session, host)), gone: [] };
     const named = namedBy(feed.rows);
-    const changed = new Set(named.keys());
-    const state = await hostState(session, host, changed);
+    const state = await hostState(session, host, new Set(named.keys()));
     return {
       sequence: feed.sequence,
       reload: false,
-      objects: withNeeds(allObjects(state), changed),
+      objects: allObjects(state),
       gone: [...named.values()].filter((one) => !state.present.has(keyOf(one))),
     };
   });
