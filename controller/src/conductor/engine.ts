@@ -1,8 +1,7 @@
-// The dispatcher: leases due tasks, runs their steps, commits results. Everything it keeps in memory may be lost at any moment.
-import { messageOf, metrics, newId, type Reply, type Subscription } from '@cumulet/common';
+// The dispatcher: leases due tasks, runs their steps, has the results committed. Everything it keeps in memory may be lost at any moment.
+import { messageOf, newId, type Reply, type Subscription } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import type { WriteSession } from '../db';
-import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
+import type { Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
 import {
   counts,
@@ -15,7 +14,8 @@ import {
   type Questions,
 } from './asks';
 import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
-import { HostFault, type Fault, type Step, type StepResult, type TaskKind } from './task';
+import { createOutcomes, type Outcome } from './outcomes';
+import { HostFault, type Step, type StepResult, type TaskKind } from './task';
 
 export interface EngineOptions {
   readonly kinds: readonly TaskKind[];
@@ -73,11 +73,6 @@ interface Held {
   news: boolean;
 }
 
-type Outcome =
-  | { readonly type: 'again' }
-  | { readonly type: 'pause'; readonly ms: number; readonly resend: boolean }
-  | { readonly type: 'ended' };
-
 /** News are looked for among tasks whose time to run is this young: longer than a transaction takes that brings some. */
 const RECENT_MS = 15_000;
 
@@ -96,6 +91,13 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   const leases: Leases = createLeases(cloud.db, { owner: newId(), leaseMs });
   /** NEW_STEP itself of an unknown kind, which then fails in words. */
   const firstOf = (kind: string): string => kinds.get(kind)?.first ?? NEW_STEP;
+  const { turnInto, failTask, retry, settle, resend } = createOutcomes(cloud, {
+    leases,
+    firstOf,
+    maxBackoffMs,
+    askAgainFactor,
+    isDead: () => dead,
+  });
   const held = new Map<string, Held>();
   const drives = new Set<Promise<void>>();
   const stopping = new AbortController();
@@ -111,140 +113,6 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     expose(() => early.abort());
     await cloud.clock.sleep(ms, AbortSignal.any([early.signal, stopping.signal]));
   };
-
-  /** One transaction for a result; a killed engine writes nothing. */
-  async function commit(work: (session: WriteSession) => Promise<void>): Promise<void> {
-    if (dead) throw new LeaseLost('of a dead engine');
-    await cloud.db.write(work);
-  }
-
-  async function note(
-    session: WriteSession,
-    task: Task,
-    started: number,
-    outcome: string,
-    message: string,
-  ): Promise<void> {
-    const { id: task_id, resource_id, step } = task;
-    session.afterCommit(() => metrics.steps.inc({ kind: task.kind, step, outcome }));
-    await session.insert(taskEvents, {
-      task_id,
-      resource_id,
-      step,
-      started_at: started,
-      ended_at: cloud.clock.now(),
-      outcome,
-      message,
-    });
-  }
-
-  async function finish(session: WriteSession, task: Task, kind: TaskKind, error: string | null): Promise<void> {
-    await leases.finish(session, task, kind.onDelete !== undefined, {
-      active: null,
-      finished_at: cloud.clock.now(),
-      error,
-      lease_owner: null,
-      lease_until: null,
-    });
-    await session.update(taskResources, { task_id: task.id }, { active: null });
-    await session.delete(taskReplies, { task_id: task.id });
-  }
-
-  /** The task goes on as another kind: a teardown. */
-  async function turnInto(
-    task: Task,
-    holder: Held,
-    kindName: string,
-    outcome: string,
-    message: string,
-    facts: object,
-  ): Promise<void> {
-    const state = { ...task.state, ...facts };
-    await commit(async (session) => {
-      await leases.change(session, task, {
-        kind: kindName,
-        step: firstOf(kindName),
-        state,
-        attempt: 0,
-        send: 1,
-        deadline_at: null,
-        run_at: cloud.clock.now(),
-      });
-      await note(session, task, holder.stepStarted, outcome, message);
-    });
-  }
-
-  async function failTask(task: Task, kind: TaskKind, holder: Held, fault: Fault): Promise<Outcome> {
-    const { onFail } = kind;
-    if (onFail === 'never') return retry(task, holder, new Error(fault.message));
-    if ('teardown' in onFail) {
-      await turnInto(task, holder, onFail.teardown, 'fail', fault.message, { fault });
-      return { type: 'again' };
-    }
-    await commit(async (session) => {
-      await finish(session, task, kind, fault.message);
-      await onFail.write(session, task, fault, cloud);
-      await note(session, task, holder.stepStarted, 'fail', fault.message);
-    });
-    return { type: 'ended' };
-  }
-
-  /** Tries the step again later: 2, 4, 8, ... seconds with up to a quarter of jitter. */
-  async function retry(task: Task, holder: Held, error: unknown): Promise<Outcome> {
-    const attempt = task.attempt + 1;
-    const ms = Math.min(2 ** attempt * 1000, maxBackoffMs) * (1 + Math.random() / 4);
-    const runAt = cloud.clock.now() + Math.round(ms);
-    const message = messageOf(error);
-    cloud.log.warn(
-      { task: task.id, request_id: task.request_id, kind: task.kind, step: task.step, attempt, error: message },
-      'step failed; it will be tried again',
-    );
-    await commit(async (session) => {
-      await leases.change(session, task, {
-        attempt,
-        send: task.send + 1,
-        error: message,
-        run_at: runAt,
-      });
-      await note(session, task, holder.stepStarted, 'retry', message);
-    });
-    holder.runAt = runAt;
-    return { type: 'pause', ms, resend: false };
-  }
-
-  async function settle(task: Task, kind: TaskKind, holder: Held, result: StepResult): Promise<Outcome> {
-    switch (result.type) {
-      case 'wait':
-        return { type: 'pause', ms: result.seconds * 1000 * askAgainFactor, resend: true };
-      case 'fail':
-        return failTask(task, kind, holder, result.fault);
-      case 'done':
-        await commit(async (session) => {
-          await finish(session, task, kind, null);
-          await result.write?.(session);
-          await note(session, task, holder.stepStarted, 'done', result.message ?? '');
-        });
-        return { type: 'ended' };
-      case 'next':
-        await commit(async (session) => {
-          const state = { ...task.state, ...result.facts };
-          const now = cloud.clock.now();
-          await leases.change(session, task, {
-            step: result.step,
-            state,
-            attempt: 0,
-            send: 1,
-            error: null,
-            run_at: now,
-          });
-          const more = await result.write?.(session);
-          if (more) await leases.change(session, task, { state: { ...state, ...more } });
-          await session.delete(taskReplies, { task_id: task.id });
-          await note(session, task, holder.stepStarted, 'next', result.message ?? '');
-        });
-        return { type: 'again' };
-    }
-  }
 
   /** Runs the step with its time limit; the signal is also aborted by a deletion. */
   async function runStep(task: Task, step: Step, holder: Held): Promise<StepResult> {
@@ -278,31 +146,31 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   /** One run of the task's current step, or the change of kind that comes before it. */
   async function advance(task: Task, kind: TaskKind, holder: Held): Promise<Outcome> {
     if (task.delete_requested_at !== null && kind.onDelete !== undefined) {
-      await turnInto(task, holder, kind.onDelete, 'next', 'deletion was asked for', {});
+      await turnInto(task, holder.stepStarted, kind.onDelete, 'next', 'deletion was asked for', {});
       return { type: 'again' };
     }
     const now = cloud.clock.now();
     if (task.deadline_at !== null && task.deadline_at <= now) {
       const why = task.error ? ` Last problem: ${task.error}` : '';
       const seconds = Math.round((task.deadline_at - task.created_at) / 1000);
-      return failTask(task, kind, holder, {
+      return failTask(task, kind, holder.stepStarted, {
         code: 'deadline',
         message: `Not finished within ${seconds} s, in step ${task.step}.${why}`,
       });
     }
     const step = kind.steps[task.step];
     if (!step)
-      return failTask(task, kind, holder, {
+      return failTask(task, kind, holder.stepStarted, {
         code: 'unknown_step',
         message: `This version does not know step ${task.step} of ${task.kind}.`,
       });
     try {
-      return await settle(task, kind, holder, await runStep(task, step, holder));
+      return await settle(task, kind, holder.stepStarted, await runStep(task, step, holder));
     } catch (error) {
       if (error instanceof LeaseLost || error instanceof DeletionAsked) throw error;
       if (error instanceof HostFault && !error.retryable && kind.onFail !== 'never')
-        return failTask(task, kind, holder, error.fault);
-      return retry(task, holder, error);
+        return failTask(task, kind, holder.stepStarted, error.fault);
+      return retry(task, holder.stepStarted, error);
     }
   }
 
@@ -312,15 +180,8 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     throw error;
   }
 
-  /** Nobody answered in time: the next run asks again, under a new number. */
-  async function resend(task: Task, holder: Held): Promise<void> {
-    await commit(async (session) => {
-      await leases.change(session, task, { send: task.send + 1, run_at: cloud.clock.now() });
-      await note(session, task, holder.stepStarted, 'wait', 'no answer in time; asking again');
-    });
-  }
-
   async function rest(task: Task, holder: Held, outcome: Outcome & { type: 'pause' }): Promise<void> {
+    if (outcome.runAt !== undefined) holder.runAt = outcome.runAt;
     const untilDeadline = task.deadline_at === null ? Infinity : Math.max(0, task.deadline_at - cloud.clock.now());
     const ms = Math.min(outcome.ms, untilDeadline);
     let roused = holder.news;
@@ -335,7 +196,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       holder.resting = false;
     }
     if (stopping.signal.aborted) return;
-    if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder);
+    if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder.stepStarted);
   }
 
   /** Drives one task that we hold until it ends, its lease is lost or we stop. */
