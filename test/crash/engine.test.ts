@@ -1,104 +1,13 @@
 // The task engine keeps its promises: every step runs, none is counted twice, every task ends.
-import { createMemoryBus, systemClock, type Bus, type Command, type Reply } from '@cumulet/common';
-import {
-  createEngine,
-  done,
-  fail,
-  next,
-  wait,
-  type Cloud,
-  type Engine,
-  type EngineOptions,
-  type ReadSession,
-  type Step,
-  type TaskKind,
-} from '@cumulet/controller';
-import { recordReply } from '../../controller/src/conductor/asks';
-import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
-import { createTask, requestDelete, type TaskRequest } from '../../controller/src/services/tasks';
+import { systemClock } from '@cumulet/common';
+import { done, fail, next, wait, type ReadSession, type Step, type TaskKind } from '@cumulet/controller';
+import { agents, tasks } from '../../controller/src/db/entities/tasks';
+import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
-import { startTestCloud, type TestCloud } from '../support/testCloud';
+import { engineScene, request } from '../support/engineScene';
 
-let test_: TestCloud;
-let cloud: Cloud;
-let bus: Bus;
-const engines: Engine[] = [];
-
-beforeEach(async () => {
-  bus = createMemoryBus();
-  test_ = await startTestCloud({ bus });
-  cloud = test_.cloud;
-});
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((engine) => engine.kill()));
-  await test_.stop();
-});
-
-async function run(kinds: readonly TaskKind[], options: Partial<EngineOptions> = {}): Promise<Engine> {
-  const engine = createEngine(cloud, { kinds, leaseMs: 300, pollMs: 20, maxBackoffMs: 10, ...options });
-  engines.push(engine);
-  await engine.start();
-  return engine;
-}
-
-const request = (changes: Partial<TaskRequest> = {}): TaskRequest => ({
-  kind: 'test.work',
-  resourceType: 'thing',
-  resourceId: 'thing-1',
-  requestId: 'req-1',
-  projectId: null,
-  userId: null,
-  ...changes,
-});
-const begin = (changes: Partial<TaskRequest> = {}) =>
-  cloud.db.write((session) => createTask(session, cloud, request(changes)));
-const find = async (id: string): Promise<Task> => {
-  const task = await cloud.db.read((session) => session.findOne(tasks, { id }));
-  if (!task) throw new Error('no such task');
-  return task;
-};
-const ended = (id: string) => until('the end of the task', async () => ((t) => t.active === null && t)(await find(id)));
-const timeline = async (id: string) =>
-  (
-    await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id }, order: { sequence: 'ASC' } }))
-  ).map((event) => `${event.step} ${event.outcome}`);
-const addAgent = (host = 'h1') =>
-  cloud.db.write((session) =>
-    session.insert(agents, {
-      id: host,
-      host,
-      role: 'compute',
-      session: 7,
-      started_at: 0,
-      heard_at: Date.now(),
-      inventory: {},
-      listener: null,
-    }),
-  );
-const asking: Step = async ({ ask }) => {
-  const answer = await ask('server.remove', { host: 'h1', resource: 'thing-1', generation: 3 }, { server_id: 's' });
-  return answer ? done({ message: String(answer['said']) }) : wait(0.2);
-};
-/** Asks hosts together and waits for all of them. */
-const askingBoth =
-  (hosts: readonly string[]): Step =>
-  async ({ ask }) => {
-    const answers: unknown[] = [];
-    for (const host of hosts)
-      answers.push(await ask('server.remove', { host, resource: 'thing-1', generation: 3 }, { server_id: 's' }));
-    return answers.includes(undefined) ? wait(60) : done();
-  };
-const replyTo = (command: Command, changes: Partial<Reply> = {}): Reply => ({
-  task: command.task,
-  step: command.step,
-  send: command.send,
-  host: command.host,
-  kind: command.kind,
-  outcome: 'done',
-  observed: { said: 'yes' },
-  fault: null,
-  ...changes,
-});
+const scene = engineScene();
+const { run, begin, find, ended, timeline, addAgent } = scene;
 
 test('steps run in order, hand on their facts and leave a timeline', async () => {
   const seen: unknown[] = [];
@@ -126,15 +35,15 @@ test('two dispatchers over 1,000 tasks run each step of each task once', async (
       return to === undefined ? done() : next(to);
     };
   const kind = kindOf({ one: count('two'), two: count() });
-  await cloud.db.write(async (session) => {
-    for (let at = 0; at < 1000; at++) await createTask(session, cloud, request({ resourceId: `thing-${at}` }));
+  await scene.cloud.db.write(async (session) => {
+    for (let at = 0; at < 1000; at++) await createTask(session, scene.cloud, request({ resourceId: `thing-${at}` }));
   });
   // Leases and steps may take long: a slow machine must not look like a dead dispatcher or a step that hangs.
   const patient = { leaseMs: 300_000, stepMs: 300_000 };
   await Promise.all([run([kind], patient), run([kind], patient)]);
   await until(
     'the end of all tasks',
-    async () => (await cloud.db.read((session) => session.count(tasks, { active: 1 }))) === 0,
+    async () => (await scene.cloud.db.read((session) => session.count(tasks, { active: 1 }))) === 0,
     150,
   );
   expect(counts.size).toBe(2000);
@@ -163,7 +72,7 @@ test('tasks that another dispatcher holds do not hide those that are free, howev
   for (let at = 0; at < 4; at++) await begin({ kind: 'test.wait', resourceId: `held-${at}` });
   const full = await run([waiting], { ...long, concurrency: 4 });
   const leased = (session: ReadSession) => session.count(tasks, { active: 1, step: 'one' });
-  await until('the leases', async () => (await cloud.db.read(leased)) === 4);
+  await until('the leases', async () => (await scene.cloud.db.read(leased)) === 4);
   full.wake();
   const id = await begin();
   await run([kindOf({ one: () => Promise.resolve(done()) }), waiting], { ...long, concurrency: 2 });
@@ -185,7 +94,7 @@ test('a deletion that is asked for while the last step ends is not lost with the
     async afterStep() {
       if (asked) return;
       asked = true;
-      await cloud.db.write((session) => requestDelete(session, cloud, request({ kind: 'test.remove' })));
+      await scene.cloud.db.write((session) => requestDelete(session, scene.cloud, request({ kind: 'test.remove' })));
     },
   };
   const id = await begin();
@@ -296,14 +205,14 @@ test('writes of a result are not made when its task has been lost', async () => 
       afterStep: async (task) => {
         if (!first) return;
         first = false;
-        await cloud.db.write((session) =>
+        await scene.cloud.db.write((session) =>
           session.update(
             tasks,
             { id: task.id },
             { lease_owner: 'somebody else', lease_until: systemClock.now() + 150 },
           ),
         );
-        expect((await cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(7);
+        expect((await scene.cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(7);
       },
     },
   });
@@ -311,9 +220,9 @@ test('writes of a result are not made when its task has been lost', async () => 
   await until('the lost result', async () => !first);
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect((await find(id)).active).toBe(1);
-  expect((await cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(7);
+  expect((await scene.cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(7);
   await ended(id);
-  expect((await cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(99);
+  expect((await scene.cloud.db.read((session) => session.findOne(agents, { host: 'h1' })))?.session).toBe(99);
 });
 
 test.each(['before', 'after'])('a dispatcher killed %s a step leaves the task to another one', async (when) => {
@@ -381,7 +290,8 @@ describe('deletion', () => {
     steps: { clean: () => Promise.resolve(done()) },
     onFail: 'never',
   };
-  const askDelete = () => cloud.db.write((session) => requestDelete(session, cloud, request({ kind: 'test.delete' })));
+  const askDelete = () =>
+    scene.cloud.db.write((session) => requestDelete(session, scene.cloud, request({ kind: 'test.delete' })));
 
   test('turns a waiting task into the teardown at once', async () => {
     await run([kindOf({ one: () => Promise.resolve(wait(60)) }, { onDelete: 'test.delete' }), teardown]);
@@ -421,206 +331,6 @@ describe('deletion', () => {
   test('begins a task of its own when none runs, and asking twice is asking once', async () => {
     await askDelete();
     await askDelete();
-    expect(await cloud.db.read((session) => session.count(tasks))).toBe(1);
-  });
-});
-
-describe('questions to agents', () => {
-  beforeEach(addAgent);
-
-  test('the answer ends the wait at once and carries the session', async () => {
-    const commands: Command[] = [];
-    await bus.onCommand('h1', 'compute', (command) => (commands.push(command), void bus.sendReply(replyTo(command))));
-    await run([kindOf({ one: asking })]);
-    const id = await begin();
-    await ended(id);
-    expect(commands).toHaveLength(1);
-    expect(commands[0]).toMatchObject({
-      task: id,
-      step: 'one',
-      send: 1,
-      session: 7,
-      generation: 3,
-      kind: 'server.remove',
-    });
-  });
-
-  test('an unanswered question is asked again, and whatever round is answered first ends the wait', async () => {
-    const commands: Command[] = [];
-    await bus.onCommand('h1', 'compute', (command) => {
-      commands.push(command);
-      const [first] = commands;
-      if (commands.length === 2 && first) void bus.sendReply(replyTo(first));
-    });
-    await run([kindOf({ one: asking })]);
-    const id = await begin();
-    await ended(id);
-    expect(commands.map(({ send }) => send)).toEqual([1, 2]);
-    expect(await timeline(id)).toEqual(['one wait', 'one done']);
-  });
-
-  test('a failure of an earlier round does not count any more and goes to the timeline', async () => {
-    const commands: Command[] = [];
-    const fault = { code: 'x', message: 'gone wrong', retryable: false };
-    await bus.onCommand('h1', 'compute', (command) => {
-      commands.push(command);
-      const [first] = commands;
-      if (commands.length < 2 || !first) return;
-      void bus.sendReply(replyTo(first, { outcome: 'failed', fault })).then(() => bus.sendReply(replyTo(command)));
-    });
-    await run([kindOf({ one: asking })]);
-    const id = await begin();
-    expect((await ended(id)).error).toBeNull();
-    // Where transactions run side by side the late one may be written last.
-    expect((await timeline(id)).sort()).toEqual(['one done', 'one late', 'one wait']);
-  });
-
-  test('progress prolongs the wait instead of asking again', async () => {
-    const commands: Command[] = [];
-    await bus.onCommand('h1', 'compute', (command) => {
-      commands.push(command);
-      for (const ms of [100, 200, 300])
-        setTimeout(() => void bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
-      setTimeout(() => void bus.sendReply(replyTo(command)), 400);
-    });
-    await run([kindOf({ one: asking })]);
-    await ended(await begin());
-    expect(commands).toHaveLength(1);
-  });
-
-  test('progress and the answer count although another dispatcher hears them', async () => {
-    // The bus gives replies to the first one, which knows no kinds and holds nothing.
-    await run([]);
-    const commands: Command[] = [];
-    await bus.onCommand('h1', 'compute', (command) => {
-      commands.push(command);
-      for (const ms of [100, 200, 300])
-        setTimeout(() => void bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
-      setTimeout(() => void bus.sendReply(replyTo(command)), 400);
-    });
-    await run([kindOf({ one: asking })]);
-    await ended(await begin());
-    expect(commands).toHaveLength(1);
-  });
-
-  test('an answer from another host than the one asked does not count', async () => {
-    const commands: Command[] = [];
-    await bus.onCommand('h1', 'compute', (command) => {
-      commands.push(command);
-      void bus
-        .sendReply(replyTo(command, { host: 'thief', observed: { said: 'stolen' } }))
-        .then(() => (commands.length > 1 ? bus.sendReply(replyTo(command)) : undefined));
-    });
-    await run([kindOf({ one: asking })]);
-    await ended(await begin());
-    expect(commands).toHaveLength(2);
-  });
-
-  test.each([true, false])('a fault of the host that is retryable: %s', async (retryable) => {
-    let asked = 0;
-    const fault = { code: 'disk_full', message: 'no room for the disk', retryable };
-    await bus.onCommand(
-      'h1',
-      'compute',
-      (command) => void bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed', fault } : {})),
-    );
-    await run([kindOf({ one: asking })]);
-    const task = await ended(await begin());
-    expect(task.error).toBe(retryable ? null : 'no room for the disk');
-    expect(asked).toBe(retryable ? 2 : 1);
-  });
-
-  test('a bus that fails is asked again', async () => {
-    let tries = 0;
-    const real = { ...bus };
-    bus.sendCommand = (command) =>
-      ++tries === 1 ? Promise.reject(new Error('broker away')) : real.sendCommand(command);
-    await bus.onCommand('h1', 'compute', (command) => void bus.sendReply(replyTo(command)));
-    await run([kindOf({ one: asking })]);
-    await ended(await begin());
-    expect(tries).toBe(2);
-  });
-
-  test('a reply to an unknown task is dropped', async () => {
-    await run([]);
-    const command = {
-      task: 'none',
-      step: 'one',
-      send: 1,
-      host: 'h1',
-      session: 7,
-      generation: 1,
-      resource: 'r',
-      kind: 'server.remove',
-      body: { server_id: 's' },
-    } as const;
-    await bus.sendReply(replyTo(command));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await cloud.db.read((session) => session.count(taskEvents))).toBe(0);
-  });
-
-  test('what a dispatcher was answered before it died is asked again by the next one', async () => {
-    let asked = 0;
-    await bus.onCommand('h1', 'compute', (command) => (asked++, void bus.sendReply(replyTo(command))));
-    let killed: Promise<void> | undefined;
-    const engine = await run([kindOf({ one: asking })], {
-      observer: {
-        afterStep: async (_task, result) => {
-          if (result.type !== 'done') return;
-          killed = engine.kill();
-          await new Promise((resolve) => setImmediate(resolve));
-        },
-      },
-    });
-    const id = await begin();
-    await until('the death', () => Promise.resolve(killed !== undefined));
-    await run([kindOf({ one: asking })]);
-    await ended(id);
-    expect(asked).toBe(2);
-  });
-
-  test('an answer that another controller has recorded is found', async () => {
-    await bus.onCommand('h1', 'compute', (command) => void recordReply(cloud, replyTo(command)));
-    await run([kindOf({ one: askingBoth(['h1']) })], { leaseMs: 60_000 });
-    const id = await begin();
-    expect((await ended(id)).error).toBeNull();
-    expect(await timeline(id)).toEqual(['one done']);
-  });
-
-  describe('of which one host has answered and another one has not', () => {
-    let commands: Command[];
-    let runs: number;
-    let id: string;
-    beforeEach(async () => {
-      commands = [];
-      runs = 0;
-      await addAgent('h2');
-      for (const host of ['h1', 'h2']) await bus.onCommand(host, 'compute', (command) => void commands.push(command));
-      await run([kindOf({ one: askingBoth(['h1', 'h2']) })], {
-        leaseMs: 60_000,
-        observer: { afterStep: () => void runs++ },
-      });
-      id = await begin();
-      await until('the questions', () => Promise.resolve(commands.length === 2 && runs === 1));
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    });
-    const answer = (host: string, changes: Partial<Reply> = {}): Promise<void>[] =>
-      commands.filter((command) => command.host === host).map((command) => bus.sendReply(replyTo(command, changes)));
-
-    test('the step runs when both have', async () => {
-      await Promise.all(answer('h2'));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      expect(runs).toBe(1);
-      await Promise.all(answer('h1'));
-      expect((await ended(id)).error).toBeNull();
-      expect(runs).toBe(2);
-      expect(await timeline(id)).toEqual(['one done']);
-    });
-
-    test('the step runs at once when one has failed', async () => {
-      const fault = { code: 'no', message: 'it can not', retryable: false };
-      await Promise.all(answer('h2', { outcome: 'failed', fault }));
-      expect(await ended(id)).toMatchObject({ error: 'it can not' });
-    });
+    expect(await scene.cloud.db.read((session) => session.count(tasks))).toBe(1);
   });
 });

@@ -1,94 +1,15 @@
 // The task engine when its neighbours fail: the database, the bus, other dispatchers, a version that knows less.
-import { createMemoryBus, type Bus, type Command, type Reply } from '@cumulet/common';
-import {
-  createEngine,
-  done,
-  fail,
-  next,
-  wait,
-  type Cloud,
-  type Engine,
-  type EngineOptions,
-  type Step,
-  type TaskKind,
-} from '@cumulet/controller';
+import type { Bus, Command, Reply } from '@cumulet/common';
+import { createEngine, done, fail, next, wait, type Step, type TaskKind } from '@cumulet/controller';
 import type { Database } from '../../controller/src/db';
-import { agents, taskEvents, tasks, type Task } from '../../controller/src/db/entities/tasks';
+import { taskEvents, tasks } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
-import { startTestCloud, type TestCloud } from '../support/testCloud';
+import { asking, engineScene, question, replyTo, request } from '../support/engineScene';
 
-let test_: TestCloud;
-let cloud: Cloud;
-let bus: Bus;
-const engines: Engine[] = [];
+const scene = engineScene();
+const { run, begin, find, ended, timeline, addAgent } = scene;
 
-beforeEach(async () => {
-  bus = createMemoryBus();
-  test_ = await startTestCloud({ bus });
-  cloud = test_.cloud;
-});
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((engine) => engine.kill()));
-  await test_.stop();
-});
-
-/** A dispatcher over the cloud; `db` changes its way to the database. */
-async function run(
-  kinds: readonly TaskKind[],
-  options: Partial<EngineOptions> = {},
-  db: Partial<Database> = {},
-): Promise<Engine> {
-  const own = { ...cloud, db: { ...cloud.db, ...db } };
-  const engine = createEngine(own, { kinds, leaseMs: 300, pollMs: 20, maxBackoffMs: 10, ...options });
-  engines.push(engine);
-  await engine.start();
-  return engine;
-}
-
-const request = { resourceType: 'thing', resourceId: 'thing-1', requestId: 'req-1', projectId: null, userId: null };
-const begin = (): Promise<string> =>
-  cloud.db.write((session) => createTask(session, cloud, { kind: 'test.work', ...request }));
-const find = async (id: string): Promise<Task> => {
-  const task = await cloud.db.read((session) => session.findOne(tasks, { id }));
-  if (!task) throw new Error('no such task');
-  return task;
-};
-const ended = (id: string): Promise<Task> =>
-  until('the end of the task', async () => ((task) => task.active === null && task)(await find(id)));
-const timeline = async (id: string): Promise<string[]> =>
-  (
-    await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id }, order: { sequence: 'ASC' } }))
-  ).map((event) => `${event.step} ${event.outcome}`);
-const addAgent = (): Promise<unknown> =>
-  cloud.db.write((session) =>
-    session.insert(agents, {
-      id: 'a',
-      host: 'h1',
-      role: 'compute',
-      session: 7,
-      started_at: 0,
-      heard_at: Date.now(),
-      inventory: {},
-      listener: null,
-    }),
-  );
-const question = { host: 'h1', resource: 'thing-1', generation: 3 };
-const asking: Step = async ({ ask }) => {
-  const answer = await ask('server.remove', question, { server_id: 's' });
-  return answer ? done() : wait(0.2);
-};
-const replyTo = (command: Command, changes: Partial<Reply> = {}): Reply => ({
-  task: command.task,
-  step: command.step,
-  send: command.send,
-  host: command.host,
-  kind: command.kind,
-  outcome: 'done',
-  observed: {},
-  fault: null,
-  ...changes,
-});
 /** A gate that a test opens. */
 function gate(): { readonly passed: Promise<void>; open: () => void } {
   let open: () => void = () => undefined;
@@ -100,7 +21,7 @@ describe('the database', () => {
   test('fails while due tasks are looked for: they are found at a later poll', async () => {
     let reads = 0;
     const read: Database['read'] = (work) =>
-      ++reads === 1 ? Promise.reject(new Error('database is away')) : cloud.db.read(work);
+      ++reads === 1 ? Promise.reject(new Error('database is away')) : scene.cloud.db.read(work);
     await run([kindOf({ one: () => Promise.resolve(done()) })], {}, { read });
     expect((await ended(await begin())).error).toBeNull();
     expect(reads).toBeGreaterThan(1);
@@ -110,7 +31,7 @@ describe('the database', () => {
     let runs = 0;
     let broken = false;
     const write: Database['write'] = (work) =>
-      broken ? Promise.reject(new Error('disk is full')) : cloud.db.write(work);
+      broken ? Promise.reject(new Error('disk is full')) : scene.cloud.db.write(work);
     const one: Step = () => {
       broken = ++runs === 1;
       return Promise.resolve(done());
@@ -129,22 +50,24 @@ describe('the database', () => {
   test('fails while a reply is recorded: the reply comes again', async () => {
     let failures = 0;
     const write: Database['write'] = (work) => {
-      if (failures > 0) return cloud.db.write(work);
+      if (failures > 0) return scene.cloud.db.write(work);
       failures++;
       return Promise.reject(new Error('database is away'));
     };
     // Nobody knows the kind, so no dispatcher holds the task: its replies are recorded.
     await run([], { leaseMs: 60_000 }, { write });
     const id = await begin();
-    await bus.sendReply(replyTo({ task: id, step: 'one', send: 1, kind: 'server.remove', ...question } as Command));
+    await scene.bus.sendReply(
+      replyTo({ task: id, step: 'one', send: 1, kind: 'server.remove', ...question } as Command),
+    );
     const noted = await until('the note', async () => ((lines) => lines.length > 0 && lines)(await timeline(id)));
     expect(noted).toEqual(['one late']);
     expect(failures).toBe(1);
   });
 
   test('refuses a task for another reason than a running one: the caller hears that reason', async () => {
-    const broken = { kind: 'test.work', ...request, resourceId: null as unknown as string };
-    const attempt = cloud.db.write((session) => createTask(session, cloud, broken));
+    const broken = { ...request(), resourceId: null as unknown as string };
+    const attempt = scene.cloud.db.write((session) => createTask(session, scene.cloud, broken));
     await expect(attempt).rejects.toThrow(/NOT NULL|cannot be null/i);
   });
 });
@@ -178,7 +101,7 @@ describe('other dispatchers', () => {
     await run([kindOf({ one })], {
       observer: {
         afterStep: async (task) => {
-          await cloud.db.write((session) => session.update(tasks, { id: task.id }, taken));
+          await scene.cloud.db.write((session) => session.update(tasks, { id: task.id }, taken));
         },
       },
     });
@@ -194,9 +117,9 @@ describe('other dispatchers', () => {
     let deliver: ((reply: Reply) => Promise<void>) | undefined;
     const onReply: Bus['onReply'] = (handler) => {
       deliver = handler;
-      return bus.onReply(handler);
+      return scene.bus.onReply(handler);
     };
-    const engine = createEngine({ ...cloud, bus: { ...bus, onReply } }, { kinds: [] });
+    const engine = createEngine({ ...scene.cloud, bus: { ...scene.bus, onReply } }, { kinds: [] });
     await engine.start();
     await engine.kill();
     const late = replyTo({ task: 't', step: 'one', send: 1, kind: 'server.remove', ...question } as Command);
@@ -208,7 +131,7 @@ describe('news', () => {
   test('an answer that comes while the step still runs is not slept over', async () => {
     await addAgent();
     let runs = 0;
-    await bus.onCommand('h1', 'compute', (command) => void bus.sendReply(replyTo(command)));
+    await scene.bus.onCommand('h1', 'compute', (command) => void scene.bus.sendReply(replyTo(command)));
     const one: Step = async ({ ask }) => {
       if (await ask('server.remove', question, { server_id: 's' })) return runs < 2 ? next('two') : done();
       runs++;
@@ -217,17 +140,17 @@ describe('news', () => {
     };
     let heard = 0;
     const onReply: Bus['onReply'] = (handler) =>
-      bus.onReply(async (reply) => {
+      scene.bus.onReply(async (reply) => {
         await handler(reply);
         heard++;
       });
     const id = await begin();
     const patient = { leaseMs: 60_000, pollMs: 3_600_000 };
     const engine = createEngine(
-      { ...cloud, bus: { ...bus, onReply } },
+      { ...scene.cloud, bus: { ...scene.bus, onReply } },
       { kinds: [kindOf({ one, two: one })], ...patient },
     );
-    engines.push(engine);
+    scene.keep(engine);
     await engine.start();
     await ended(id);
     expect(await timeline(id)).toEqual(['one next', 'two done']);
@@ -237,8 +160,8 @@ describe('news', () => {
     const firstPoll = gate();
     let polls = 0;
     const read: Database['read'] = async (work) => {
-      if (++polls > 1) return cloud.db.read(work);
-      const found = await cloud.db.read(work);
+      if (++polls > 1) return scene.cloud.db.read(work);
+      const found = await scene.cloud.db.read(work);
       await firstPoll.passed;
       return found;
     };
@@ -251,8 +174,8 @@ describe('news', () => {
   });
 
   test('a dispatcher that has not started is not disturbed by a wake', async () => {
-    const engine = createEngine(cloud, { kinds: [kindOf({ one: () => Promise.resolve(done()) })] });
-    engines.push(engine);
+    const engine = createEngine(scene.cloud, { kinds: [kindOf({ one: () => Promise.resolve(done()) })] });
+    scene.keep(engine);
     const id = await begin();
     engine.wake();
     expect(await find(id)).toMatchObject({ active: 1, lease_owner: null });
@@ -276,20 +199,20 @@ test('facts that only the transaction of a result knows reach the next step', as
 test('a host that fails without a reason is said to have done so, and is asked again', async () => {
   await addAgent();
   let asked = 0;
-  await bus.onCommand('h1', 'compute', (command) => {
-    void bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed' } : {}));
+  await scene.bus.onCommand('h1', 'compute', (command) => {
+    void scene.bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed' } : {}));
   });
   await run([kindOf({ one: asking })]);
   const id = await begin();
   await ended(id);
-  const events = await cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id } }));
+  const events = await scene.cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id } }));
   expect(events.map(({ message }) => message)).toContain('The host failed without saying why.');
   expect(asked).toBe(2);
 });
 
 test('a host whose agent has never registered is asked once it has', async () => {
   let asked = 0;
-  await bus.onCommand('h1', 'compute', (command) => (asked++, void bus.sendReply(replyTo(command))));
+  await scene.bus.onCommand('h1', 'compute', (command) => (asked++, void scene.bus.sendReply(replyTo(command))));
   await run([kindOf({ one: asking })]);
   const id = await begin();
   await until('the wait', async () => (await timeline(id)).includes('one wait'));
@@ -310,7 +233,7 @@ test('a deletion that is asked for during the teardown changes nothing', async (
   await run([teardown]);
   const id = await begin();
   await until('the wait', () => runs === 1);
-  await cloud.db.write((session) => requestDelete(session, cloud, { kind: 'test.work', ...request }));
+  await scene.cloud.db.write((session) => requestDelete(session, scene.cloud, request()));
   await ended(id);
   expect(await timeline(id)).toEqual(['clean done']);
 });
