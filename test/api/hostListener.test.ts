@@ -1,0 +1,107 @@
+// The listener of an agent over mutual TLS: what controllers get from a host, and that nobody else gets anything.
+import type { Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { createHostListener, createMtlsClient, HostError, silentLogger } from '@cumulet/common';
+import { createHostClients, type HostClients } from '@cumulet/controller';
+import { agentApiScene } from '../support/agentApiScene';
+
+jest.setTimeout(60_000);
+
+const scene = agentApiScene();
+const { listen, clientOf } = scene;
+
+describe('the listener of an agent', () => {
+  let agent: Server;
+  let hosts: HostClients;
+  const asked: string[] = [];
+  const register = (host: string, where: string): Promise<unknown> =>
+    Promise.all(
+      (['compute', 'network', 'storage'] as const).map((role) =>
+        clientOf(host).register({ host, role, inventory: {}, listener: new URL(where).host }),
+      ),
+    );
+  const passwords: string[] = [];
+  beforeAll(async () => {
+    agent = createHostListener(
+      {
+        consoleLog: async (id, bytes) => Buffer.from(`${asked.push(id)} ${bytes}`),
+        inventoryOfResources: async () => [{ kind: 'domain', id: scene.serverId, name: 'a domain' }],
+        diagnostics: (id) => scene.world.host.api.diagnostics(id),
+        openDisk: (id, revision) =>
+          revision === 1
+            ? Promise.resolve({ size: 3, stream: Readable.from([Buffer.from(id.slice(0, 3))]) })
+            : Promise.reject(new HostError('disk_missing', 'no such disk', { retryable: true })),
+        setPassword: (_id, user, password) => {
+          passwords.push(`${user} ${password}`);
+          if (user === 'root') return Promise.resolve();
+          return Promise.reject(new HostError('password_refused', 'the agent refused it', { retryable: false }));
+        },
+      },
+      scene.ca.files('node-2'),
+      silentLogger,
+    );
+    await register('node-2', await listen(agent));
+    hosts = createHostClients(scene.world.test.cloud.db, scene.ca.files('ctl'));
+  });
+  afterAll(() => {
+    hosts.close();
+    agent.close();
+    agent.closeAllConnections();
+  });
+
+  test('gives console logs and what is on the host to a controller', async () => {
+    expect((await hosts.host('node-2').consoleLog(scene.serverId, 100)).toString()).toBe('1 100');
+    expect(await hosts.host('node-2').inventoryOfResources()).toHaveLength(3);
+  });
+
+  test('gives diagnostics and sets passwords, and says in its words what it can’t', async () => {
+    const host = hosts.host('node-2');
+    expect(await host.diagnostics(scene.serverId)).toMatchObject({ maximumMemory: 131072 });
+    const words = { name: 'HostError', code: 'not_running', message: 'the server is not running' };
+    await expect(host.diagnostics('99999999-9999-4999-8999-999999999999')).rejects.toMatchObject(words);
+    await expect(host.diagnostics('nobody')).rejects.toMatchObject({ code: 'bad_request' });
+    await host.setPassword(scene.serverId, 'root', 'secret');
+    expect(passwords).toEqual(['root secret']);
+    await expect(host.setPassword(scene.serverId, 'boss', 'x')).rejects.toMatchObject({ code: 'password_refused' });
+  });
+
+  test('gives the disk of a server to the controller that asks for the right one', async () => {
+    const host = hosts.host('node-2');
+    const { size, stream } = await host.openDisk(scene.serverId, 1);
+    expect([size, (await buffer(stream)).toString()]).toEqual([3, scene.serverId.slice(0, 3)]);
+    await expect(host.openDisk(scene.serverId, 2)).rejects.toMatchObject({ name: 'HostError', code: 'disk_missing' });
+    await expect(host.openDisk('nobody', 1)).rejects.toMatchObject({ code: 'bad_request' });
+    await expect(host.openDisk(scene.serverId, NaN)).rejects.toMatchObject({ code: 'bad_request' });
+  });
+
+  test('gives nothing to another host', async () => {
+    const base = `https://127.0.0.1:${(agent.address() as AddressInfo).port}`;
+    const thief = createMtlsClient(scene.ca.files('node-1'), () => true, 'anybody');
+    for (const path of [
+      `/host/v1/diagnostics/${scene.serverId}`,
+      '/host/v1/resources',
+      `/host/v1/disks/${scene.serverId}?revision=1`,
+      `/host/v1/console-logs/${scene.serverId}?bytes=9`,
+    ])
+      await expect(thief.bytes({ method: 'GET', base, path, timeout: 5_000 })).rejects.toMatchObject({
+        code: 'forbidden',
+      });
+    thief.close();
+  });
+
+  test('refuses ids that could be paths', async () => {
+    for (const id of ['..%2f..%2fetc%2fpasswd', 'x', '..'])
+      await expect(hosts.host('node-2').consoleLog(id, 9)).rejects.toMatchObject({
+        code: expect.any(String) as string,
+      });
+    expect(asked).toHaveLength(1);
+  });
+
+  test('a host that registers the address of another is not taken for it', async () => {
+    await register('node-3', `https://127.0.0.1:${(agent.address() as AddressInfo).port}`);
+    await expect(hosts.host('node-3').consoleLog(scene.serverId, 9)).rejects.toThrow(/not that of host node-3/);
+    await expect(hosts.host('nobody').consoleLog(scene.serverId, 9)).rejects.toThrow(/has not said where/);
+  });
+});
