@@ -12,9 +12,9 @@ export interface CloudWithHost {
   /** All of them, the one above first. */
   readonly hosts: readonly SimulatedHost[];
   readonly bus: Bus;
-  /** Starts an engine, in place of one that was killed. */
-  startEngine(observer?: EngineObserver): Promise<Engine>;
-  /** Kills the engine that runs now and starts another one, with the same observer. */
+  /** Starts an engine, in place of one that was killed. By default it asks a host again after 1/200 of the time that it takes in life. */
+  startEngine(observer?: EngineObserver, askAgainFactor?: number): Promise<Engine>;
+  /** Kills the engine that runs now and starts another one of the same kind. */
   restartEngine(): Promise<void>;
   /** Asks for a server and returns its id. */
   boot(name?: string, changes?: Record<string, unknown>): Promise<string>;
@@ -79,20 +79,22 @@ export async function startCloudWithHost(
   calm = false;
   let engine: Engine | undefined;
   let observe: EngineObserver | undefined;
+  let factor: number | undefined;
 
   const world: CloudWithHost = {
     test,
     host,
     hosts,
     bus,
-    async startEngine(observer) {
+    async startEngine(observer, askAgainFactor = 0.005) {
       observe = observer;
+      factor = askAgainFactor;
       engine = createEngine(cloud, {
         kinds: taskKinds,
         leaseMs: 200,
         pollMs: 20,
         maxBackoffMs: 30,
-        askAgainFactor: 0.005,
+        askAgainFactor,
         ...(observer ? { observer } : {}),
       });
       await engine.start();
@@ -102,7 +104,7 @@ export async function startCloudWithHost(
       await engine?.kill();
       // As when enough time has passed: the dead one's leases have run out.
       await cloud.db.write((session) => session.update(tasks, { lease_until: MoreThan(0) }, { lease_until: 0 }));
-      await world.startEngine(observe);
+      await world.startEngine(observe, factor);
     },
     async boot(name = 'server', changes = {}) {
       const answer = await test.call('POST', '/compute/v2.1/servers', {
