@@ -2,7 +2,8 @@
 import type { Bus, Command, Reply } from '@cumulet/common';
 import { createEngine, done, fail, next, wait, type Step, type TaskKind } from '@cumulet/controller';
 import type { Database } from '../../controller/src/db';
-import { taskEvents, tasks } from '../../controller/src/db/entities/tasks';
+import { taskEvents, taskReplies, tasks } from '../../controller/src/db/entities/tasks';
+import { recordReply } from '../../controller/src/conductor/asks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
 import { asking, engineScene, question, replyTo, request } from '../support/engineScene';
@@ -45,6 +46,28 @@ describe('the database', () => {
     expect((await ended(id)).error).toBeNull();
     expect(runs).toBe(2);
     expect(await timeline(id)).toEqual(['one done']);
+  });
+
+  test('fails while answers are read: they are read again', async () => {
+    await addAgent();
+    let [asked, reads] = [0, 0];
+    await scene.bus.onCommand('h1', 'compute', (command) => {
+      if (asked++ === 0) void recordReply(scene.cloud, replyTo(command));
+    });
+    const read: Database['read'] = (work) =>
+      scene.cloud.db.read((session) => {
+        const find: typeof session.find = session.find.bind(session);
+        session.find = async (table, options) => {
+          const rows = await find(table, options);
+          if ((table as unknown) === taskReplies && rows.length > 0 && ++reads === 1)
+            throw new Error('database is away');
+          return rows;
+        };
+        return work(session);
+      });
+    await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 1000 }, { read });
+    expect((await ended(await begin())).error).toBeNull();
+    expect(reads).toBe(2);
   });
 
   test('fails while a reply is recorded: the reply comes again', async () => {

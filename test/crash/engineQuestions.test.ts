@@ -1,8 +1,8 @@
 // Questions of the task engine to agents: whatever is lost, late or doubled on the way, an answer ends the wait.
 import type { Command, Reply } from '@cumulet/common';
-import { done, wait, type Step } from '@cumulet/controller';
+import { done, wait, type Database, type Step } from '@cumulet/controller';
 import { recordReply } from '../../controller/src/conductor/asks';
-import { taskEvents } from '../../controller/src/db/entities/tasks';
+import { taskEvents, taskReplies } from '../../controller/src/db/entities/tasks';
 import { kindOf, until } from '../support/engineTasks';
 import { asking, engineScene, replyTo } from '../support/engineScene';
 
@@ -183,6 +183,36 @@ test('an answer that another controller has recorded is found', async () => {
   const id = await begin();
   expect((await ended(id)).error).toBeNull();
   expect(await timeline(id)).toEqual(['one done']);
+});
+
+test('an answer that another controller records while the earlier ones are read is found', async () => {
+  await addAgent('h2');
+  const commands: Command[] = [];
+  for (const host of ['h1', 'h2']) await scene.bus.onCommand(host, 'compute', (command) => void commands.push(command));
+  const record = async (host: string): Promise<void> => {
+    for (const command of commands.filter((one) => one.host === host)) await recordReply(scene.cloud, replyTo(command));
+  };
+  let reads = 0;
+  const read: Database['read'] = (work) =>
+    scene.cloud.db.read((session) => {
+      const find: typeof session.find = session.find.bind(session);
+      session.find = async (table, options) => {
+        const rows = await find(table, options);
+        // The first answer was read, and the second comes before anybody has made use of that.
+        if ((table as unknown) === taskReplies && rows.length === 1 && ++reads === 1) {
+          await record('h2');
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        return rows;
+      };
+      return work(session);
+    });
+  await run([kindOf({ one: askingBoth(['h1', 'h2']) })], { leaseMs: 60_000 }, { read });
+  const id = await begin();
+  await until('the questions', () => commands.length === 2);
+  await record('h1');
+  expect((await ended(id)).error).toBeNull();
+  expect(reads).toBeGreaterThan(0);
 });
 
 describe('of which one host has answered and another one has not', () => {

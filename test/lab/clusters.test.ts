@@ -3,11 +3,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from '@cumulet/controller';
 import { REPLIES_QUEUE } from '@cumulet/common';
-import { servers } from '../../controller/src/db/entities/compute';
-import { allocations, hosts, residues, tasks } from '../../controller/src/db/entities/tasks';
+import { taskEvents } from '../../controller/src/db/entities/tasks';
 import { controllerNames, createControllerFleet, type ControllerFleet } from '../support/controllerFleet';
 import { machines } from '../support/documentedFile';
 import { killEngines } from '../support/engineKills';
+import { audit, expectWhole } from '../support/fleetState';
 import { loopbackPrefix, startGalera, type Galera } from '../support/galera';
 import { nodeName, startRabbitCluster, type RabbitCluster } from '../support/rabbitCluster';
 import {
@@ -21,10 +21,9 @@ import {
   type Content,
 } from '../support/realCloud';
 import { connectToAny } from '../support/retryingClient';
-import { emptyLoad, makeServers, removeServer } from '../support/serverLoad';
+import { emptyLoad, makeServers } from '../support/serverLoad';
 
 /** How often a node of each cluster is killed; more by hand than for every change. */
-const MEASURED = process.env['CUMULET_CLUSTER_KILLS'] !== undefined;
 const KILLS = Number(process.env['CUMULET_CLUSTER_KILLS'] ?? 2);
 const WORKERS = 4;
 
@@ -75,9 +74,6 @@ beforeAll(async () => {
 });
 afterAll(() => fleet?.stop());
 
-const audit = (client: CloudClient) =>
-  client.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit').then(({ findings }) => findings);
-
 async function expectCopies(): Promise<void> {
   for (const machine of machines) {
     expect(await galera.status(machine, 'wsrep_cluster_size')).toBe('3');
@@ -106,37 +102,21 @@ test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, 
   await pause(2_000);
   const kills = await killEngines({ galera, rabbits }, load, KILLS).finally(() => (isOver = true));
   const left = (await Promise.all(working)).filter((id) => id !== undefined);
-  const slowest = Math.max(...load.made.map(({ asked, active }) => active - asked));
+  const [slowest] = load.made
+    .map(({ id, asked, active }) => ({ id, took: active - asked }))
+    .sort((one, other) => other.took - one.took);
+  const story = await db.read((session) => session.find(taskEvents, { where: { resource_id: slowest?.id ?? '' } }));
   process.stderr.write(
-    `${JSON.stringify({ kills, active: load.made.length, deleted: load.deleted, slowestServer: slowest, ...client.seen })}\n`,
+    `${JSON.stringify({ kills, active: load.made.length, deleted: load.deleted, slowestServer: slowest?.took, ...client.seen })}\n`,
   );
 
   expect([client.seen.failed, load.stuck]).toEqual([[], []]);
   expect(kills).toHaveLength(2 * KILLS);
-  // In time where the machine has nothing else to do, as in the longer run; here it has other tests.
-  for (const kill of kills) expect(kill.seconds).toBeLessThan(MEASURED ? 10 : 60);
+  for (const kill of kills) expect(kill.seconds).toBeLessThan(10);
+  // A step whose question or answer got lost would ask again after 30 s only.
+  if (slowest && slowest.took > 20_000) throw new Error(`a server took ${slowest.took} ms: ${JSON.stringify(story)}`);
 
-  // A create whose answer was lost may have been carried out twice: the second server is there as well, and whole.
-  const { body } = await client.must('GET', '/compute/v2.1/servers');
-  const all = (body.servers as { id: string }[]).map(({ id }) => id).sort();
-  for (const id of all) await until(admin, id, 'ACTIVE', 100);
-  expect(all).toEqual(expect.arrayContaining(left));
-  const claims = await db.read((session) => session.find(allocations));
-  expect(claims.map(({ server_id }) => server_id).sort()).toEqual(all);
-  expect(fleet.hosts.flatMap(({ domains }) => [...domains.keys()]).sort()).toEqual(all);
-  expect(await audit(admin)).toEqual([]);
-
-  for (const id of all) await removeServer(client, id);
-  const rest = await db.read(async (session) => ({
-    tasks: await session.count(tasks, { active: 1 }),
-    claims: await session.count(allocations),
-    residues: await session.count(residues),
-    alive: (await session.find(servers)).filter(({ deleted_at }) => deleted_at === null).length,
-    used: (await session.find(hosts)).map((host) => host.used_vcpus + host.used_memory_mib + host.used_disk_gib),
-  }));
-  expect(rest).toEqual({ tasks: 0, claims: 0, residues: 0, alive: 0, used: [0, 0] });
-  expect(fleet.hosts.map(({ domains, disks }) => domains.size + disks.size)).toEqual([0, 0]);
-  expect(await audit(admin)).toEqual([]);
+  await expectWhole(fleet, db, client, [admin], left);
 });
 
 test('with one node of the database left everything waits and says why; after the end of all three the cloud goes on where it was', async () => {

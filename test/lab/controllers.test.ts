@@ -4,10 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from '@cumulet/controller';
-import { servers } from '../../controller/src/db/entities/compute';
-import { allocations, hosts, residues, tasks } from '../../controller/src/db/entities/tasks';
 import { controllerNames, createControllerFleet, type ControllerFleet } from '../support/controllerFleet';
 import { killUnderLoad } from '../support/controllerKills';
+import { audit, expectWhole } from '../support/fleetState';
 import {
   connect,
   createServer,
@@ -65,9 +64,6 @@ beforeAll(async () => {
   await liftQuotas(first);
 });
 afterAll(() => fleet?.stop());
-
-const audit = (client: CloudClient) =>
-  client.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit').then(({ findings }) => findings);
 
 test('a server that one controller was asked for is shown and deleted by the other, and the other way round', async () => {
   for (const [one, other] of [
@@ -241,25 +237,5 @@ test('kill -9 of one controller after the other under load: no request fails, an
   expect(client.seen.slowest).toBeLessThan(3_000);
   expect(report.slowestHandover).toBeLessThan(12_000);
 
-  // A create whose connection was lost may have been carried out twice: the second server is there as well, and whole.
-  const { body } = await client.must('GET', '/compute/v2.1/servers');
-  const all = (body.servers as { id: string }[]).map(({ id }) => id).sort();
-  for (const id of all) await until(first, id, 'ACTIVE', 100);
-  expect(all).toEqual(expect.arrayContaining([...report.left]));
-  const claims = await db.read((session) => session.find(allocations));
-  expect(claims.map(({ server_id }) => server_id).sort()).toEqual(all);
-  expect(fleet.hosts.flatMap(({ domains }) => [...domains.keys()]).sort()).toEqual(all);
-  expect(await audit(first)).toEqual([]);
-
-  for (const id of all) await removeServer(client, id);
-  const left = await db.read(async (session) => ({
-    tasks: await session.count(tasks, { active: 1 }),
-    claims: await session.count(allocations),
-    residues: await session.count(residues),
-    alive: (await session.find(servers)).filter(({ deleted_at }) => deleted_at === null).length,
-    used: (await session.find(hosts)).map((host) => host.used_vcpus + host.used_memory_mib + host.used_disk_gib),
-  }));
-  expect(left).toEqual({ tasks: 0, claims: 0, residues: 0, alive: 0, used: [0, 0] });
-  expect(fleet.hosts.map(({ domains, disks }) => domains.size + disks.size)).toEqual([0, 0]);
-  expect(await audit(second)).toEqual([]);
+  await expectWhole(fleet, db, client, [first, second], report.left);
 });

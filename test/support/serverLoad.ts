@@ -7,7 +7,7 @@ const PATIENCE_MS = 90_000;
 
 export interface ServerLoad {
   /** When each server that became ACTIVE was asked for and was seen so, in milliseconds of `performance.now()`. */
-  readonly made: { readonly asked: number; readonly active: number }[];
+  readonly made: { readonly id: string; readonly asked: number; readonly active: number }[];
   deleted: number;
   /** Servers that did not become ACTIVE or did not go, in words. */
   readonly stuck: string[];
@@ -64,7 +64,7 @@ export async function makeServers(
     try {
       const asked = performance.now();
       const id = await makeServer(client, content, `${name}-${round}`);
-      load.made.push({ asked, active: performance.now() });
+      load.made.push({ id, asked, active: performance.now() });
       if (isOver()) return id;
       await removeServer(client, id);
       load.deleted += 1;

@@ -114,6 +114,17 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     await cloud.clock.sleep(ms, AbortSignal.any([early.signal, stopping.signal]));
   };
 
+  /** Reads what others have recorded. What they record meanwhile is for the next run to read. */
+  async function readAnswers(task: Task, holder: Held): Promise<void> {
+    holder.unread = false;
+    try {
+      holder.questions.answers.push(...(await repliesOf(cloud, task)));
+    } catch (error) {
+      holder.unread = true;
+      throw error;
+    }
+  }
+
   /** Runs the step with its time limit; the signal is also aborted by a deletion. */
   async function runStep(task: Task, step: Step, holder: Held): Promise<StepResult> {
     const aborter = new AbortController();
@@ -128,11 +139,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     aborted.catch(() => undefined);
     try {
       const { questions } = holder;
-      if (holder.unread) {
-        const stored = await repliesOf(cloud, task);
-        holder.unread = false;
-        questions.answers.push(...stored);
-      }
+      if (holder.unread) await readAnswers(task, holder);
       const ask = createAsk(cloud, task, questions);
       await observer?.beforeStep?.(task);
       const result = await Promise.race([step({ cloud, task, signal: aborter.signal, ask }), aborted]);
