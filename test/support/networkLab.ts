@@ -355,3 +355,10 @@ export function securityGroup(
     ...over,
   };
 }
+
+/** Makes a lab before each test of a file, and closes it afterwards. */
+export function labForEach(use: (lab: NetworkLab) => void): void {
+  let lab: NetworkLab | undefined;
+  beforeEach(async () => use((lab = await createNetworkLab())));
+  afterEach(() => lab?.close());
+}

@@ -2,7 +2,7 @@
 import type { PortState, SecurityGroupState } from '@cumulet/common';
 import { arrivals, between, icmp, ipv4, tagged, tcpSyn, udp, withTcpChecksum } from '../../support/frames';
 import {
-  createNetworkLab,
+  labForEach,
   pings,
   rule,
   securityGroup,
@@ -14,12 +14,7 @@ import {
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const open = securityGroup([]);
 

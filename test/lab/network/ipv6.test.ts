@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock, type NetworkState, type PortState, type RouterState, type SubnetState } from '@cumulet/common';
 import {
-  createNetworkLab,
+  labForEach,
   pings,
   rule,
   securityGroup,
@@ -15,12 +15,7 @@ import {
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const group = securityGroup([rule({ protocol: 'icmp' }), rule({ ethertype: 'IPv6', protocol: 'icmp' })]);
 

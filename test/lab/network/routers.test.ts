@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { NetworkState, RouterState } from '@cumulet/common';
 import {
-  createNetworkLab,
+  labForEach,
   inNamespace,
   pings,
   rule,
@@ -15,12 +15,7 @@ import {
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const group = securityGroup([rule({})]);
 const external = { bridge: 'cml-ext', address: '172.24.4.1/24' };

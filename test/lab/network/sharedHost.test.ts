@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { arrivals, between, ipv4, tagged, udp } from '../../support/frames';
 import {
-  createNetworkLab,
+  labForEach,
   inNamespace,
   leaseOf,
   pings,
@@ -21,12 +21,7 @@ import { interfaceName, systemClock, type Exec, type PortState, type SecurityGro
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const FOREIGN = `*nat
 :PREROUTING ACCEPT [0:0]

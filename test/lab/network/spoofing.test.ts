@@ -2,7 +2,7 @@
 import type { PortState } from '@cumulet/common';
 import { between, ipv4, sendFrames, sendScapy, sentinel, tagged, udp, watch } from '../../support/frames';
 import {
-  createNetworkLab,
+  labForEach,
   rule,
   securityGroup,
   serverPort,
@@ -13,12 +13,7 @@ import {
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const OTHER_MAC = 'fa:16:3e:99:99:99';
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { arrivals, between, echo, ipv4, sendFrames, sentinel, tagged, udp, watch } from '../../support/frames';
 import {
-  createNetworkLab,
+  labForEach,
   pings,
   rule,
   securityGroup,
@@ -15,12 +15,7 @@ import type { SecurityGroupState } from '@cumulet/common';
 
 jest.setTimeout(60_000);
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const udp5000 = (): SecurityGroupState =>
   securityGroup([rule({ protocol: 'udp', port_range_min: 5000, port_range_max: 5000 })]);

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { interfaceName, type NetworkState, type RouterState } from '@cumulet/common';
 import {
-  createNetworkLab,
+  labForEach,
   inNamespace,
   leaseOf,
   pings,
@@ -15,12 +15,7 @@ import {
 } from '../../support/networkLab';
 
 let lab: NetworkLab;
-beforeEach(async () => {
-  lab = await createNetworkLab();
-});
-afterEach(async () => {
-  await lab.close();
-});
+labForEach((made) => (lab = made));
 
 const external = { bridge: 'cml-ext', address: '172.24.4.1/24' };
 

@@ -21,17 +21,22 @@ import { isoMicroseconds } from './times';
 const flavorNumber = (flavorId: string): number =>
   Number.parseInt(createHash('sha256').update(flavorId).digest('hex').slice(0, 7), 16);
 
+/** Hosts and nodes are the same here. */
+const placesOf = ({ source_host, dest_host }: ServerMigration): object => ({
+  source_compute: source_host,
+  source_node: source_host,
+  dest_compute: dest_host,
+  dest_node: dest_host,
+  // An address, where the reference has a network for this; disks travel through controllers and agents here.
+  dest_host: null,
+});
+
 function view(migration: ServerMigration, minor: number): object {
   return {
     id: migration.sequence,
     instance_uuid: migration.server_id,
     status: migration.status,
-    source_compute: migration.source_host,
-    source_node: migration.source_host,
-    dest_compute: migration.dest_host,
-    dest_node: migration.dest_host,
-    // An address, where the reference has a network for this; disks travel through controllers here.
-    dest_host: null,
+    ...placesOf(migration),
     old_instance_type_id: flavorNumber(migration.old_flavor.id),
     new_instance_type_id: flavorNumber(migration.new_flavor.id),
     created_at: isoMicroseconds(migration.created_at),
@@ -110,11 +115,7 @@ function progressView(migration: ServerMigration, minor: number): object {
     id: migration.sequence,
     server_uuid: migration.server_id,
     status: migration.status,
-    source_compute: migration.source_host,
-    source_node: migration.source_host,
-    dest_compute: migration.dest_host,
-    dest_node: migration.dest_host,
-    dest_host: null,
+    ...placesOf(migration),
     ...(migration.progress ?? Object.fromEntries(figures.map((name) => [name, null]))),
     created_at: isoMicroseconds(migration.created_at),
     updated_at: isoMicroseconds(migration.updated_at),
