@@ -77,10 +77,11 @@ const story = (before: readonly Act[], act: Act, end: string | undefined): Story
   end,
 });
 
-/** Steps that come only when a server is tried on another host. */
-export const ELSEWHERE: ReadonlySet<string> = new Set(
-  ['leave', 'unbind', 'vacate', 'release'].map((step) => `server.create.${step}`),
-);
+/** Steps that come only when a server is tried on another host, or when its host can't be asked. */
+export const ELSEWHERE: ReadonlySet<string> = new Set([
+  ...['leave', 'unbind', 'vacate', 'release'].map((step) => `server.create.${step}`),
+  'server.revertResize.strand',
+]);
 
 /** By task kind. Kinds that need a second host, or a host that refuses, run against simulated hosts (test/crash/everyFault.ts). */
 export const stories: Readonly<Record<string, Story>> = {
@@ -103,7 +104,8 @@ export const stories: Readonly<Record<string, Story>> = {
     'ACTIVE',
   ),
   'server.attachInterface': story([], attach, 'ACTIVE'),
-  'server.detachInterface': story([attach], detach, 'ACTIVE'),
+  // Of a server that is off: a guest that does nothing lets no interface go.
+  'server.detachInterface': story([attach, stop], detach, 'SHUTOFF'),
   'server.createImage': story(
     [],
     action('createImage', () => ({ name: 'copy' })),
