@@ -37,8 +37,8 @@ test('a server without a config drive and a known image keeps what it names ther
 
 test('disks that are no part of a server keep what they name, and are refused', () => {
   for (const more of [
-    "<disk><source file='/here/x'/><target dev='vdb'/></disk>",
-    "<disk><source file='/here/x'/></disk>",
+    "<disk type='file'><source file='/here/x'/><target dev='vdb'/></disk>",
+    "<disk type='file'><source file='/here/x'/></disk>",
   ]) {
     const xml = moved(domain(devices + more));
     expect(xml).toContain(more);
