@@ -74,7 +74,7 @@ async function kernelState(exec: Exec, links: ReadonlyMap<string, ObservedLink>)
 }
 
 /** Each server's files are in a folder named after what it serves. */
-async function directoriesOf(stateDir: string): Promise<string[]> {
+export async function directoriesOf(stateDir: string): Promise<string[]> {
   const entries = await readdir(stateDir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;

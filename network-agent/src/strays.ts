@@ -1,7 +1,9 @@
-// What no plan finds, because what led to it is gone: processes without files, flows without a bridge.
-import type { Exec } from '@cumulet/common';
+// What no plan finds, because what led to it is gone: processes without files, flows without a bridge, files from before a power cut.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isUuid, type Exec } from '@cumulet/common';
 import type { Desired } from './desired';
-import { deadZonesOfFlows, serverProcesses } from './inventory';
+import { deadZonesOfFlows, directoriesOf, serverProcesses } from './inventory';
 import { observeLinks } from './observe';
 import { deleteFlows } from './routers';
 
@@ -10,6 +12,8 @@ export async function removeStrays(exec: Exec, prefix: string, stateDir: string,
   const wanted = new Set([...desired.networks.keys(), ...desired.routers.keys()]);
   const strays = (await serverProcesses(stateDir)).filter(({ id }) => !wanted.has(id));
   for (const { pid } of strays) process.kill(pid, 'SIGTERM');
+  for (const id of await directoriesOf(stateDir))
+    if (isUuid(id) && !wanted.has(id)) await rm(join(stateDir, id), { recursive: true, force: true });
   const { links } = await observeLinks(exec, prefix);
   await deleteFlows(
     exec,

@@ -238,6 +238,16 @@ test('a DHCP server whose network and files are gone is ended when an agent star
   expect(await eventually(() => Promise.resolve(words() === ''))).toBe(true);
 });
 
+test('files of a network that left while the host was off are removed when an agent starts, and those of others stay', async () => {
+  const network = tenantNetwork();
+  lab.change([withHosts(network, [])]);
+  const [gone, served, foreign] = [randomUUID(), network.id, 'notes'].map((name) => join(lab.stateDir, name));
+  for (const folder of [gone, served, foreign]) mkdirSync(folder ?? '');
+  await lab.agent();
+  expect(await eventually(() => Promise.resolve(!existsSync(gone ?? '')))).toBe(true);
+  expect([existsSync(served ?? ''), existsSync(foreign ?? '')]).toEqual([true, true]);
+});
+
 test('an address that somebody took from a namespace comes back with the next comparison', async () => {
   await lab.agent({ compare_seconds: 0.5 });
   const { one } = await pair();
