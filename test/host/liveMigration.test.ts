@@ -1,6 +1,5 @@
 // A server goes from host to host while it runs: two hosts with a network, a libvirtd, QEMU and files of their own each, joined by
 // VXLAN and mutual TLS, and on a third one somebody who talks to the server all the while.
-import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -25,15 +24,10 @@ import { tasks } from '../../controller/src/db/entities/tasks';
 import { makeTestCa, type TestCa } from '../support/certificates';
 import { createHostLab, until, type HostLab, type LabGuest } from '../support/hostLab';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
+import { createTalk, LOST_AT_MOST, type Talk } from '../support/talk';
 import { tinyImage } from '../support/tinyImage';
 
 jest.setTimeout(120_000);
-
-/**
- * Pings, ten a second, that a guest may miss while it moves: five, where the machine has nothing else to do (CUMULET_ALONE). Beside other
- * tests its processors are not the guest's, and what counts is that it answers again.
- */
-const LOST_AT_MOST = process.env['CUMULET_ALONE'] === undefined ? 30 : 5;
 
 interface RealHost {
   readonly libvirtd: PrivateLibvirtd;
@@ -46,11 +40,11 @@ interface RealHost {
 
 const bus = createMemoryBus();
 const hosts = new Map<string, RealHost>();
-/** What talks to the server; none may outlive the test. */
-const children = new Set<ChildProcess>();
 let ca: TestCa;
 let lab: HostLab;
 let friend: LabGuest;
+/** By somebody on the third host. */
+let talk: Talk;
 let id: string;
 let address: string;
 
@@ -155,43 +149,6 @@ const story = async (): Promise<string> => {
   return JSON.stringify((await call('GET', path)).instanceAction);
 };
 
-/** Pings the server ten times a second. @returns how many answers are missing when it ends */
-function pinging(): () => Promise<number> {
-  const argv = [`--net=/run/netns/${friend.namespace}`, 'ping', '-i', '0.1', '-W', '1', address];
-  const child: ChildProcess = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let text = '';
-  children.add(child);
-  child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const ended = new Promise<void>((done) => child.once('close', () => done()));
-  return async () => {
-    child.kill('SIGINT');
-    await ended;
-    const [, sent, heard] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
-    expect(Number(sent)).toBeGreaterThan(10);
-    return Number(sent) - Number(heard);
-  };
-}
-
-/** A TCP connection to the server's ssh daemon. `ask` goes on with the conversation and resolves with what is heard. */
-async function connection(): Promise<{ ask(): Promise<string>; end(): void }> {
-  const script = `exec 3<>/dev/tcp/${address}/22; head -c 8 <&3; read line; printf 'SSH-2.0-friend\\r\\n' >&3; head -c 200 <&3 | wc -c`;
-  const argv = [`--net=/run/netns/${friend.namespace}`, 'bash', '-c', script];
-  const child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
-  children.add(child);
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  await until('the greeting of the ssh daemon', () => Promise.resolve(text.startsWith('SSH-2.0-')));
-  return {
-    async ask() {
-      text = '';
-      child.stdin.write('\n');
-      await until('an answer on the connection', () => Promise.resolve(text.includes('\n')));
-      return text.trim();
-    },
-    end: () => void child.kill('SIGKILL'),
-  };
-}
-
 beforeAll(async () => {
   ca = await makeTestCa();
   lab = await createHostLab({ bus, host: (name) => hosts.get(name)?.api, engine: { kinds: taskKinds, pollMs: 100 } });
@@ -211,6 +168,7 @@ beforeAll(async () => {
   const server = { name: 'mover', imageRef: made.id, flavorRef: 'nano', networks: [{ uuid: network.id }] };
   id = (await call('POST', '/compute/v2.1/servers', { server }, 'demo')).server.id;
   friend = await lab.guest(lab.hosts[2], network.id);
+  talk = createTalk(['nsenter', `--net=/run/netns/${friend.namespace}`]);
   await settled();
   const { addresses } = (await call('GET', `/compute/v2.1/servers/${id}`)).server;
   address = addresses.net[0].addr;
@@ -219,7 +177,7 @@ beforeAll(async () => {
 }, 240_000);
 
 afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
+  talk?.end();
   for (const host of hosts.values()) await host.stop();
   await lab?.close();
   ca?.stop();
@@ -229,8 +187,8 @@ test('pings and a connection go on, and nothing of it is left where it was', asy
   const [status, first] = await shown();
   const second = first === 'h1' ? 'h2' : 'h1';
   expect(status).toBe('ACTIVE');
-  const talk = await connection();
-  const lost = pinging();
+  const connection = await talk.connect(address);
+  const lost = talk.ping(address);
   await migrate(null);
   expect((await shown())[0]).toBe('MIGRATING');
   await settled();
@@ -240,8 +198,7 @@ test('pings and a connection go on, and nothing of it is left where it was', asy
   const missed = await lost();
   process.stderr.write(`${missed} pings missed during a live migration\n`);
   expect(missed).toBeLessThanOrEqual(LOST_AT_MOST);
-  expect(await talk.ask()).toBe('200');
-  talk.end();
+  expect(await connection.ask()).toBe('200');
   expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([0, 1]);
   expect(existsSync(join(at(first).dir, 'disks', id))).toBe(false);
   expect(existsSync(join(at(first).dir, 'servers', id))).toBe(false);
@@ -253,7 +210,7 @@ test('a migration that is aborted leaves the server where it is, and it goes on'
   const second = first === 'h1' ? 'h2' : 'h1';
   const { live_migration: settings } = lab.cloud.cloud.config;
   Object.assign(settings, { bandwidth: 1 });
-  const lost = pinging();
+  const lost = talk.ping(address);
   try {
     await migrate(second);
     const path = `/compute/v2.1/servers/${id}/migrations`;
@@ -304,7 +261,7 @@ test('the hypervisor of the new host dies on the way: the server runs on where i
   await settled();
   expect(await shown()).toEqual(['ACTIVE', first]);
   expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
-  const answer = await (await connection()).ask();
+  const answer = await (await talk.connect(address)).ask();
   expect(answer).toBe('200');
   expect(await findings()).toEqual([]);
 });

@@ -1,11 +1,11 @@
 // The world of the crash matrix: the cloud as processes over MariaDB and RabbitMQ, on a libvirtd of its own, and what is known of its tasks.
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { root } from '../support/checkout';
 import { idleContent } from '../support/machineCloud';
+import { writeClientOptions } from '../support/mariadb';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 import { startProcessCloud, type ProcessCloud } from '../support/processCloud';
 import { connectToAny } from '../support/retryingClient';
@@ -69,16 +69,7 @@ export async function startMatrixWorld(leak: boolean): Promise<MatrixWorld> {
     let db = await connectDatabase(cloud);
     for (const statement of GATE) await db.query(statement);
     const options = join(cloud.directory, 'client.cnf');
-    const { socket, user, password, database } = cloud.database;
-    const lines = [
-      '[client]',
-      `socket=${socket}`,
-      `user=${user}`,
-      `password="${password}"`,
-      '[mysql]',
-      `database=${database}`,
-    ];
-    writeFileSync(options, `${lines.join('\n')}\n`, { mode: 0o600 });
+    writeClientOptions(options, cloud.database);
 
     /** A database that was killed is asked again when it is back. */
     const query = async (sql: string, values: string[] = []): Promise<Record<string, string>[]> => {

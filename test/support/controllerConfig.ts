@@ -13,6 +13,8 @@ export interface Neighbours {
   readonly broker: Broker;
   readonly ca: TestCa;
   readonly database: MariadbOptions;
+  /** Where controllers listen for clients and agents; loopback unless given. */
+  readonly address?: string;
 }
 
 /** The names of a controller's ports. */
@@ -28,8 +30,10 @@ export function prepareControllers(directory: string, database: MariadbOptions):
   writeFileSync(join(directory, 'bootstrap.json'), JSON.stringify({ admin_password: PASSWORD }), { mode: 0o600 });
 }
 
-export function controllerConfig(name: string, { directory, ports, broker, ca, database }: Neighbours): object {
+export function controllerConfig(name: string, neighbours: Neighbours): object {
+  const { directory, ports, broker, ca, database, address = '127.0.0.1' } = neighbours;
   return {
+    listen: address,
     port: ports[`${name} api`],
     data_dir: join(directory, name),
     bootstrap_file: join(directory, 'bootstrap.json'),
@@ -43,7 +47,7 @@ export function controllerConfig(name: string, { directory, ports, broker, ca, d
     },
     token_key_file: join(dirname(ca.config(name).key), 'token-keys.secret'),
     image: { dir: join(directory, 'images') },
-    agent_api: { listen: '127.0.0.1', port: ports[`${name} agent api`], tls: ca.config(name) },
+    agent_api: { listen: address, port: ports[`${name} agent api`], tls: ca.config(name) },
     broker: broker.config(),
     health: { port: ports[`${name} health`] },
   };

@@ -19,7 +19,7 @@ export interface KillOptions {
 export interface KillReport {
   readonly kills: number;
   /** How the controllers ended: null for kill -9. */
-  readonly exits: readonly (number | null)[];
+  readonly exits: readonly (number | undefined)[];
   /** Servers that became ACTIVE. */
   readonly active: number;
   readonly deleted: number;
@@ -62,7 +62,7 @@ export async function killUnderLoad(
   const working = Array.from({ length: workers }, (_, at) =>
     makeServers(client, content, `worker-${at}`, () => Date.now() > end, load),
   );
-  const exits: (number | null)[] = [];
+  const exits: (number | undefined)[] = [];
   let [kills, orphans, slowestHandover] = [0, 0, 0];
   await pause(3_000);
   for (; Date.now() < end; kills++) {

@@ -141,6 +141,13 @@ export function optionsOf(url: string, database: string): MariadbOptions {
   };
 }
 
+/** Writes a file of options with which MariaDB's own client reaches a database of this machine. */
+export function writeClientOptions(file: string, { socket, user, password, database }: MariadbOptions): void {
+  if (socket === undefined) throw new Error('the database has no socket');
+  const client = ['[client]', `socket=${socket}`, `user=${user}`, `password="${password}"`];
+  writeFileSync(file, [...client, '[mysql]', `database=${database}`, ''].join('\n'), { mode: 0o600 });
+}
+
 async function run(options: MariadbOptions, sql: string): Promise<void> {
   const { socket, host, port, user, password } = options;
   const place = socket === undefined ? { host, port } : { socketPath: socket };

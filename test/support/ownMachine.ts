@@ -3,18 +3,30 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { appendFileSync, chmodSync, closeSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { childOf } from './processTree';
 
 /** A program on the machine. */
 export interface Program {
+  /** Its process id as seen from outside; undefined when it has ended. */
+  pid(): number | undefined;
   /** Undefined while it runs; 128 and the signal's number when it was killed. */
   exitCode(): number | undefined;
   /** Sends a signal and resolves when the program has ended. */
   end(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** A cable from the machine to a bridge of ours. */
+export interface Cable {
+  /** The machine's end of it. */
+  readonly link: string;
+  readonly bridge: string;
+  /** The machine's address there, with the length of its prefix. */
+  readonly address?: string;
 }
 
 export interface OwnMachine {
@@ -26,17 +38,21 @@ export interface OwnMachine {
   run(...argv: string[]): Promise<string>;
   /** Starts a program that goes on; what it says is appended to a file. */
   start(argv: readonly string[], log: string): Program;
-  /** Starts libvirtd. Resolves when it answers. */
+  /** Starts libvirtd unless it runs. Resolves when it answers. */
   startLibvirtd(): Promise<void>;
   /** Kills libvirtd. Its guests go on. */
   killLibvirtd(): Promise<void>;
-  /** Cuts the power and boots again: only files stay, and nothing runs. */
-  reboot(): Promise<void>;
+  /** Whether it has power. */
+  isOn(): boolean;
+  /** Cuts the power: only files stay. */
+  powerOff(): Promise<void>;
+  /** Boots. Nothing runs on it then. */
+  powerOn(): Promise<void>;
   /** Ends everything and removes the directory. */
   remove(): Promise<void>;
 }
 
-/** The first process of a boot. A line on standard input reboots, its end is the machine's end. It is bash, which reaps orphans. */
+/** The first process of a boot. A line on standard input cuts the power, its end is the machine's end. It is bash, which reaps orphans. */
 const INIT = `set -e
 dir=$1
 mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
@@ -58,8 +74,13 @@ ip link set lo up
 touch "$dir/booted"
 read -r _`;
 
-/** Boots until the end of standard input, then removes the machine's files: also when the test is killed. */
-const POWER = `while unshare --mount --net --pid --kill-child --mount-proc bash -c "$2" init "$1"; do :; done; rm -rf "$1"`;
+/** Boots when it reads "on". At the end of standard input it removes the machine's files: also when the test is killed. */
+const POWER = `while read -r word; do
+  [ "$word" != on ] || unshare --mount --net --pid --kill-child --mount-proc bash -c "$2" init "$1"
+done
+rm -rf "$1"`;
+/** The file that has the process id of the machine's first process, whose end is a power cut. */
+export const INIT_FILE = 'init.pid';
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 1200; tries++) {
@@ -67,20 +88,6 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
     await pause(50);
   }
   throw new Error(`never came: ${what}`);
-}
-
-/** The process whose parent is `parent`, by the second number behind the name in its stat. */
-function childOf(parent: number): number | undefined {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const found = pids.find((pid) => {
-    try {
-      return / \(.*\) \w (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] === String(parent);
-    } catch {
-      // It ended while we looked.
-      return false;
-    }
-  });
-  return found === undefined ? undefined : Number(found);
 }
 
 /** libvirt's files of a machine that has no domains yet, with this machine's settings and what is known of its emulators. */
@@ -98,9 +105,16 @@ function makeFiles(directory: string): void {
   appendFileSync(join(directory, 'etc/libvirt/qemu.conf'), '\ncgroup_controllers = []\nstdio_handler = "file"\n');
 }
 
-/** Starts a machine on which nothing runs. */
-export async function startOwnMachine(): Promise<OwnMachine> {
-  const directory = mkdtempSync(join(tmpdir(), 'cumulet-machine-'));
+/** A cable to us alone, with addresses that are set aside for tests of network devices. */
+function ownCable(): { readonly outside: string; readonly inside: string } {
+  const net = `198.${18 + randomInt(2)}.${randomInt(256)}`;
+  const last = 4 * randomInt(64);
+  return { outside: `${net}.${last + 1}/30`, inside: `${net}.${last + 2}/30` };
+}
+
+/** Starts a machine on which nothing runs. Unless it has other cables, there is one that leads to us. */
+export async function startOwnMachine(cables: readonly Cable[] = []): Promise<OwnMachine> {
+  const directory = mkdtempSync(join(tmpdir(), 'cumulet-pc-'));
   makeFiles(directory);
   // A group of its own: a signal to the test's group must not end what cleans up after it.
   const power = spawn('sh', ['-c', POWER, 'sh', directory, INIT], {
@@ -108,31 +122,37 @@ export async function startOwnMachine(): Promise<OwnMachine> {
     detached: true,
   });
   const ended = new Promise((resolve) => power.once('exit', resolve));
-  // A /30 of the addresses that are set aside for tests of network devices.
-  const net = `198.${18 + randomInt(2)}.${randomInt(256)}`;
-  const last = 4 * randomInt(64);
-  const [outside, address] = [`${net}.${last + 1}`, `${net}.${last + 2}`];
-  const link = `own${randomInt(1e8)}`;
+  const { outside, inside } = ownCable();
+  const plugs = cables.length > 0 ? cables : [{ link: 'eth0', address: inside, bridge: undefined }];
+  const wires = plugs.map((plug) => ({ ...plug, end: `own${randomInt(1e8)}` }));
   let init = 0;
   const enter = (): string[] => ['--target', String(init), '--mount', '--net', '--pid', '--'];
   const execute = promisify(execFile);
 
+  const wire = async ({ link, end, bridge, address }: (typeof wires)[number]): Promise<void> => {
+    // The kernel takes the old link away some time after the namespace that it led to.
+    await until('the end of the old link', () => !existsSync(join('/sys/class/net', end)));
+    execFileSync('ip', ['link', 'add', end, 'type', 'veth', 'peer', 'name', link, 'netns', String(init)]);
+    if (bridge === undefined) execFileSync('ip', ['addr', 'add', outside, 'dev', end]);
+    else execFileSync('ip', ['link', 'set', end, 'master', bridge]);
+    execFileSync('ip', ['link', 'set', end, 'up']);
+    if (address !== undefined) await machine.run('ip', 'addr', 'add', address, 'dev', link);
+    await machine.run('ip', 'link', 'set', link, 'up');
+  };
   const boot = async (): Promise<void> => {
+    rmSync(join(directory, 'booted'), { force: true });
+    power.stdin.write('on\n');
     await until('the boot', () => existsSync(join(directory, 'booted')));
     const unshare = childOf(power.pid ?? 0) ?? 0;
     init = childOf(unshare) ?? 0;
-    // The kernel takes the old link away some time after the namespace that it led to.
-    await until('the end of the old link', () => !existsSync(join('/sys/class/net', link)));
-    execFileSync('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(init)]);
-    execFileSync('ip', ['addr', 'add', `${outside}/30`, 'dev', link]);
-    execFileSync('ip', ['link', 'set', link, 'up']);
-    await machine.run('ip', 'addr', 'add', `${address}/30`, 'dev', 'eth0');
-    await machine.run('ip', 'link', 'set', 'eth0', 'up');
+    writeFileSync(join(directory, INIT_FILE), String(init));
+    for (const each of wires) await wire(each);
   };
+  const isOn = (): boolean => init > 0 && existsSync(`/proc/${init}`);
 
   const machine: OwnMachine = {
     directory,
-    address,
+    address: plugs[0]?.address?.split('/')[0] ?? '',
     async run(...argv) {
       const { stdout } = await execute('nsenter', [...enter(), ...argv], { timeout: 120_000, maxBuffer: 1 << 26 });
       return stdout;
@@ -148,33 +168,37 @@ export async function startOwnMachine(): Promise<OwnMachine> {
           resolve();
         });
       });
+      // nsenter only waits for the program and ends as it does.
+      const pid = (): number | undefined => (exitCode === undefined ? childOf(child.pid ?? 0) : undefined);
       return {
+        pid,
         exitCode: () => exitCode,
         async end(signal) {
-          // nsenter only waits for the program and ends as it does.
-          const program = childOf(child.pid ?? 0);
-          if (exitCode === undefined && program !== undefined) process.kill(program, signal);
+          const program = pid();
+          if (program !== undefined) process.kill(program, signal);
           await exited;
         },
       };
     },
     async startLibvirtd() {
-      await machine.run('libvirtd', '-d', '-p', '/run/libvirtd.pid');
       const answers = (): Promise<boolean> =>
         machine.run('virsh', '-c', 'qemu:///system', 'uri').then(
           () => true,
           () => false,
         );
+      if (await answers()) return;
+      await machine.run('libvirtd', '-d', '-p', '/run/libvirtd.pid');
       await until('libvirtd', answers);
     },
     async killLibvirtd() {
       await machine.run('sh', '-c', 'kill -9 $(cat /run/libvirtd.pid)');
     },
-    async reboot() {
-      rmSync(join(directory, 'booted'));
-      power.stdin.write('\n');
-      await boot();
+    isOn,
+    async powerOff() {
+      if (isOn()) power.stdin.write('off\n');
+      await until('the end of all that runs', () => !isOn());
     },
+    powerOn: boot,
     async remove() {
       power.stdin.end();
       await ended;

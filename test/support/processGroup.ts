@@ -1,11 +1,13 @@
 // Processes of the cloud that a test starts from what was built: each with a configuration file, a log and a health listener.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { root } from './checkout';
 import { childCoverage } from './childCoverage';
 import { freePort } from './freePort';
+import type { OwnMachine, Program } from './ownMachine';
 import type { ProcessName } from './programs';
 
 export interface Member {
@@ -16,16 +18,20 @@ export interface Member {
   readonly health: number;
   /** Options of Node.js itself. */
   readonly node?: readonly string[];
+  /** Where it runs, and listens for questions about its health; unless given here, on loopback. */
+  readonly machine?: OwnMachine;
 }
 
 export interface ProcessGroup<Name extends string> {
   pid(name: Name): number;
   configFile(name: Name): string;
-  /** The exit code of a process that ended; null while it runs. */
-  exitCode(name: Name): number | null;
+  /** The exit code of a process that ended; undefined while it runs, and before. */
+  exitCode(name: Name): number | undefined;
+  /** Whether it was started and has not ended. */
+  runs(name: Name): boolean;
   start(name: Name): void;
   /** Ends a process and resolves with its exit code when it is gone. */
-  end(name: Name, signal?: NodeJS.Signals): Promise<number | null>;
+  end(name: Name, signal?: NodeJS.Signals): Promise<number | undefined>;
   /** Resolves when the process says that it is ready. */
   ready(name: Name): Promise<void>;
   /** The health listener's answer. */
@@ -41,6 +47,25 @@ export async function portsFor(names: readonly string[]): Promise<Record<string,
   return ports;
 }
 
+/** Starts a program beside us. */
+function startHere(argv: readonly string[], log: string): Program {
+  const [file = '', ...args] = argv;
+  const output = openSync(log, 'a');
+  const env = { ...process.env, ...childCoverage() };
+  const child = spawn(file, args, { stdio: ['ignore', output, output], env });
+  closeSync(output);
+  const exited = once(child, 'exit');
+  const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);
+  return {
+    pid: () => (exitCode() === undefined ? child.pid : undefined),
+    exitCode,
+    async end(signal) {
+      child.kill(signal);
+      if (exitCode() === undefined) await exited;
+    },
+  };
+}
+
 /** Writes the configuration files into `directory`, where the logs will be too. Starts nothing. */
 export function createProcessGroup<Name extends string>(
   directory: string,
@@ -49,9 +74,8 @@ export function createProcessGroup<Name extends string>(
   const configFile = (name: Name): string => join(directory, `${name}.yaml`);
   for (const name of Object.keys(members) as Name[])
     writeFileSync(configFile(name), JSON.stringify(members[name].config));
-  const env = { ...process.env, ...childCoverage() };
-  const children = new Map<Name, ChildProcess>();
-  const childOf = (name: Name): ChildProcess => {
+  const children = new Map<Name, Program>();
+  const childOf = (name: Name): Program => {
     const child = children.get(name);
     if (!child) throw new Error(`${name} was never started`);
     return child;
@@ -59,32 +83,31 @@ export function createProcessGroup<Name extends string>(
 
   const group: ProcessGroup<Name> = {
     configFile,
-    pid: (name) => childOf(name).pid ?? 0,
-    exitCode: (name) => childOf(name).exitCode,
+    pid: (name) => childOf(name).pid() ?? 0,
+    exitCode: (name) => children.get(name)?.exitCode(),
+    runs: (name) => children.get(name)?.pid() !== undefined,
     start(name) {
-      const { program, node = [] } = members[name];
-      const log = openSync(join(directory, `${name}.log`), 'a');
+      const { program, node = [], machine } = members[name];
       const main = join(root, program, 'dist/main.js');
-      const args = [...node, main, '--config', configFile(name)];
-      children.set(name, spawn(process.execPath, args, { stdio: ['ignore', log, log], env }));
+      const argv = [process.execPath, ...node, main, '--config', configFile(name)];
+      const log = join(directory, `${name}.log`);
+      children.set(name, machine ? machine.start(argv, log) : startHere(argv, log));
     },
     async end(name, signal = 'SIGTERM') {
       const child = childOf(name);
-      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-      const ended = new Promise<number | null>((done) => child.once('exit', done));
-      child.kill(signal);
-      return ended;
+      if (child.exitCode() === undefined) await child.end(signal);
+      return child.exitCode();
     },
     async health(name, path) {
-      const answer = await fetch(`http://127.0.0.1:${members[name].health}${path}`);
+      const { health, machine } = members[name];
+      const answer = await fetch(`http://${machine?.address ?? '127.0.0.1'}:${health}${path}`);
       return { status: answer.status, text: await answer.text() };
     },
     async ready(name) {
       let last = '';
       for (const until = Date.now() + 60_000; Date.now() < until; await pause(100)) {
-        const child = childOf(name);
-        if (child.exitCode !== null)
-          throw new Error(`${name} ended with ${child.exitCode}: see its log in ${directory}`);
+        const code = childOf(name).exitCode();
+        if (code !== undefined) throw new Error(`${name} ended with ${code}: see its log in ${directory}`);
         const answer = await group.health(name, '/readyz').catch(() => undefined);
         if (answer?.status === 200) return;
         last = answer?.text ?? 'no answer';

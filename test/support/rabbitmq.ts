@@ -23,32 +23,38 @@ export interface RabbitMq extends Broker {
 }
 
 export interface RabbitMqOptions {
+  /** Where it listens for clients; loopback unless given. */
+  readonly address?: string;
   /** Hosts that have a user from the beginning. */
   readonly hosts?: readonly string[];
   /** With these it speaks TLS only, and demands a certificate of the same CA. */
   readonly tls?: { readonly ca: string; readonly certificate: string; readonly key: string };
 }
 
-export async function startRabbitMq({ hosts = [], tls }: RabbitMqOptions = {}): Promise<RabbitMq> {
+export async function startRabbitMq({
+  address = '127.0.0.1',
+  hosts = [],
+  tls,
+}: RabbitMqOptions = {}): Promise<RabbitMq> {
   const directory = makeOwnDirectory('cumulet-rabbitmq-');
   const [port, distribution, epmd] = [await freePort(), await freePort(), await freePort()];
   const definitions = writeBrokerUsers(directory.path, hosts);
   const listener = tls
     ? [
         'listeners.tcp = none',
-        `listeners.ssl.1 = 127.0.0.1:${port}`,
+        `listeners.ssl.1 = ${address}:${port}`,
         `ssl_options.cacertfile = ${tls.ca}`,
         `ssl_options.certfile = ${tls.certificate}`,
         `ssl_options.keyfile = ${tls.key}`,
         'ssl_options.verify = verify_peer',
         'ssl_options.fail_if_no_peer_cert = true',
       ]
-    : [`listeners.tcp.1 = 127.0.0.1:${port}`];
+    : [`listeners.tcp.1 = ${address}:${port}`];
   const node = createRabbitNode({
     directory: directory.path,
     name: 'test@localhost',
     settings: [...listener, `load_definitions = ${definitions}`, ''].join('\n'),
-    address: '127.0.0.1',
+    address,
     port,
     distribution,
     epmd,
@@ -57,7 +63,7 @@ export async function startRabbitMq({ hosts = [], tls }: RabbitMqOptions = {}): 
   const broker: RabbitMq = {
     directory: directory.path,
     config: (host) => ({
-      urls: [`${tls ? 'amqps' : 'amqp'}://${tls ? 'localhost' : '127.0.0.1'}:${port}`],
+      urls: [`${tls ? 'amqps' : 'amqp'}://${tls ? 'localhost' : address}:${port}`],
       virtual_host: VIRTUAL_HOST,
       password_file: passwordFile(directory.path, host),
       tls: tls ? { ca: tls.ca, cert: tls.certificate, key: tls.key } : null,

@@ -148,12 +148,12 @@ export interface Content {
 }
 
 /** An image, a flavor and a network to boot servers on; quotas without limit. */
-export async function makeContent(cloud: CloudClient, imageFile: string): Promise<Content> {
+export async function makeContent(cloud: CloudClient, imageFile: string, networkName = 'bench'): Promise<Content> {
   const image = await uploadImage(cloud, imageFile, 'qcow2', 'tiny');
   const { flavor } = await cloud.call<{ flavor: { id: string } }>('POST', '/compute/v2.1/flavors', {
     flavor: { name: 'm1.nano', vcpus: 1, ram: 128, disk: 1 },
   });
-  const network = await makeNetwork(cloud, 'bench', '10.77.0.0/16');
+  const network = await makeNetwork(cloud, networkName, '10.77.0.0/16');
   await liftQuotas(cloud);
   return { image, flavor: flavor.id, network };
 }
