@@ -123,8 +123,9 @@ stop_process() {
   rm -f "$run_dir/cumulet.pid"
 }
 
-# outdated: the build is younger than the running process.
+# outdated: the build or the configuration is younger than the running process.
 outdated() {
+  if [ -n "$(find "$config_dir/cumulet.yaml" -newer "$run_dir/cumulet.pid")" ]; then return 0; fi
   [ -n "$(find "$root" -path '*/node_modules' -prune -o -path '*/dist/*' -newer "$run_dir/cumulet.pid" -type f -name '*.js' -print | head -n 1)" ]
 }
 
@@ -148,15 +149,30 @@ take_back() {
   echo "$before" | while read -r path; do rm -rf "$path"; done
 }
 
+# take_settings: the options of this run become the configuration, if the cloud can run with them; else that stays as it was.
+take_settings() {
+  draft=$config_dir/cumulet.yaml.draft
+  if [ ! -e "$draft" ]; then return 0; fi
+  if ! "$node" "$root/standalone/dist/main.js" --config "$draft" --check-config > "$state/notes" 2> "$state/check"; then
+    rm -f "$draft"
+    take_back
+    fail "$(sed "s|^cumulet-standalone: ||; s|^$draft: ||" "$state/check")"
+  fi
+  sed 1d "$state/notes" | while read -r note; do if [ -n "$note" ]; then warn "$note"; fi; done
+  mv "$draft" "$config_dir/cumulet.yaml"
+}
+
 task_cloud() {
   after packages compile build
   before=$(absent "$data_dir" "$config_dir" "$config_dir/cumulet.yaml" "$run_dir")
   start_libvirt
   mkdir -p "$run_dir" "$data_dir"
-  if ! "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" 2> "$state/configure"; then
+  if ! "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" \
+    --listen "${up_listen-}" --cert "${up_cert-}" --key "${up_key-}" 2> "$state/configure"; then
     take_back
     fail "no configuration could be written: $(sed 's/^cumulet: //' "$state/configure")"
   fi
+  take_settings
   if cloud_pid > /dev/null && ! outdated; then
     wait_ready "$(cloud_pid)" || fail "the cloud runs (process $(cloud_pid)) but its API does not answer: see $log_dir/cumulet.log; sudo $self down stops it"
     detail "runs already"

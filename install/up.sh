@@ -21,11 +21,51 @@ begin() {
   trap 'echo >&2; echo "cumulet: interrupted; run it again to go on" >&2; exit 130' INT TERM HUP
 }
 
+up_usage() {
+  cat << TEXT
+usage: sudo $self up [--listen ADDRESS [--cert FILE --key FILE]]
+
+  --listen ADDRESS   let other machines use the cloud: its API listens, with TLS, also on this address or host name of this
+                     machine, until another one is given; 127.0.0.1 ends that
+  --cert FILE        PEM file with the certificate for that name, instead of one of the cloud's own CA
+  --key FILE         PEM file with its key
+
+example: sudo $self up --listen 10.0.0.5
+TEXT
+}
+
+# up_options ARGUMENT...: sets and exports up_listen, up_cert and up_key.
+up_options() {
+  export up_listen='' up_cert='' up_key=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --help | -h)
+        up_usage
+        exit 0
+        ;;
+      --listen | --cert | --key)
+        if [ -z "${2-}" ]; then
+          echo "cumulet: $1 needs a value: see cumulet up --help" >&2
+          exit 2
+        fi
+        case $1 in
+          --listen) up_listen=$2 ;;
+          # As the cloud's process, which has another working directory, finds them.
+          --cert) up_cert=$(realpath -m -- "$2") ;;
+          --key) up_key=$(realpath -m -- "$2") ;;
+        esac
+        shift 2
+        ;;
+      *)
+        echo "cumulet: up does not know $1: see cumulet up --help" >&2
+        exit 2
+        ;;
+    esac
+  done
+}
+
 run_up() {
-  if [ $# -gt 0 ]; then
-    echo "cumulet: up takes no arguments, but got: $*" >&2
-    exit 2
-  fi
+  up_options "$@"
   begin up
   export starts_cloud=yes build_targets="standalone cli"
   echo "Bringing up the cloud (log: $log_dir/install.log)"

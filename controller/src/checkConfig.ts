@@ -7,6 +7,7 @@ import { cloudFacts } from './db/entities/cloud';
 import { tokenKeys } from './db/entities/identity';
 import { rulesOf } from './policyRules';
 import type { ControllerProcessConfig } from './process';
+import { checkRemoteApi } from './remoteApi/check';
 import { keyFilePath } from './services/identity/identity';
 import { readKeyFile } from './services/identity/keyFile';
 import { requireFittingKeyFile } from './services/identity/signingKeys';
@@ -33,18 +34,19 @@ export async function checkController(config: ControllerProcessConfig): Promise<
   requireFenceCommand(config);
   readTls(config.agent_api.tls);
   checkBroker(config.broker);
+  const notes = await checkRemoteApi(config);
   const options = databaseOptions(config);
   const keyFile = keyFilePath(config);
   readKeyFile(keyFile);
   try {
     await inspectDatabase(options, [tokenKeys], (session) => requireFittingKeyFile(session, keyFile));
     await inspectDatabase(options, [cloudFacts], (session) => requireFittingStore(session, { config }));
-    return [];
+    return notes;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     if (REFUSED.includes((error as { code?: string }).code ?? ''))
       throw new ConfigError(`database: ${messageOf(error)}`, { key: 'database' });
     const what = `the key file ${keyFile} and the directory ${imageDirectory({ config })} fit the database`;
-    return [`not checked: whether ${what}, because it is not reached: ${messageOf(error)}`];
+    return [...notes, `not checked: whether ${what}, because it is not reached: ${messageOf(error)}`];
   }
 }

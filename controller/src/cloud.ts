@@ -17,6 +17,8 @@ export interface Cloud {
   readonly identity: Identity;
   /** Makes the dispatcher look for work now instead of at its next poll. */
   readonly wake: () => void;
+  /** Where other machines reach the API, and the CA (PEM) to trust for it; undefined while nothing listens for them. */
+  readonly access: () => { readonly endpoint: string; readonly ca: string | null } | undefined;
   /** Direct questions to a host's agents (console log, inventory); undefined when the host can't be reached. */
   readonly host: (name: string) => HostApi | undefined;
 }

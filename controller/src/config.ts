@@ -1,15 +1,31 @@
 // The controller's configuration: every key, its meaning and its default.
 import { Type, type Static } from '@sinclair/typebox';
 import { DatabaseConfig } from './databaseConfig';
+import { RemoteApiConfig } from './remoteApi/config';
 
 const limit = (value: number, description: string) =>
   Type.Integer({ default: value, minimum: -1, description: `${description} -1: no limit.` });
+
+/** Host names and addresses, IPv6 ones too. */
+const NAME = '^[A-Za-z0-9.:-]{1,253}$';
 
 export const ControllerConfig = Type.Object(
   {
     /** Address and port of the API. */
     listen: Type.String({ default: '127.0.0.1', description: 'Address the API listens on.' }),
     port: Type.Integer({ default: 5000, minimum: 0, maximum: 65535, description: 'TCP port of the API.' }),
+    remote_api: Type.Union([RemoteApiConfig, Type.Null()], {
+      default: null,
+      description: 'Where the API listens besides, with TLS, for other machines.',
+    }),
+    names: Type.Array(Type.String({ pattern: NAME }), {
+      default: [],
+      description: 'More names and addresses by which callers reach the API, as those of a proxy.',
+    }),
+    endpoint: Type.Union([Type.String({ pattern: '^https?://[^/]+$' }), Type.Null()], {
+      default: null,
+      description: 'URL that links name when a caller used none of our names; the address reached unless set.',
+    }),
     data_dir: Type.String({
       default: '/var/lib/cumulet',
       description: 'Where the SQLite file and the image bytes are.',

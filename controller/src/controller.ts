@@ -1,6 +1,7 @@
 // Composes a controller: database, policy, services, HTTP. Standalone and the controller process differ only in what they hand in.
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { systemClock, type AgentApi, type Bus, type Clock, type HostApi, type Logger } from '@cumulet/common';
 import { createApp, listen } from './api/app';
 import { computeService } from './api/compute/routes';
@@ -8,6 +9,7 @@ import { cumuletService } from './api/cumulet/routes';
 import { identityRootService, identityService } from './api/identity/routes';
 import { imageService } from './api/image/routes';
 import { networkRootService, networkService } from './api/network/routes';
+import { createOrigins } from './api/origin';
 import { placementService } from './api/placement/routes';
 import type { Cloud } from './cloud';
 import type { ControllerConfig } from './config';
@@ -18,6 +20,7 @@ import { createEngine, type Engine, type EngineOptions } from './conductor/engin
 import { taskKinds } from './conductor/kinds';
 import { openDatabase, type Database, type DatabaseOptions } from './db';
 import { rulesOf } from './policyRules';
+import { createRemoteApi, type RemoteApi } from './remoteApi/listener';
 import { repeat, type Repeating } from './repeat';
 import { recoverImages, recoverUploads } from './services/image/recover';
 import { createIdentity } from './services/identity/identity';
@@ -47,9 +50,17 @@ export interface Controller {
   /** What agents ask; standalone hands it to them directly. */
   readonly agentApi: AgentApi;
   readonly engine: Engine | undefined;
+  /** The listeners for other machines, if the configuration has them. */
+  readonly remote: RemoteApi | undefined;
   /** Opens the API's port; returns the server so that a caller can learn the port. */
   start(): Promise<Server>;
   stop(): Promise<void>;
+}
+
+/** Where a server listens; nowhere once it was closed. */
+function addressesOf(server: Server | undefined): AddressInfo[] {
+  const address = server?.address();
+  return address && typeof address === 'object' ? [address] : [];
 }
 
 /** What needs the database to be opened and may refuse it. @throws ConfigError */
@@ -84,10 +95,13 @@ export async function createController(parts: ControllerParts): Promise<Controll
     identity,
     tokens: parts.tokens ?? identity.tokens,
     wake: () => engine?.wake(),
+    access: () => (remote?.listening().length ? remote.access() : undefined),
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const routerWatch = engine && createRouterWatch(cloud);
   let uploadWatch: Repeating | undefined;
+  let server: Server | undefined;
+  const listening = (): AddressInfo[] => [...addressesOf(server), ...(remote?.listening() ?? [])];
   const app = createApp(
     [
       identityService,
@@ -100,22 +114,33 @@ export async function createController(parts: ControllerParts): Promise<Controll
       identityRootService,
     ],
     cloud,
+    createOrigins({
+      endpoint: config.endpoint,
+      names: [...config.names, ...(config.remote_api ? [config.remote_api.address] : [])],
+      listening,
+      remote: () => remote?.access().endpoint,
+    }),
   );
-  let server: Server | undefined;
+  const remote = config.remote_api
+    ? createRemoteApi({ config, remote: config.remote_api, app, clock, log: parts.log })
+    : undefined;
   return {
     cloud,
     agentApi: createAgentApi(cloud),
     engine,
+    remote,
     async start() {
       await recoverImages(cloud);
       await engine?.start();
       routerWatch?.start();
       uploadWatch = engine && repeat(cloud, 'recovering uploads', UPLOAD_WATCH_MS, () => recoverUploads(cloud));
       server = await listen(app, config.listen, config.port);
+      await remote?.start();
       identity.start();
       return server;
     },
     async stop() {
+      await remote?.stop();
       const open = server;
       if (open) {
         await new Promise((resolve) => {

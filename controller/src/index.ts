@@ -10,6 +10,8 @@ export * from './controller';
 export * from './db';
 export * from './errors';
 export { printPolicy } from './policyRules';
+export { checkRemoteApi } from './remoteApi/check';
+export { RemoteApiConfig } from './remoteApi/config';
 export * from './services/caller';
 export { servers } from './db/entities/compute';
 export { allocations, hosts } from './db/entities/tasks';

@@ -83,7 +83,8 @@ export async function startController(config: ControllerProcessConfig, log: Logg
           () => [],
           () => ['the database does not answer'],
         );
-      return [...database, ...(bus.connected() ? [] : ['the message broker is not reached'])];
+      const remote = controller.remote?.missing() ?? [];
+      return [...database, ...remote, ...(bus.connected() ? [] : ['the message broker is not reached'])];
     },
     async stop() {
       // Agents go on with the next controller; steps that run here finish.

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, healthConfig, parseConfig } from '@cumulet/common';
 import { ComputeConfig } from '@cumulet/compute-agent';
-import { ControllerConfig } from '@cumulet/controller';
+import { ControllerConfig, RemoteApiConfig } from '@cumulet/controller';
 import { NetworkAgentConfig } from '@cumulet/network-agent';
 import { StorageConfig } from '@cumulet/storage-agent';
 import { Type, type Static } from '@sinclair/typebox';
@@ -14,6 +14,10 @@ const Section = Type.Record(Type.String(), Type.Unknown(), { default: {} });
 export const StandaloneConfig = Type.Object(
   {
     listen: Type.String({ default: '127.0.0.1:5000', description: 'Address and port of the API.' }),
+    remote_api: Type.Union([RemoteApiConfig, Type.Null()], {
+      default: null,
+      description: 'Where the API listens besides, with TLS, for other machines.',
+    }),
     data_dir: Type.String({ default: '/var/lib/cumulet', description: 'Where everything that must survive is.' }),
     bootstrap_file: Type.Union([Type.String(), Type.Null()], {
       default: null,
@@ -66,7 +70,13 @@ export function partsOf(config: StandaloneConfig, source: string): Parts {
       ControllerConfig,
       ...section(
         'controller',
-        { listen: listen[1], port: Number(listen[2]), data_dir, bootstrap_file: config.bootstrap_file },
+        {
+          listen: listen[1],
+          port: Number(listen[2]),
+          remote_api: config.remote_api,
+          data_dir,
+          bootstrap_file: config.bootstrap_file,
+        },
         config.controller,
       ),
     ),

@@ -1,6 +1,6 @@
 // The process of a cloud on one machine.
 import { runProcess } from '@cumulet/common';
-import { printPolicy } from '@cumulet/controller';
+import { checkRemoteApi, printPolicy } from '@cumulet/controller';
 import { partsOf, StandaloneConfig } from './config';
 import { createStandalone, purgeHost } from './standalone';
 
@@ -8,6 +8,7 @@ void runProcess({
   name: 'cumulet-standalone',
   schema: StandaloneConfig,
   prepare: (config, source) => ({ parts: partsOf(config, source), health: config.health }),
+  check: ({ parts }) => checkRemoteApi(parts.controller),
   health: ({ health }) => health,
   async start({ parts }, _log, fail) {
     const cloud = await createStandalone(parts);
@@ -15,7 +16,8 @@ void runProcess({
     let starting = true;
     cloud.start().then(() => (starting = false), fail);
     return {
-      missing: () => Promise.resolve(starting ? ['the agents of this machine are starting'] : []),
+      missing: () =>
+        Promise.resolve([...(starting ? ['the agents of this machine are starting'] : []), ...cloud.missing()]),
       stop: () => cloud.stop(),
     };
   },

@@ -16,6 +16,8 @@ import type { Parts } from './config';
 export interface Standalone {
   /** Opens the API and starts the agents. The API answers before all agents are ready: hosts may be slow to come. */
   start(): Promise<void>;
+  /** What of it is not as configured, in words. */
+  missing(): readonly string[];
   /** Ends running steps and leaves servers, networks and disks as they are. */
   stop(): Promise<void>;
 }
@@ -59,6 +61,7 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
       await controller.start();
       await Promise.all(agents.map((agent) => agent.start()));
     },
+    missing: () => controller.remote?.missing() ?? [],
     async stop() {
       // Agents first: a step that waits for one goes on after the next start.
       await Promise.all(agents.map((agent) => agent.stop()));

@@ -35,6 +35,7 @@ beforeEach(() => {
   config = join(all.directory, 'etc');
   mkdirSync(config);
   writeFileSync(join(config, 'bootstrap.json'), JSON.stringify({ admin_password: ADMIN_PASSWORD }));
+  writeFileSync(join(config, 'cumulet.yaml'), 'listen: 127.0.0.1:5000\n');
   writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'demo-secret', finished: true, users: [] }));
 });
 afterEach(() => {
@@ -57,7 +58,7 @@ const watch = (...more: string[]): Promise<Run> => {
 const cloudsFile = (): string => join(home, '.config/openstack/clouds.yaml');
 
 test('the first configuration is written, and what is special about it noted', async () => {
-  rmSync(join(config, 'bootstrap.json'));
+  for (const file of ['bootstrap.json', 'cumulet.yaml']) rmSync(join(config, file));
   const notes = join(all.directory, 'notes');
   writeFileSync(notes, 'first\n');
   const run = await up('configure', '--data', '/var/lib/mine', '--warnings', notes);
@@ -83,6 +84,26 @@ test('a second run makes nothing, tells how things are and warns last', async ()
   expect(JSON.parse(readFileSync(join(config, 'demo.json'), 'utf8')).users).toEqual(['me']);
   const env = { OS_CLOUD: 'cumulet-demo', OS_CLIENT_CONFIG_FILE: cloudsFile() };
   expect((await all.run('token issue -f value -c project_id', env)).exit).toBe(0);
+});
+
+test('the options of a run are drafted beside the configuration, or refused', async () => {
+  const draft = join(config, 'cumulet.yaml.draft');
+  expect(await up('configure', '--listen', '198.51.100.7')).toEqual({ exit: 0, out: '', err: '' });
+  expect(readFileSync(draft, 'utf8')).toBe('listen: 127.0.0.1:5000\nremote_api:\n  address: 198.51.100.7\n');
+  rmSync(draft);
+  expect(await up('configure')).toEqual({ exit: 0, out: '', err: '' });
+  expect(await up('configure', '--cert', '/c.pem')).toMatchObject({
+    exit: 1,
+    err: expect.stringMatching(/go together/),
+  });
+  expect(existsSync(draft)).toBe(false);
+});
+
+test('a cloud that should be open to other machines, and is not, is told with a warning', async () => {
+  writeFileSync(join(config, 'cumulet.yaml'), 'remote_api: {address: 198.51.100.7}\n');
+  const { exit, out } = await up();
+  expect(exit).toBe(0);
+  expect(out.replaceAll(/\s+/g, ' ')).toContain(`warning: the API is not open to other machines yet: ${all.directory}`);
 });
 
 test('warnings that find no room on the screen are in the log that it names', async () => {

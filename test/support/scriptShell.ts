@@ -7,7 +7,7 @@ import { root } from './checkout';
 
 const PARTS = 'node tasks machine packages build cloud up down test';
 const TOOLS =
-  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc';
+  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv';
 
 /** The script's directories and files, all inside the test's own; libvirt is "started" by the mark that it leaves. */
 const OWN = `

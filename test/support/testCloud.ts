@@ -135,7 +135,10 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     onStatement: (sql) => void (/FROM ["`]identity_change/.test(sql) || statements.push(sql)),
     ...(options.realIdentity ? {} : { tokens: testTokens }),
   });
-  const server = await controller.start();
+  const server = await controller.start().catch(async (error: unknown) => {
+    await controller.stop();
+    throw error;
+  });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     controller,

@@ -1,5 +1,5 @@
 // The part of `cumulet up` that talks to the running cloud: the first configuration, the demo content, the last screen.
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
@@ -15,6 +15,7 @@ import {
   helloAddress,
 } from './firstServer';
 import { pingable, sshLine, sshOpens } from './reach';
+import { withRemote } from './remote';
 import { lastScreen } from './screen';
 import { ApiError, signIn, type Session } from './session';
 import { sshKey, type SshKey } from './sshKey';
@@ -30,6 +31,9 @@ const OPTIONS = {
   user: { type: 'string', default: 'root' },
   command: { type: 'string', default: 'cumulet' },
   warnings: { type: 'string', default: '' },
+  listen: { type: 'string', default: '' },
+  cert: { type: 'string', default: '' },
+  key: { type: 'string', default: '' },
 } as const;
 
 /** The options of a run, all with a value. */
@@ -123,6 +127,17 @@ async function loginLine(demo: Session, key: SshKey): Promise<string> {
   return sshLine(hello.address, key);
 }
 
+/** Where other machines reach the cloud, if they are meant to. */
+async function remoteAccess(options: Options, demo: Session): Promise<{ endpoint?: string; problem?: string }> {
+  const config = parse(readFileSync(path.join(options.config, 'cumulet.yaml'), 'utf8')) as {
+    remote_api?: unknown;
+  } | null;
+  if (!config?.remote_api) return {};
+  const { access } = await demo.request<{ access: { endpoint: string | null } }>('cumulet', 'GET', '/access');
+  if (access.endpoint !== null) return { endpoint: access.endpoint };
+  return { problem: `the API is not open to other machines yet: ${options.logs}/cumulet.log says why` };
+}
+
 /** What the script warned of, and what is warned of here; all of it is in the log, as the last screen may have no room. */
 function warnings(options: Options): { readonly all: readonly string[]; readonly warn: (text: string) => void } {
   const all: string[] = [];
@@ -149,9 +164,19 @@ async function run(options: Options): Promise<void> {
   if (key.made) warn(`an ssh key was made for you: ${key.privateFile}`);
   const demo = await signIn(options.url, 'demo', password, 'demo');
   if (before.finished) await stillAnswers(demo, warn);
+  const { endpoint, problem } = await remoteAccess(options, demo);
+  if (problem !== undefined) warn(problem);
   const ssh = await loginLine(demo, key);
   const { url, data, logs, command } = options;
-  console.log(lastScreen({ url, ssh, cloudsFile, data, logs, command, warnings: all }).join('\n'));
+  console.log(lastScreen({ url, endpoint, ssh, cloudsFile, data, logs, command, warnings: all }).join('\n'));
+}
+
+/** The configuration as the options want it, beside the one in use: it is checked before it takes that one's place. */
+async function draftSettings(options: Options): Promise<void> {
+  const file = path.join(options.config, 'cumulet.yaml');
+  const before = readFileSync(file, 'utf8');
+  const after = await withRemote(before, options);
+  if (after !== before) writeFileSync(`${file}.draft`, after);
 }
 
 async function main(): Promise<void> {
@@ -159,6 +184,7 @@ async function main(): Promise<void> {
   const [task = 'content'] = positionals;
   if (task === 'configure') {
     const warnings = configure(values.config, values.data);
+    await draftSettings(values);
     if (values.warnings !== '') appendFileSync(values.warnings, warnings.map((text) => `${text}\n`).join(''));
   } else if (task === 'forget') {
     for (const name of knownUsers(values.config)) {

@@ -3,6 +3,8 @@
 /** What the last screen tells. */
 export interface Summary {
   readonly url: string;
+  /** Where other machines reach it; undefined: nowhere. */
+  readonly endpoint: string | undefined;
   /** The line that logs in to the first server, or why there is none. */
   readonly ssh: string;
   readonly cloudsFile: string;
@@ -33,10 +35,11 @@ function folded(text: string, width: number): string[] {
 
 /** The lines of the last screen, which take 24 lines of 80 columns at most; warnings that find no room are counted. */
 export function lastScreen(summary: Summary): string[] {
-  const { url, ssh, cloudsFile, data, logs, command, warnings } = summary;
+  const { url, endpoint, ssh, cloudsFile, data, logs, command, warnings } = summary;
   const lines = [
     '',
     `The cloud is up: ${url}/v3`,
+    ...(endpoint === undefined ? [] : [`From other machines: ${endpoint}   (cumulet cloud export --help)`]),
     `Clouds "cumulet" (administrator) and "cumulet-demo" are in ${cloudsFile}`,
     'Log in to the first server:',
     `  ${ssh}`,

@@ -15,13 +15,6 @@ import { answerUnreadable } from './unreadable';
 
 const NO_VERSION: Microversion = { major: 0, minor: 0 };
 
-/** Scheme and authority as the caller wrote them; an odd Host header falls back to our own address. */
-function originOf(request: IncomingMessage): string {
-  const host = request.headers.host ?? '';
-  const local = `${request.socket.localAddress ?? '127.0.0.1'}:${request.socket.localPort ?? 0}`;
-  return `http://${/^[A-Za-z0-9._:[\]-]{1,255}$/.test(host) ? host : local}`;
-}
-
 /** Reads the token of a request. @throws UnauthorizedError */
 async function callerOf(request: IncomingMessage, cloud: Cloud): Promise<Caller> {
   const token = request.headers['x-auth-token'];
@@ -104,10 +97,16 @@ async function answerOf(route: Route, cloud: Cloud, exchange: Exchange, request:
   return route.handler(full, cloud);
 }
 
+/** What all requests of an application share. */
+interface Shared {
+  readonly cloud: Cloud;
+  readonly originOf: (request: IncomingMessage) => string;
+}
+
 async function serve(
   route: Route | undefined,
   service: ApiService,
-  cloud: Cloud,
+  { cloud, originOf }: Shared,
   request: Request,
   response: Response,
 ): Promise<void> {
@@ -181,7 +180,7 @@ function missing(request: Request & Unrouted): never {
   throw new NotFoundError('The resource could not be found.');
 }
 
-function mount(app: Express, service: ApiService, cloud: Cloud): void {
+function mount(app: Express, service: ApiService, shared: Shared): void {
   const prefixes = [...service.prefixes].sort((a, b) => b.length - a.length);
   for (const prefix of prefixes) {
     const router = express.Router({ caseSensitive: true, strict: false });
@@ -191,32 +190,36 @@ function mount(app: Express, service: ApiService, cloud: Cloud): void {
       methodsByPath.set(route.path, [...known, route.method]);
       const method = route.method.toLowerCase() as 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete';
       router[method](route.path, (request: Request, response: Response) =>
-        serve(route, service, cloud, request, response),
+        serve(route, service, shared, request, response),
       );
     }
     for (const [path, methods] of methodsByPath) {
       router.all(path, (request: Request, response: Response) => {
         Object.assign(request, { otherMethods: methods });
-        return serve(undefined, service, cloud, request, response);
+        return serve(undefined, service, shared, request, response);
       });
     }
-    router.use((request: Request, response: Response) => serve(undefined, service, cloud, request, response));
+    router.use((request: Request, response: Response) => serve(undefined, service, shared, request, response));
     // The router itself fails only on a path parameter that is no valid percent-encoding.
     router.use((_error: unknown, request: Request, response: Response, _next: NextFunction) => {
       Object.assign(request, { undecodable: true });
-      return serve(undefined, service, cloud, request, response);
+      return serve(undefined, service, shared, request, response);
     });
     app.use(prefix, router);
   }
 }
 
 /** The whole HTTP API. Services are matched by their prefixes in the order given; put "/" last. */
-export function createApp(services: readonly ApiService[], cloud: Cloud): Express {
+export function createApp(
+  services: readonly ApiService[],
+  cloud: Cloud,
+  originOf: (request: IncomingMessage) => string,
+): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
-  for (const service of services) mount(app, service, cloud);
+  for (const service of services) mount(app, service, { cloud, originOf });
   return app;
 }
 

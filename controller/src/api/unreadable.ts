@@ -1,6 +1,7 @@
 // Answers to requests that Node's parser refuses, before there is a request that a route could be found for.
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES, type Server, type ServerResponse } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 
 /** How long a client may take to read the answer and close, in milliseconds. */
@@ -30,7 +31,7 @@ function answerTo(code: string): string {
 }
 
 /** Makes the server answer in words where Node would send a bare status. */
-export function answerUnreadable(server: Server): void {
+export function answerUnreadable(server: Server | TlsServer): void {
   const answers = new WeakMap<Duplex, ServerResponse>();
   server.on('request', (request, response) => void answers.set(request.socket, response));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

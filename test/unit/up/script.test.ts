@@ -85,6 +85,33 @@ test('commands that need root say how to get it', () => {
   expect(shell('id() { echo 0; }; need_root up')).toEqual({ status: 0, out: '', err: '' });
 });
 
+describe('the options of up', () => {
+  const options = (words: string) => shell(`up_options ${words}; echo "$up_listen|$up_cert|$up_key"`);
+
+  test('are exported for its tasks, files with their whole path', () => {
+    expect(options('--listen 10.0.0.5')).toEqual({ status: 0, out: '10.0.0.5||', err: '' });
+    expect(options(`--cert ${directory}/a/../c.pem --key /k.pem`).out).toBe(`|${directory}/c.pem|/k.pem`);
+    expect(shell('up_options --listen a; sh -c \'echo "$up_listen"\'').out).toBe('a');
+    expect(options('').out).toBe('||');
+  });
+
+  test.each([
+    ['--lisen 10.0.0.5', 'up does not know --lisen'],
+    ['--listen', '--listen needs a value'],
+    ["--cert ''", '--cert needs a value'],
+    ['now', 'up does not know now'],
+  ])('that are wrong are told: %s', (words, told) => {
+    expect(options(words)).toMatchObject({ status: 2, out: '', err: expect.stringContaining(told) });
+  });
+
+  test('are explained with an example', () => {
+    expect(options('--help')).toMatchObject({
+      status: 0,
+      out: expect.stringMatching(/example: sudo cumulet up --listen/),
+    });
+  });
+});
+
 const FAIL = 'fail() { echo "$*"; exit 1; };';
 const free = (mebibytes: number) => `df() { printf 'head\\nfs 9 9 ${mebibytes} 9%% /\\n'; };`;
 

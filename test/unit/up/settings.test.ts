@@ -53,6 +53,7 @@ test.each([
 
 const summary = {
   url: 'http://127.0.0.1:5000',
+  endpoint: undefined,
   ssh: `ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i /home/me/.ssh/id_cumulet root@172.24.4.10`,
   cloudsFile: '/home/me/.config/openstack/clouds.yaml',
   data: '/var/lib/cumulet',
@@ -71,6 +72,10 @@ test('the last screen tells endpoint, login, three commands, places and the ends
   ]) {
     expect(text).toContain(part);
   }
+  expect(text).not.toContain('From other machines');
+  const open = lastScreen({ ...summary, endpoint: 'https://10.0.0.5:5000', warnings: [] });
+  expect(open).toContain('From other machines: https://10.0.0.5:5000   (cumulet cloud export --help)');
+  expect(rows(open)).toBeLessThanOrEqual(24);
   expect(text.match(/^ {2}openstack --os-cloud cumulet-demo /gm)).toHaveLength(3);
 });
 

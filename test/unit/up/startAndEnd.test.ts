@@ -5,10 +5,11 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,6 +45,47 @@ async function standIn(pidFile = 'run/cumulet.pid'): Promise<ChildProcess> {
   put(pidFile, `${child.pid}\n`);
   return child;
 }
+
+describe('the settings of a run', () => {
+  /** A cloud that checks its configuration like this. */
+  const take = (checks: string) => {
+    const node = put('node', `#!/bin/sh\n${checks}\n`, 0o755);
+    put('etc/cumulet.yaml', 'old\n');
+    put('etc/cumulet.yaml.draft', 'new\n');
+    put('data/cumulet.db', '');
+    put('state/warnings', '');
+    return shell(`node=${node}; fail() { echo "$*"; exit 1; }; before=; take_settings`);
+  };
+  const configuration = (): string => readFileSync(at('etc/cumulet.yaml'), 'utf8');
+
+  test('become the configuration when the cloud can run with them, and what is odd about them is a warning', () => {
+    expect(take('echo "$3 is right"; echo "it expires soon"')).toEqual({ status: 0, out: '', err: '' });
+    expect(configuration()).toBe('new\n');
+    expect(readFileSync(at('state/warnings'), 'utf8')).toBe('it expires soon\n');
+  });
+
+  test('that are wrong are told in words, and the configuration stays', () => {
+    const refuses = `echo "cumulet-standalone: $3: remote_api.address: no" >&2; exit 1`;
+    expect(take(refuses)).toMatchObject({ status: 1, out: 'remote_api.address: no' });
+    expect(configuration()).toBe('old\n');
+    expect(readdirSync(at('etc'))).toEqual(['cumulet.yaml']);
+  });
+
+  test('are none in most runs', () => {
+    put('etc/cumulet.yaml', 'old\n');
+    expect(shell('take_settings').status).toBe(0);
+    expect(configuration()).toBe('old\n');
+  });
+
+  test('a configuration younger than the process makes it start anew', () => {
+    put('etc/cumulet.yaml', '');
+    put('run/cumulet.pid', '');
+    const outdated = () => shell('root=$own; outdated').status;
+    expect(outdated()).toBe(1);
+    utimesSync(at('run/cumulet.pid'), new Date(0), new Date(0));
+    expect(outdated()).toBe(0);
+  });
+});
 
 describe('a failed start', () => {
   /** Node.js as far as the start needs it: writes the configuration that is missing, as `configure` does. */

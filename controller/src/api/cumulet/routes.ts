@@ -107,11 +107,18 @@ const placement: Handler = async (request, cloud) => {
   return { status: 200, body: { fits: candidates.length, message, ...(named ? { hosts } : {}) } };
 };
 
+/** Nobody's secret: who has a token knows that the cloud is there. */
+const access: Handler = (_request, cloud) => {
+  const { endpoint = null, ca = null } = cloud.access() ?? {};
+  return Promise.resolve({ status: 200, body: { access: { endpoint, ca } } });
+};
+
 export const cumuletService: ApiService = {
   name: 'cumulet',
   prefixes: ['/cumulet/v1'],
   routes: [
     { method: 'GET', path: '/servers/:id/timeline', handler: serverTimeline },
+    { method: 'GET', path: '/access', handler: access },
     { method: 'GET', path: '/audit', handler: auditReport, policy: 'cumulet:audit' },
     { method: 'POST', path: '/audit/fix', handler: auditFix, policy: 'cumulet:audit:fix' },
     { method: 'POST', path: '/placement', handler: placement, policy: 'cumulet:placement', schema: placementSchema },
