@@ -20,13 +20,15 @@ import { benchCaller } from './benchCaller';
 import { fillServers } from './fill';
 
 /** What the parent asks; the answers are plain data. */
-export type FleetQuestion = 'fill' | 'counts' | 'decisions' | 'balance';
+export type FleetQuestion = 'fill' | 'calm' | 'counts' | 'decisions' | 'balance';
 
 /** What the process has done since it started. */
 export interface FleetCounts {
   readonly statements: number;
   readonly commits: number;
   readonly messages: number;
+  /** Milliseconds of processor time. */
+  readonly processor: number;
   /** Proportional set size in MB, simulated hosts included. */
   readonly memory: number;
 }
@@ -39,8 +41,9 @@ export interface FleetBalance {
 }
 
 const [HOSTS, SERVERS] = [1_000, 10_000];
-const FAILS = 0.02;
-const LOST = 0.01;
+/** Parts of the commands that fail and that are lost, until the fleet is told to be calm. */
+let fails = 0.02;
+let lost = 0.01;
 /** Seconds that a host works on a server, half of them for each of the two rounds of commands. */
 const [FASTEST, SLOWEST] = [0.2, 3];
 
@@ -55,7 +58,7 @@ function countingBus(): Bus {
     async sendCommand(command) {
       messages++;
       // One of a hundred is lost on its way; the step asks again.
-      if (Math.random() >= LOST) await bus.sendCommand(command);
+      if (Math.random() >= lost) await bus.sendCommand(command);
     },
     async sendReply(reply) {
       messages++;
@@ -88,7 +91,7 @@ async function main(): Promise<void> {
     host.before = async () => {
       const seconds = FASTEST + Math.random() * (SLOWEST - FASTEST);
       await systemClock.sleep((seconds * 1000) / 2);
-      if (Math.random() < FAILS) throw new HostError('bad_luck', 'the host had bad luck', { retryable: false });
+      if (Math.random() < fails) throw new HostError('bad_luck', 'the host had bad luck', { retryable: false });
     };
     fleet.set(host.name, host);
   }
@@ -128,10 +131,13 @@ async function main(): Promise<void> {
     });
   const counts = (): FleetCounts => {
     const pss = Number(/^Pss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1] ?? 0);
-    return { statements, commits, messages, memory: (pss * 1024) / 1e6 };
+    const { user, system } = process.cpuUsage();
+    const processor = (user + system) / 1000;
+    return { statements, commits, messages, processor, memory: (pss * 1024) / 1e6 };
   };
   const answers: Readonly<Record<FleetQuestion, () => unknown>> = {
     fill: () => fillServers(cloud, SERVERS, newId, { hosts: HOSTS, networks: SERVERS / 100 }),
+    calm: () => void ([fails, lost] = [0, 0]),
     counts,
     decisions,
     balance,

@@ -4,6 +4,8 @@ import { QueryFailedError } from 'typeorm';
 import {
   addToCounter,
   DatabaseUnavailableError,
+  In,
+  InSelect,
   isConnectionLost,
   isContended,
   isDuplicate,
@@ -72,6 +74,20 @@ test('an update says how many rows it changed', async () => {
   expect(await db.write((session) => session.update(changes, { object_id: 'z' }, { kind: 'router' }))).toBe(0);
   // Found, though nothing about it changes.
   expect(await db.write((session) => session.update(changes, { object_id: 'a' }, { kind: 'router' }))).toBe(1);
+});
+
+test('rows are found by what another table says, and equal ones are given once', async () => {
+  const rows = ['a', 'b', 'c'].map((id) => ({ ...change(id), network_id: id === 'c' ? 'm' : 'n' }));
+  const router = { ...change('b'), kind: 'router', network_id: null };
+  await db.write((session) => session.insert(changes, [...rows, router]));
+  const object_id = InSelect(changes, 'object_id', { kind: 'port', network_id: In(['n', 'o']) });
+  await db.read(async (session) => {
+    const found = await session.pick(changes, ['object_id', 'kind'], { where: { object_id } });
+    expect(found.map((row) => `${row.kind} ${row.object_id}`).sort()).toEqual(['port a', 'port b', 'router b']);
+    const once = await session.pick(changes, ['object_id'], { where: { object_id }, distinct: true });
+    expect(once.map((row) => row.object_id).sort()).toEqual(['a', 'b']);
+    expect(await session.count(changes, { object_id: InSelect(changes, 'object_id', { kind: 'none' }) })).toBe(0);
+  });
 });
 
 test('actions after the commit do not run when the transaction fails', async () => {

@@ -24,11 +24,11 @@ export interface FindOptions<T extends Table> {
 export interface ReadSession {
   find<T extends Table>(table: T, options?: FindOptions<T>): Promise<Row<T>[]>;
   findOne<T extends Table>(table: T, where: Where<T>, lock?: Lock): Promise<Row<T> | undefined>;
-  /** Some columns of the rows: of tables whose others are large, where many rows are read often. */
+  /** Some columns of the rows: of tables whose others are large, where many rows are read often. `distinct`: equal ones once. */
   pick<T extends Table, K extends keyof Row<T> & string>(
     table: T,
     columns: readonly K[],
-    options?: FindOptions<T>,
+    options?: FindOptions<T> & { readonly distinct?: boolean },
   ): Promise<Pick<Row<T>, K>[]>;
   count<T extends Table>(table: T, where?: Where<T>): Promise<number>;
 }
@@ -86,7 +86,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
   const engine = engineOf(manager);
   const read = async <T extends Table>(
     table: T,
-    options: FindOptions<T>,
+    options: FindOptions<T> & { readonly distinct?: boolean },
     only?: readonly string[],
   ): Promise<Row<T>[]> => {
     const { lock, ...rest } = options;

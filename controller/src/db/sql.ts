@@ -1,6 +1,7 @@
 // The SQL of plain reads and writes of one table. The ORM's builder, which takes ten times as long, is left for all others.
 import { FindOperator } from 'typeorm';
 import type { Columns, DatabaseEngine, Table } from './columns';
+import { SubSelect } from './operators';
 
 /** A statement with `?` for its parameters. Equal shapes have equal texts, so that they are prepared once. */
 export interface Statement {
@@ -60,7 +61,7 @@ const comparisons: Readonly<Record<string, string>> = {
   moreThanOrEqual: '>=',
 };
 
-function conditionSql(field: Field, value: unknown, parameters: unknown[]): string {
+function conditionSql(field: Field, value: unknown, parameters: unknown[], engine: DatabaseEngine): string {
   if (value === undefined || value === null)
     throw new Error(`a condition on ${field.name} has no value; IsNull() looks for null`);
   const add = (one: unknown): string => {
@@ -68,6 +69,12 @@ function conditionSql(field: Field, value: unknown, parameters: unknown[]): stri
     return '?';
   };
   if (!(value instanceof FindOperator)) return `${field.quoted} = ${add(value)}`;
+  if (value instanceof SubSelect) {
+    const { table, column, where } = value;
+    const { quoted } = fieldOf(fieldsOf(table, engine), column, table);
+    const condition = whereSql(table, engine, where, parameters);
+    return `${field.quoted} IN (SELECT ${quoted} FROM ${quote(table.name, engine)}${condition})`;
+  }
   const operator = value as FindOperator<unknown>;
   switch (operator.type) {
     case 'isNull':
@@ -78,7 +85,7 @@ function conditionSql(field: Field, value: unknown, parameters: unknown[]): stri
     }
     case 'not':
       return operator.child
-        ? `NOT (${conditionSql(field, operator.child, parameters)})`
+        ? `NOT (${conditionSql(field, operator.child, parameters, engine)})`
         : `${field.quoted} != ${add(operator.value)}`;
     default: {
       const comparison = comparisons[operator.type];
@@ -93,7 +100,7 @@ function whereSql(table: Table, engine: DatabaseEngine, where: Conditions, param
   const fields = fieldsOf(table, engine);
   const alternatives = (Array.isArray(where) ? (where as readonly Values[]) : [where as Values]).map((all) => {
     const clauses = Object.entries(all).map(([name, value]) =>
-      conditionSql(fieldOf(fields, name, table), value, parameters),
+      conditionSql(fieldOf(fields, name, table), value, parameters, engine),
     );
     return clauses.length === 0 ? '1 = 1' : clauses.join(' AND ');
   });
@@ -107,12 +114,14 @@ export interface Selection {
   readonly limit?: number;
   /** Only these columns. */
   readonly only?: readonly string[];
+  /** Equal rows once. */
+  readonly distinct?: boolean;
   /** What comes at the end: a lock. */
   readonly suffix?: string;
 }
 
 export function selectSql(table: Table, engine: DatabaseEngine, selection: Selection): Statement {
-  const { where, order = {}, limit, only, suffix = '' } = selection;
+  const { where, order = {}, limit, only, distinct = false, suffix = '' } = selection;
   const fields = fieldsOf(table, engine);
   const parameters: unknown[] = [];
   const columns = only ? only.map((name) => fieldOf(fields, name, table)) : [...fields.values()];
@@ -123,7 +132,7 @@ export function selectSql(table: Table, engine: DatabaseEngine, selection: Selec
   const limitClause = limit === undefined ? '' : ' LIMIT ?';
   const list = columns.map(({ quoted }) => quoted).join(', ');
   return {
-    sql: `SELECT ${list} FROM ${quote(table.name, engine)}${condition}${sorted}${limitClause}${suffix}`,
+    sql: `SELECT ${distinct ? 'DISTINCT ' : ''}${list} FROM ${quote(table.name, engine)}${condition}${sorted}${limitClause}${suffix}`,
     parameters,
   };
 }

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
+import { change } from './execute';
 import { createSession, type WriteSession } from './session';
 
 /** For how long transactions are gathered for one commit, in milliseconds: it waits for the disk longer than most of them compute. */
@@ -26,14 +27,16 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
   const queue: Turn[] = [];
   let working: Promise<void> | undefined;
 
+  const control = (sql: string): Promise<unknown> => change(runner.manager, { sql, parameters: [] });
+
   /** After some failures (a full disk) SQLite has rolled back by itself, and refuses to do it again. */
-  const rollback = (): Promise<unknown> => runner.query('ROLLBACK').catch(() => undefined);
+  const rollback = (): Promise<unknown> => control('ROLLBACK').catch(() => undefined);
 
   async function alone(turn: Turn): Promise<void> {
     try {
-      await runner.query('BEGIN TRANSACTION');
+      await control('BEGIN TRANSACTION');
       const tell = await turn.run();
-      await runner.query('COMMIT');
+      await control('COMMIT');
       tell();
     } catch (error) {
       await rollback();
@@ -43,14 +46,14 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
 
   /** A transaction within the one that is open: when its work fails, only that is taken back. */
   async function nested(turn: Turn): Promise<() => void> {
-    await runner.query('SAVEPOINT turn');
+    await control('SAVEPOINT turn');
     try {
       const tell = await turn.run();
-      await runner.query('RELEASE turn');
+      await control('RELEASE turn');
       return tell;
     } catch (error) {
-      await runner.query('ROLLBACK TO turn');
-      await runner.query('RELEASE turn');
+      await control('ROLLBACK TO turn');
+      await control('RELEASE turn');
       return () => turn.fail(error);
     }
   }
@@ -61,12 +64,12 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
     const tell: (() => void)[] = [];
     const until = performance.now() + GATHER_MS;
     try {
-      await runner.query('BEGIN TRANSACTION');
+      await control('BEGIN TRANSACTION');
       for (let turn = queue.shift(); turn; turn = performance.now() < until ? queue.shift() : undefined) {
         taken.push(turn);
         tell.push(await nested(turn));
       }
-      await runner.query('COMMIT');
+      await control('COMMIT');
     } catch {
       await rollback();
       for (const turn of taken) await alone(turn);

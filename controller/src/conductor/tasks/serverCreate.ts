@@ -14,8 +14,8 @@ import { done, fail, next, wait, type Facts, type Step, type StepContext, type T
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
 import { diskFacts, disksOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
 
-/** Seconds without an answer after which a host is asked again. */
-export const ASK_AGAIN = 30;
+/** Seconds without an answer after which a host is asked again; one that works for longer says so in between. */
+export const ASK_AGAIN = 10;
 
 /** How long a server waits for a host that only has to be heard again, as after a restart. */
 export const SILENCE_MS = 60_000;

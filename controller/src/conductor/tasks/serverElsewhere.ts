@@ -2,11 +2,12 @@
 import { messageOf, type AgentRole } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { addToCounter } from '../../db';
-import { hosts, type Task } from '../../db/entities/tasks';
+import { hosts as hostRows, type Resources, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { schedule, type Decision } from '../../scheduler/scheduler';
+import { hostsOfRound } from '../../services/compute/hostRounds';
 import { placementRequest } from '../../services/compute/placementRequest';
-import { agentAlive, hostViews } from '../../services/hosts';
+import { agentAlive } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
 import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
 import { hostOf, serverOf, setServer } from './serverState';
@@ -22,12 +23,23 @@ export const triedHosts = (task: Task): string[] => (task.state['tried'] as stri
 /** Why the last of them failed. */
 export const lastFault = (task: Task): Fault | undefined => task.state['lastFault'] as Fault | undefined;
 
+const sumOf = (one: Resources, other: Resources): Resources => ({
+  vcpus: one.vcpus + other.vcpus,
+  memoryMib: one.memoryMib + other.memoryMib,
+  diskGib: one.diskGib + other.diskGib,
+});
+
 /** Where the server could go when some hosts are left out. */
 export async function decide(cloud: Cloud, task: Task, excluded: readonly string[]): Promise<Decision> {
   const server = await serverOf(cloud, task);
-  return cloud.db.read(async (session) =>
-    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, server, excluded)),
-  );
+  const request = await cloud.db.read((session) => placementRequest(session, server, excluded));
+  const hosts = await hostsOfRound(cloud);
+  const decision = schedule(hosts, request);
+  const at = hosts.findIndex(({ name }) => name === decision.candidates[0]);
+  const best = hosts[at];
+  // The other decisions of the round find this room taken.
+  if (best) hosts[at] = { ...best, used: sumOf(best.used, request.need) };
+  return decision;
 }
 
 /** Goes to `leave` when another host could take the server. */
@@ -94,7 +106,7 @@ const release: Step = async ({ cloud, task }) => {
     message: 'the host is left and its room given back',
     write: async (session) => {
       await releaseClaims(session, server.id);
-      await addToCounter(session, hosts, { name: hostOf(server) }, 'failed_builds', 1);
+      await addToCounter(session, hostRows, { name: hostOf(server) }, 'failed_builds', 1);
       await setServer(session, cloud, server.id, { host: null, task_state: 'scheduling' });
     },
   });

@@ -1,5 +1,5 @@
 // Quotas: limits per project over defaults, and per user within a project, and use that is counted by conditional statements.
-import { addToCounter, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { addToCounter, In, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
 import { computeQuotas, computeUsages, keypairs, servers } from '../../db/entities/compute';
 import { InvalidError, OverQuotaError } from '../../errors';
 import { heldQuota, openMigrations } from './migrations';
@@ -35,26 +35,31 @@ const isResource = (key: string): key is QuotaResource => key in defaultLimits;
 
 type SomeLimits = Partial<Record<QuotaResource, number>>;
 
-async function storedLimits(session: ReadSession, projectId: string, userId = ''): Promise<SomeLimits> {
-  const stored: SomeLimits = {};
-  for (const row of await session.find(computeQuotas, { where: { project_id: projectId, user_id: userId } }))
-    if (isResource(row.resource)) stored[row.resource] = row.hard_limit;
-  return stored;
+/** What was set, by whom it is for, read in one query. */
+async function storedLimits(session: ReadSession, projectId: string, userId = '') {
+  const everybody = { project_id: In([DEFAULT_CLASS, projectId]), user_id: '' };
+  const where = userId === '' ? everybody : [everybody, { project_id: projectId, user_id: userId }];
+  const stored = { defaults: {} as SomeLimits, project: {} as SomeLimits, user: {} as SomeLimits };
+  for (const row of await session.find(computeQuotas, { where })) {
+    if (!isResource(row.resource)) continue;
+    const of = row.project_id === DEFAULT_CLASS ? stored.defaults : row.user_id === '' ? stored.project : stored.user;
+    of[row.resource] = row.hard_limit;
+  }
+  return { project: { ...defaultLimits, ...stored.defaults, ...stored.project }, user: stored.user };
 }
 
 /** What a project gets when it has no limits of its own. */
-export async function defaultQuota(session: ReadSession): Promise<Limits> {
-  return { ...defaultLimits, ...(await storedLimits(session, DEFAULT_CLASS)) };
-}
+export const defaultQuota = (session: ReadSession): Promise<Limits> => projectQuota(session, DEFAULT_CLASS);
 
 /** A project's limits. */
 export async function projectQuota(session: ReadSession, projectId: string): Promise<Limits> {
-  return { ...(await defaultQuota(session)), ...(await storedLimits(session, projectId)) };
+  return (await storedLimits(session, projectId)).project;
 }
 
 /** What a user may have of a project's: the project's limits where nobody set the user's. */
 export async function userQuota(session: ReadSession, projectId: string, userId: string): Promise<Limits> {
-  return { ...(await projectQuota(session, projectId)), ...(await storedLimits(session, projectId, userId)) };
+  const { project, user } = await storedLimits(session, projectId, userId);
+  return { ...project, ...user };
 }
 
 export async function limitOf(
@@ -130,14 +135,14 @@ export async function serverAccounts(
   projectId: string,
   userId: string,
 ): Promise<readonly { readonly limits: Usage; readonly used: Usage }[]> {
-  const project = { limits: await projectQuota(session, projectId), used: await projectUsage(session, projectId) };
-  const own = await storedLimits(session, projectId, userId);
-  if (!countedResources.some((resource) => resource in own)) return [project];
-  return [project, { limits: { ...project.limits, ...own }, used: await userUsage(session, projectId, userId) }];
+  const { project, user } = await storedLimits(session, projectId, userId);
+  const account = { limits: project, used: await projectUsage(session, projectId) };
+  if (!countedResources.some((resource) => resource in user)) return [account];
+  return [account, { limits: { ...project, ...user }, used: await userUsage(session, projectId, userId) }];
 }
 
 /**
- * Checks the accounts after quota was taken: it made requests of one project come one after the other, so that two of one user
+ * Checks the user's account after quota was taken: it made requests of one project come one after the other, so that two of one user
  * don't both find room. @throws OverQuotaError
  */
 export async function requireUserQuota(
@@ -146,10 +151,11 @@ export async function requireUserQuota(
   userId: string,
   amount: Usage,
 ): Promise<void> {
-  const [, user] = await serverAccounts(session, projectId, userId);
-  if (!user) return;
+  const { user } = await storedLimits(session, projectId, userId);
+  if (!countedResources.some((resource) => resource in user)) return;
+  const usage = await userUsage(session, projectId, userId);
   for (const resource of countedResources) {
-    const [limit, used] = [user.limits[resource], user.used[resource]];
+    const [limit, used] = [user[resource] ?? -1, usage[resource]];
     if (limit >= 0 && amount[resource] > 0 && used + amount[resource] > limit)
       throw overQuota(resource, amount[resource], used, limit);
   }

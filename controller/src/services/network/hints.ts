@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { In, type ReadSession } from '../../db';
+import { In, InSelect, type ReadSession } from '../../db';
 import { portGroups, ports, routerInterfaces, routers, securityGroupRules } from '../../db/entities/network';
 import type { ChangedObject } from './changes';
 
@@ -15,21 +15,19 @@ const FOUND = new Set<ChangedObject['kind']>(['network', 'port', 'security_group
 async function hostsOfGroups(session: ReadSession, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return [];
   const rules = await session.find(securityGroupRules, { where: { remote_group_id: In([...ids]) } });
-  const where = { security_group_id: In([...new Set([...ids, ...rules.map((rule) => rule.security_group_id)])]) };
-  const members = await session.find(portGroups, { where });
-  const rows = await session.pick(ports, ['host'], {
-    where: { id: In([...new Set(members.map((one) => one.port_id))]) },
-  });
+  const groups = In([...new Set([...ids, ...rules.map((rule) => rule.security_group_id)])]);
+  const where = { id: InSelect(portGroups, 'port_id', { security_group_id: groups }) };
+  const rows = await session.pick(ports, ['host'], { where, distinct: true });
   return rows.map(({ host }) => host);
 }
 
 async function hostsOfNetworks(session: ReadSession, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return [];
   const where = { network_id: In([...ids]) };
-  const bound = await session.pick(ports, ['host'], { where });
-  const joined = await session.find(routerInterfaces, { where });
+  const bound = await session.pick(ports, ['host'], { where, distinct: true });
+  const joined = InSelect(routerInterfaces, 'router_id', where);
   const there = await session.pick(routers, ['host'], {
-    where: [{ id: In(joined.map((one) => one.router_id)) }, { gateway_network_id: In([...ids]) }],
+    where: [{ id: joined }, { gateway_network_id: In([...ids]) }],
   });
   return [...bound, ...there].flatMap(({ host }) => host ?? []);
 }

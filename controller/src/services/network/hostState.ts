@@ -8,7 +8,7 @@ import type {
   SecurityGroupState,
   TunnelState,
 } from '@cumulet/common';
-import { groupBy, In, type ReadSession } from '../../db';
+import { groupBy, In, InSelect, type ReadSession } from '../../db';
 import {
   addressGroupAddresses,
   floatingIps,
@@ -157,7 +157,7 @@ async function groupStates(
   const known = remoteIds.filter((id) => ids.includes(id));
   const members = await session.find(portGroups, { where: { security_group_id: In(known) } });
   const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
-    where: { port_id: In(unique(members.map((one) => one.port_id))) },
+    where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: In(known) }) },
   });
   const addressGroupIds = rules.flatMap((rule) => rule.remote_address_group_id ?? []);
   const prefixes = await session.find(addressGroupAddresses, {

@@ -1,0 +1,33 @@
+// Servers that come at once are placed by one look at the hosts, and each counts in those before it.
+import { hosts } from '../../controller/src/db/entities/tasks';
+import { servers } from '../../controller/src/db/entities/compute';
+import { hostsOfRound } from '../../controller/src/services/compute/hostRounds';
+import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
+
+let world: CloudWithHost;
+beforeEach(async () => {
+  world = await startCloudWithHost(undefined, ['node-1', 'node-2', 'node-3']);
+});
+afterEach(() => world.stop());
+
+test('as many servers as hosts, asked for at once, go to one host each', async () => {
+  await Promise.all(['one', 'two', 'three'].map((name) => world.boot(name)));
+  await world.startEngine();
+  await world.settled();
+  const rows = await world.test.cloud.db.read((session) => session.find(servers));
+  expect(rows.map(({ host }) => host).sort()).toEqual(['node-1', 'node-2', 'node-3']);
+  await world.expectClean();
+});
+
+test('who asks together looks once; who asks later sees what has changed since', async () => {
+  const { cloud } = world.test;
+  const [one, other] = await Promise.all([hostsOfRound(cloud), hostsOfRound(cloud)]);
+  expect(one).toBe(other);
+  await cloud.db.write((session) => session.update(hosts, { name: 'node-2' }, { enabled: false }));
+  const later = await hostsOfRound(cloud);
+  expect(later.map(({ name, enabled }) => [name, enabled])).toEqual([
+    ['node-1', true],
+    ['node-2', false],
+    ['node-3', true],
+  ]);
+});
