@@ -1,5 +1,6 @@
 // A signed-in caller of the public APIs: token by password, endpoints by catalog, errors in words with the request id.
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Settings } from './cloudsConfig';
 import type { Row } from './command';
@@ -32,8 +33,8 @@ export interface CatalogEntry extends Row {
 export interface Token {
   readonly id: string;
   readonly expires_at: string;
-  readonly user: { readonly id: string; readonly name: string };
-  readonly project?: { readonly id: string; readonly name: string };
+  readonly user: { readonly id: string; readonly name: string; readonly domain?: { readonly name: string } };
+  readonly project?: { readonly id: string; readonly name: string; readonly domain?: { readonly name: string } };
   readonly domain?: { readonly id: string };
   readonly catalog: readonly CatalogEntry[];
 }
@@ -95,7 +96,7 @@ function tlsOf(settings: Settings): { ca?: string; verify?: boolean } {
   const verify = !/^(true|1|yes)$/i.test(settings.insecure ?? '') && !/^(false|0|no)$/i.test(settings.verify ?? '');
   if (settings.cacert === undefined) return { verify };
   try {
-    return { verify, ca: readFileSync(settings.cacert, 'utf8') };
+    return { verify, ca: readFileSync(settings.cacert.replace(/^~(?=\/)/, homedir()), 'utf8') };
   } catch (error) {
     throw new CliError(`the certificates could not be read: ${(error as Error).message}`);
   }

@@ -66,6 +66,7 @@ const FILES: Readonly<Record<string, Load>> = {
   resource,
   allocation: resource,
   trait: resource,
+  cloud: () => require('./nouns/cloudExport') as File,
   token: cloud,
   catalog: cloud,
   versions: cloud,

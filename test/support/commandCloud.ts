@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMemoryBus } from '@cumulet/common';
-import { taskKinds } from '@cumulet/controller';
+import { taskKinds, type ControllerConfig } from '@cumulet/controller';
 import { findCommand } from '../../cli/src/commandLine';
 import { allCommands } from '../../cli/src/commands';
 import { cumulet } from '../../cli/src/run';
@@ -68,7 +68,7 @@ async function content(cloud: IdentityCloud): Promise<void> {
   });
 }
 
-export async function startCommandCloud(): Promise<CommandCloud> {
+export async function startCommandCloud(config: Partial<ControllerConfig> = {}): Promise<CommandCloud> {
   const bus = createMemoryBus();
   const hosts = new Map<string, SimulatedHost>();
   const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
@@ -76,7 +76,7 @@ export async function startCommandCloud(): Promise<CommandCloud> {
     bus,
     host: (name) => hosts.get(name)?.api,
     engine,
-    config: { fence_command: ['true'] },
+    config: { fence_command: ['true'], ...config },
   });
   const addHost = async (name: string): Promise<SimulatedHost> => {
     const host = createSimulatedHost(name, bus, cloud.test.controller.agentApi);

@@ -22,7 +22,8 @@ export interface CloudEntry {
   readonly auth: {
     readonly auth_url: string;
     readonly username: string;
-    readonly password: string;
+    /** Asked for on a terminal where it is missing. */
+    readonly password?: string;
     readonly project_name: string;
     readonly user_domain_name: string;
     readonly project_domain_name: string;
@@ -31,15 +32,16 @@ export interface CloudEntry {
   readonly interface: string;
   readonly identity_api_version: string;
   readonly compute_api_version: string;
+  readonly cacert?: string;
 }
 
 /** An entry for a user and project of domain Default. */
-export function cloudEntry(url: string, user: string, password: string, project: string): CloudEntry {
+export function cloudEntry(url: string, user: string, password: string | undefined, project: string): CloudEntry {
   return {
     auth: {
       auth_url: `${url}/v3`,
       username: user,
-      password,
+      ...(password === undefined ? {} : { password }),
       project_name: project,
       user_domain_name: 'Default',
       project_domain_name: 'Default',
