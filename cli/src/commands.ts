@@ -13,6 +13,7 @@ const server: Load = () => ({
     require('./nouns/server'),
     require('./nouns/serverActions'),
     require('./nouns/serverMoves'),
+    require('./nouns/serverShelve'),
     require('./nouns/placement'),
     require('./nouns/why'),
   ].flatMap((file) => (file as File).commands),

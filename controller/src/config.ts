@@ -109,6 +109,12 @@ export const ControllerConfig = Type.Object(
       maximum: 40,
       description: 'Seconds after which the fencing command is killed and has failed.',
     }),
+    shelved_offload_time: Type.Integer({
+      default: 0,
+      minimum: -1,
+      description:
+        'Seconds after which a shelved server leaves its host, where it holds disk and room until then; 0: at once, -1: only when it is told to.',
+    }),
     live_migration: Type.Object(
       {
         timeout: Type.Integer({

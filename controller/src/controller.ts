@@ -22,6 +22,7 @@ import { openDatabase, type Database, type DatabaseOptions } from './db';
 import { rulesOf } from './policyRules';
 import { createRemoteApi, type RemoteApi } from './remoteApi/listener';
 import { repeat, type Repeating } from './repeat';
+import { offloadWaiting } from './services/compute/serverShelve';
 import { recoverImages, recoverUploads } from './services/image/recover';
 import { createIdentity } from './services/identity/identity';
 import { createRouterWatch } from './services/network/routerWatch';
@@ -30,6 +31,8 @@ import type { TokenAuthority } from './services/caller';
 
 /** How often uploads of controllers that died are looked for. */
 const UPLOAD_WATCH_MS = 5_000;
+/** How often servers are looked for that have been shelved for long enough. */
+const SHELVED_WATCH_MS = 5_000;
 
 export interface ControllerParts {
   readonly config: ControllerConfig;
@@ -99,9 +102,9 @@ export async function createController(parts: ControllerParts): Promise<Controll
   };
   const engine = parts.engine === false ? undefined : createEngine(cloud, parts.engine ?? { kinds: taskKinds });
   const routerWatch = engine && createRouterWatch(cloud);
-  let uploadWatch: Repeating | undefined;
   let server: Server | undefined;
   const listening = (): AddressInfo[] => [...addressesOf(server), ...(remote?.listening() ?? [])];
+  const watches: Repeating[] = [];
   const app = createApp(
     [
       identityService,
@@ -133,7 +136,11 @@ export async function createController(parts: ControllerParts): Promise<Controll
       await recoverImages(cloud);
       await engine?.start();
       routerWatch?.start();
-      uploadWatch = engine && repeat(cloud, 'recovering uploads', UPLOAD_WATCH_MS, () => recoverUploads(cloud));
+      if (engine)
+        watches.push(
+          repeat(cloud, 'recovering uploads', UPLOAD_WATCH_MS, () => recoverUploads(cloud)),
+          repeat(cloud, 'offloading shelved servers', SHELVED_WATCH_MS, () => offloadWaiting(cloud)),
+        );
       server = await listen(app, config.listen, config.port);
       await remote?.start();
       identity.start();
@@ -150,7 +157,7 @@ export async function createController(parts: ControllerParts): Promise<Controll
       }
       await engine?.stop();
       await routerWatch?.stop();
-      await uploadWatch?.stop();
+      for (const watch of watches) await watch.stop();
       await identity.stop();
       await clock.stop?.();
       await db.close();

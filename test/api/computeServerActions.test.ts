@@ -171,7 +171,7 @@ test.each([
   expect([answer.status, answer.body.badRequest?.code]).toEqual([400, 400]);
 });
 
-test.each([{ shelve: null }, { trigger_crash_dump: null }])('%j is said not to be implemented', async (body) => {
+test.each([{ rescue: null }, { trigger_crash_dump: null }])('%j is said not to be implemented', async (body) => {
   const answer = await act(body, '2.17');
   expect([answer.status, answer.body.notImplemented?.code]).toEqual([501, 501]);
 });

@@ -57,6 +57,11 @@ export const scenarios: Readonly<Record<string, { readonly before: readonly stri
   'server.evacuate': { before: ['create'], action: 'evacuate' },
   'server.liveMigrate': { before: ['create'], action: 'os-migrateLive' },
   'server.undoLiveMigration': { before: ['create'], action: 'os-migrateLive and fail' },
+  'server.shelve': { before: ['create'], action: 'shelve' },
+  'server.shelveOffload': { before: ['create', 'shelve and stay'], action: 'shelveOffload' },
+  'server.undoShelve': { before: ['create'], action: 'shelve and fail' },
+  'server.unshelve': { before: ['create', 'shelve'], action: 'unshelve' },
+  'server.undoUnshelve': { before: ['create', 'shelve'], action: 'unshelve and fail' },
 };
 /** Kinds whose tasks are about two hosts from the beginning. */
 const TWO_HOSTS = /[mM]igrat|evacuate|(confirm|revert|undo)Resize/;
@@ -73,10 +78,16 @@ const otherScenarios: typeof scenarios = {
   'server.undoLiveMigration.settle': lostThere,
   'server.undoLiveMigration.depart': lostThere,
   'server.undoLiveMigration.end': lostThere,
+  'server.undoUnshelve.stop': { before: ['create', 'shelve and stay'], action: 'unshelve and fail' },
+  'server.undoUnshelve.strand': { before: ['create', 'shelve'], action: 'unshelve and fail and strand' },
 };
-/** Steps of server.create that come only where the first host can't build the server and another one can. */
+/** Steps that come only where the first host can't build the server and another one can. */
 const LEAVING = new Set(['leave', 'unbind', 'vacate', 'release']);
-const goesElsewhere = (kind: string, step: string): boolean => kind === 'server.create' && LEAVING.has(step);
+const ELSEWHERE: Readonly<Record<string, (typeof scenarios)[string]>> = {
+  'server.create': { before: [], action: 'create elsewhere' },
+  'server.unshelve': { before: ['create', 'shelve'], action: 'unshelve elsewhere' },
+};
+const goesElsewhere = (kind: string, step: string): boolean => kind in ELSEWHERE && LEAVING.has(step);
 
 /** The first host that is asked to start a guest refuses; the others don't. */
 function refuseOnce(world: CloudWithHost): void {
@@ -186,6 +197,28 @@ async function evacuate(world: CloudWithHost, id: string): Promise<string> {
   return id;
 }
 
+/** Shelves a server, takes it off its host, or has it back; the host may refuse, and not even take it back. */
+async function shelve(world: CloudWithHost, action: string, id: string): Promise<string> {
+  world.test.cloud.config.shelved_offload_time = action.endsWith('stay') ? -1 : 0;
+  if (action.endsWith('elsewhere')) refuseOnce(world);
+  let refusing = action.startsWith('unshelve and fail');
+  if (action.includes('fail'))
+    world.host.before = (kind) => {
+      if (kind === 'snapshot.upload')
+        throw new HostError('image_refused', 'nobody wants this image', { retryable: false });
+      if (kind === 'server.remove' && action.endsWith('strand'))
+        throw new HostError('still_there', 'it does not go', { retryable: true });
+      if (kind !== 'server.ensure' || !refusing) return;
+      refusing = false;
+      throw new HostError('guest_refused', 'this guest can not start here', { retryable: false });
+    };
+  const [name = ''] = action.split(' ');
+  const path = `/compute/v2.1/servers/${id}/action`;
+  const answer = await world.test.call('POST', path, { token: 'admin', body: { [name]: null } });
+  expect(answer.status).toBe(202);
+  return id;
+}
+
 async function act(world: CloudWithHost, action: string, id: string): Promise<string> {
   if (action === 'create') return world.boot();
   if (action === 'create and fail') {
@@ -199,6 +232,7 @@ async function act(world: CloudWithHost, action: string, id: string): Promise<st
   if (/^(resize|migrate|confirmResize|revertResize)/.test(action)) return resize(world, action, id);
   if (action.startsWith('os-migrateLive')) return liveMigrate(world, action, id);
   if (action === 'evacuate') return evacuate(world, id);
+  if (/^(un)?shelve/.test(action)) return shelve(world, action, id);
   if (/^(attach|detach)/.test(action)) return changeInterface(world, action, id);
   if (action === 'create elsewhere') {
     refuseOnce(world);
@@ -283,9 +317,7 @@ async function play(
     restarted = world.restartEngine();
   };
   forgive(world);
-  const scenario = goesElsewhere(kind, step)
-    ? { before: [], action: 'create elsewhere' }
-    : (otherScenarios[`${kind}.${step}`] ?? scenarios[kind]);
+  const scenario = goesElsewhere(kind, step) ? ELSEWHERE[kind] : (otherScenarios[`${kind}.${step}`] ?? scenarios[kind]);
   if (!scenario) throw new Error(`no scenario makes a task of kind ${kind}`);
   let id = '';
   for (const action of scenario.before) {
@@ -307,16 +339,17 @@ async function play(
       ? 'gone'
       : kind === 'server.cleanup'
         ? 'error'
-        : (finalStates[step === 'strand' ? `${kind}.strand` : kind] ?? 'active'),
+        : (finalStates[`${kind}.${step}`] ?? finalStates[kind] ?? 'active'),
   );
   if (kind === 'server.cleanup') expect(server?.fault?.message).toContain('this guest can not start');
-  if (state !== 'gone' && state !== 'error') {
+  if (state !== 'gone' && state !== 'error' && state !== 'shelved_offloaded') {
     const attached = await world.test.cloud.db.read((session) => session.find(ports, { where: { server_id: id } }));
     expect(attached).toHaveLength(kind === 'server.attachInterface' ? 2 : 1);
     const host = world.hosts.find(({ name }) => name === server?.host);
     expect([...(host?.interfaces.get(id) ?? [])].sort()).toEqual(attached.map((port) => port.id).sort());
   }
-  expect(await imagesOf(world, id)).toEqual(/create(Image|Backup)$/.test(kind) ? ['active'] : []);
+  const kept = /create(Image|Backup)$/.test(kind) || /^shelved/.test(state) || kind === 'server.undoUnshelve';
+  expect(await imagesOf(world, id)).toEqual(kept ? ['active'] : []);
   expect(server?.task_state ?? null).toBeNull();
   // And everything that was made goes again.
   forgive(world);
@@ -325,6 +358,7 @@ async function play(
     await world.settled();
   }
   await world.expectClean();
+  if (/[sS]helve/.test(kind)) expect(await imagesOf(world, id)).toEqual([]);
   for (const { domains, disks, taps, snapshots } of world.hosts)
     expect([domains.size, disks.size, taps.size, snapshots.size]).toEqual([0, 0, 0, 0]);
 }
@@ -333,7 +367,7 @@ async function play(
 const ASKING = new Set([
   ...['prepare', 'spawn', 'leave', 'vacate', 'domain', 'remains'],
   ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
-  ...['copy', 'flatten', 'upload', 'tidy'],
+  ...['copy', 'room', 'flatten', 'upload', 'tidy', 'restart'],
   ...['ready', 'stop', 'depart', 'drop'],
   ...['send', 'decide', 'resume'],
 ]);
@@ -352,6 +386,11 @@ const finalStates: Readonly<Record<string, string>> = {
   'server.revertResize': 'stopped',
   'server.revertResize.strand': 'resized',
   'server.undoResize.strand': 'error',
+  'server.shelve': 'shelved_offloaded',
+  'server.shelveOffload': 'shelved_offloaded',
+  'server.undoUnshelve': 'shelved_offloaded',
+  'server.undoUnshelve.stop': 'shelved',
+  'server.undoUnshelve.strand': 'error',
 };
 
 /** Kinds with their steps and the hosts of their world. */

@@ -8,5 +8,7 @@ export const LIFE = taskKinds.filter(({ kind }) => ['server.create', 'server.del
 export const RESIZES = taskKinds.filter(({ kind }) => /Resize|resize|migrate/.test(kind));
 /** Migrating them while they run. */
 export const MOVES = taskKinds.filter(({ kind }) => /Migrat/.test(kind));
+/** Taking them off their hosts, and back. */
+export const SHELVES = taskKinds.filter(({ kind }) => /[sS]helve/.test(kind));
 /** The rest: power actions, and what is like them. */
-export const POWER = taskKinds.filter((kind) => ![...PARTS, ...LIFE, ...RESIZES, ...MOVES].includes(kind));
+export const POWER = taskKinds.filter((kind) => ![...PARTS, ...LIFE, ...RESIZES, ...MOVES, ...SHELVES].includes(kind));

@@ -355,6 +355,24 @@ test('pause and unpause, suspend and resume', async () => {
   expect(await soon(60, () => ssh(address, 'cat /tmp/mark'))).toBe('kept');
 });
 
+test('a shelved server is on no host, and comes back with its files at its addresses', async () => {
+  await ssh(address, 'echo shelved > /root/mark; sync');
+  const id = await value('id', 'server', 'show', 'hello');
+  const before = await value('addresses', 'server', 'show', 'hello');
+  await openstack('server', 'shelve', '--wait', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('SHELVED_OFFLOADED'));
+  expect(readdirSync(join(cloud.directory, 'data/host/disks'))).not.toContain(id);
+  expect(await value('addresses', 'server', 'show', 'hello')).toBe(before);
+  expect(await value('Name', 'image', 'list', '--private')).toBe('hello-shelved');
+  await soon(10, async () => expect(await findings()).toEqual([]));
+  await openstack('server', 'unshelve', '--wait', 'hello');
+  await soon(120, async () => expect(await status('hello')).toBe('ACTIVE'));
+  expect(await soon(120, () => ssh(address, 'cat /root/mark'))).toBe('shelved');
+  expect(await value('addresses', 'server', 'show', 'hello')).toBe(before);
+  expect(await value('Name', 'image', 'list', '--private')).toBe('');
+  await soon(10, async () => expect(await findings()).toEqual([]));
+});
+
 test('the events of the server are told in order', async () => {
   const actions = (await openstack('server', 'event', 'list', 'hello', '-f', 'value', '-c', 'Action')).split('\n');
   expect(actions.reverse()).toEqual([
@@ -362,7 +380,7 @@ test('the events of the server are told in order', async () => {
     ...['attach_interface', 'attach_interface', 'reboot', 'detach_interface', 'detach_interface'],
     ...['addFixedIp', 'removeFixedIp', 'createImage', 'stop', 'createBackup', 'createBackup', 'start'],
     ...['resize', 'revertResize', 'resize', 'confirmResize', 'migrate'],
-    ...['pause', 'unpause', 'suspend', 'resume'],
+    ...['pause', 'unpause', 'suspend', 'resume', 'shelve', 'unshelve'],
   ]);
 });
 

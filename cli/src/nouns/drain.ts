@@ -25,10 +25,17 @@ async function moveCold(context: Context, id: string): Promise<Row> {
   return waitForServer(context, id, 'SHUTOFF');
 }
 
+/** The disk of one that is shelved is an image already: nothing has to move. */
+async function offload(context: Context, id: string): Promise<Row> {
+  await ask(context, id, 'shelveOffload', null);
+  return waitForServer(context, id, 'SHELVED', 'SHELVED_OFFLOADED');
+}
+
 const WAYS: Readonly<Record<string, (context: Context, id: string) => Promise<Row>>> = {
   ACTIVE: moveLive,
   PAUSED: moveLive,
   SHUTOFF: moveCold,
+  SHELVED: offload,
 };
 
 /** Where a server went, or why it stays. */

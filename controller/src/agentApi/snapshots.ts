@@ -10,7 +10,7 @@ import { ApiError, ForbiddenError } from '../errors';
 import { imageNotFound } from '../services/image/access';
 import { takeUpload } from '../services/image/upload';
 
-const KINDS = ['server.createImage', 'server.createBackup'];
+const KINDS = ['server.createImage', 'server.createBackup', 'server.shelve'];
 
 /** @throws ForbiddenError, NotFoundError when it was deleted meanwhile */
 async function imageOfHost(session: ReadSession, host: string, imageId: string): Promise<Image> {

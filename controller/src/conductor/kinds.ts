@@ -9,7 +9,9 @@ import { serverUndoLiveMigration } from './tasks/serverLiveUndo';
 import { serverPowerKinds } from './tasks/serverPower';
 import { serverResizeKinds } from './tasks/serverResize';
 import { serverResizeEndKinds } from './tasks/serverResizeEnd';
+import { serverOffload, serverShelve, serverUndoShelve } from './tasks/serverShelve';
 import { serverCleanup, serverDelete } from './tasks/serverTeardown';
+import { serverUndoUnshelve, serverUnshelve } from './tasks/serverUnshelve';
 
 export const taskKinds: readonly TaskKind[] = [
   serverCreate,
@@ -23,4 +25,9 @@ export const taskKinds: readonly TaskKind[] = [
   serverEvacuate,
   serverLiveMigrate,
   serverUndoLiveMigration,
+  serverShelve,
+  serverOffload,
+  serverUndoShelve,
+  serverUnshelve,
+  serverUndoUnshelve,
 ];

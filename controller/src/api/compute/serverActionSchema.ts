@@ -123,4 +123,15 @@ export const migrateLiveSchema = byVersion((minor) => {
   const force = minor >= 30 && minor < 68 ? { force: boolean } : {};
   return object({ 'os-migrateLive': object({ ...required, ...force }, Object.keys(required)) }, ['os-migrateLive']);
 });
+export const shelveSchema = bare('shelve');
+export const shelveOffloadSchema = bare('shelveOffload');
+/** Until 2.76 whatever stands there says nothing; a host, and no zone in particular, may be wished for from 2.91 on. */
+export const unshelveSchema = byVersion((minor) => {
+  if (minor < 77) return bare('unshelve');
+  const wish =
+    minor < 91
+      ? object({ availability_zone: name }, ['availability_zone'])
+      : object({ availability_zone: { type: ['string', 'null'] }, host: { type: 'string' } });
+  return object({ unshelve: { anyOf: [{ type: 'null' }, wish] } }, ['unshelve']);
+});
 export const forceCompleteSchema = object({ force_complete: { type: 'null' } }, ['force_complete']);

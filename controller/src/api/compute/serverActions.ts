@@ -21,6 +21,7 @@ import { createServerImage } from '../../services/compute/serverImages';
 import { addFixedIp, removeFixedIp } from '../../services/compute/serverInterfaces';
 import { addServerGroup, removeServerGroup } from '../../services/compute/serverSecurityGroups';
 import { endResize, migrateServer, resizeServer } from '../../services/compute/serverResize';
+import { offloadServer, shelveServer, unshelveServer } from '../../services/compute/serverShelve';
 import { requireState, requireUnlocked } from '../../services/compute/serverStates';
 import { checkBody } from '../body';
 import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
@@ -48,11 +49,14 @@ import {
   resizeSchema,
   resumeSchema,
   revertResizeSchema,
+  shelveOffloadSchema,
+  shelveSchema,
   startSchema,
   stopSchema,
   suspendSchema,
   unlockSchema,
   unpauseSchema,
+  unshelveSchema,
 } from './serverActionSchema';
 import { serverIdOf } from './servers';
 
@@ -104,6 +108,22 @@ const migrate = changing((session, cloud, request, server) => {
     });
   return migrateServer(session, cloud, actorOf(request), server, host);
 });
+
+const unshelve = changing((session, cloud, request, server) => {
+  const value = valueOf<{ availability_zone?: string | null; host?: string } | null>(request, 'unshelve');
+  const { minor } = request.microversion;
+  const zone = minor >= 77 ? value?.availability_zone : undefined;
+  const host = minor >= 91 ? value?.host : undefined;
+  if (host !== undefined)
+    cloud.policy.require(request.caller, 'os_compute_api:os-shelve:unshelve_to_host', {
+      project_id: server.project_id,
+    });
+  const wanted = { ...(zone === undefined ? {} : { zone }), ...(host === undefined ? {} : { host }) };
+  return unshelveServer(session, cloud, actorOf(request), server, wanted);
+});
+
+const shelving = (work: typeof shelveServer) =>
+  changing((session, cloud, request, server) => work(session, cloud, actorOf(request), server));
 
 const ending = (operation: 'confirmResize' | 'revertResize', status?: number) =>
   changing((session, cloud, request, server) => endResize(session, cloud, actorOf(request), server, operation), status);
@@ -202,6 +222,9 @@ const actions: Readonly<Record<string, ServerAction>> = {
   unpause: { schema: unpauseSchema, policy: 'os-pause-server:unpause', run: onHost('unpause') },
   suspend: { schema: suspendSchema, policy: 'os-suspend-server:suspend', run: onHost('suspend') },
   resume: { schema: resumeSchema, policy: 'os-suspend-server:resume', run: onHost('resume') },
+  shelve: { schema: shelveSchema, policy: 'os-shelve:shelve', run: shelving(shelveServer) },
+  shelveOffload: { schema: shelveOffloadSchema, policy: 'os-shelve:shelve_offload', run: shelving(offloadServer) },
+  unshelve: { schema: unshelveSchema, policy: 'os-shelve:unshelve', run: unshelve },
   lock: { schema: lockSchema, policy: 'os-lock-server:lock', run: lock },
   unlock: {
     schema: unlockSchema,
@@ -292,10 +315,7 @@ const actions: Readonly<Record<string, ServerAction>> = {
 /** Actions that the API has and this cloud has not, with the microversions at which they exist. */
 const absent: Readonly<Record<string, { readonly since?: number; readonly until?: number }>> = {
   ...Object.fromEntries(
-    [
-      ...['shelve', 'unshelve', 'shelveOffload'],
-      ...['rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'],
-    ].map((name) => [name, {}]),
+    ['rescue', 'unrescue', 'restore', 'injectNetworkInfo', 'resetNetwork'].map((name) => [name, {}]),
   ),
   trigger_crash_dump: { since: 17 },
   addFloatingIp: { until: 43 },

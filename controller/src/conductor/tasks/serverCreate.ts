@@ -41,26 +41,30 @@ async function claimBest(
   cloud: Cloud,
   server: Server,
   candidates: readonly string[],
+  taskState: TaskState,
 ): Promise<Facts> {
   const host = await claimFirst(session, cloud, server, candidates);
-  await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: 'networking' });
+  await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: taskState });
   return { ports: await bindServerPorts(session, cloud, server.id, host) };
 }
 
-const chooseHost: Step = async ({ cloud, task }) => {
-  const server = await serverOf(cloud, task);
-  const decision = await decide(cloud, task, triedHosts(task));
-  if (decision.candidates.length === 0) {
-    if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
-    const before = lastFault(task);
-    const message = before ? `${before.message} No other host is left. ${explain(decision)}` : explain(decision);
-    return fail({ code: 'no_valid_host', message, details: explainByHost(decision) });
-  }
-  return next('prepare', {
-    message: 'a host was chosen and its room claimed',
-    write: (session) => claimBest(session, cloud, server, decision.candidates),
-  });
-};
+/** Chooses a host for a server that has none, and claims its room. `during`: how the server shows what comes next. */
+export const chooseHost =
+  (during: TaskState): Step =>
+  async ({ cloud, task }) => {
+    const server = await serverOf(cloud, task);
+    const decision = await decide(cloud, task, triedHosts(task));
+    if (decision.candidates.length === 0) {
+      if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
+      const before = lastFault(task);
+      const message = before ? `${before.message} No other host is left. ${explain(decision)}` : explain(decision);
+      return fail({ code: 'no_valid_host', message, details: explainByHost(decision) });
+    }
+    return next('prepare', {
+      message: 'a host was chosen and its room claimed',
+      write: (session) => claimBest(session, cloud, server, decision.candidates, during),
+    });
+  };
 
 /** Asks for the server's ports on its host; a server without any needs nothing. */
 async function askPorts(
@@ -133,7 +137,7 @@ export const serverCreate: TaskKind = {
   kind: 'server.create',
   first: 'schedule',
   steps: {
-    schedule: chooseHost,
+    schedule: chooseHost('networking'),
     prepare: orElsewhere(prepare('spawn', 'spawning'), { silence: true }),
     spawn: orElsewhere(spawn),
     ...leavingSteps,

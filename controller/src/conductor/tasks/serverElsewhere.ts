@@ -91,7 +91,7 @@ function refuseToDouble(task: Task): StepResult | undefined {
   return fail({ code: 'host_unreachable', message: [lastFault(task)?.message, message].join(' ').trim() });
 }
 
-const unbind: Step = ({ cloud, task }) =>
+export const unbind: Step = ({ cloud, task }) =>
   Promise.resolve(
     next('vacate', {
       message: 'ports are off the host; they keep their addresses',

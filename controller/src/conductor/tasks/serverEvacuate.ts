@@ -76,6 +76,7 @@ async function move(
   cloud: Cloud,
   server: Server,
   candidates: readonly string[],
+  image: Server['image'],
 ): Promise<Facts> {
   const source = hostOf(server);
   await releaseClaims(session, server.id);
@@ -84,6 +85,7 @@ async function move(
     await leaveResidue(session, cloud, server, source, role, { fenced: true });
   await setServer(session, cloud, server.id, {
     host,
+    image,
     disk_revision: await nextDiskRevision(session, server),
     generation: server.generation + 1,
   });
@@ -96,7 +98,8 @@ const chooseHost: Step = async ({ cloud, task }) => {
   if (decision.candidates.length === 0) return nowhere(decision);
   return next('prepare', {
     message: 'another host was chosen and its room claimed',
-    write: (session) => move(session, cloud, server, decision.candidates),
+    write: (session) =>
+      move(session, cloud, server, decision.candidates, (task.params['image'] ?? server.image) as Server['image']),
   });
 };
 

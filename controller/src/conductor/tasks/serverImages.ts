@@ -2,7 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { spareBackups, type ServerImageRequest } from '../../services/compute/serverImages';
 import { removeImage } from '../../services/image/delete';
-import type { Server } from '../../db/entities/compute';
+import type { Server, TaskState } from '../../db/entities/compute';
 import type { Task } from '../../db/entities/tasks';
 import { done, next, wait, type Step, type StepContext, type StepResult, type TaskKind } from '../task';
 import { ASK_AGAIN } from './serverCreate';
@@ -22,12 +22,21 @@ const idle = (cloud: Cloud, server: Server): StepResult =>
     write: (session) => setServer(session, cloud, server.id, { task_state: null }),
   });
 
-const prepare: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
-  const room = await ask('snapshot.prepare', targetOf(server), snapshotOf(server, task));
-  if (!room) return wait(ASK_AGAIN);
-  return next('copy', { facts: { path: room['path'] }, message: 'the host has room for the snapshot' });
-};
+/** Looks for room on the host. `during`: how the server shows what comes next; absent: as before. */
+export const makeRoom =
+  (then: string, during?: TaskState): Step =>
+  async ({ cloud, task, ask }) => {
+    const server = await serverOf(cloud, task);
+    const room = await ask('snapshot.prepare', targetOf(server), snapshotOf(server, task));
+    if (!room) return wait(ASK_AGAIN);
+    return next(then, {
+      facts: { path: room['path'] },
+      message: 'the host has room for the snapshot',
+      ...(during === undefined
+        ? {}
+        : { write: (session) => setServer(session, cloud, server.id, { task_state: during }) }),
+    });
+  };
 
 /** As it is at one moment: QEMU copies a running guest's disk, the disk of one that is off stands still. */
 const copy: Step = async ({ cloud, task, ask }) => {
@@ -44,17 +53,20 @@ const copy: Step = async ({ cloud, task, ask }) => {
   });
 };
 
-const flatten: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
-  const flat = await ask('snapshot.flatten', targetOf(server), snapshotOf(server, task));
-  if (!flat) return wait(ASK_AGAIN);
-  return next('upload', {
-    message: 'the snapshot is one file',
-    write: (session) => setServer(session, cloud, server.id, { task_state: 'image_uploading' }),
-  });
-};
+/** Makes one file of the disk and what it stands on. */
+export const flatten =
+  (during: TaskState): Step =>
+  async ({ cloud, task, ask }) => {
+    const server = await serverOf(cloud, task);
+    const flat = await ask('snapshot.flatten', targetOf(server), snapshotOf(server, task));
+    if (!flat) return wait(ASK_AGAIN);
+    return next('upload', {
+      message: 'the snapshot is one file',
+      write: (session) => setServer(session, cloud, server.id, { task_state: during }),
+    });
+  };
 
-const upload: Step = async ({ cloud, task, ask }) => {
+export const upload: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
   const stored = await ask('snapshot.upload', targetOf(server), snapshotOf(server, task));
   const then = task.params['backup'] ? 'rotate' : 'tidy';
@@ -69,29 +81,37 @@ const rotate: Step = async ({ cloud, task }) => {
   return next('tidy', { message: `${spare.length} older backups are deleted` });
 };
 
-/** What is left on the host goes; an agent that is away finds it when the disk is next looked at. */
-async function tidy({ cloud, task, ask }: StepContext): Promise<StepResult> {
+/**
+ * What is left on the host goes; an agent that is away finds it when the disk is next looked at.
+ * @returns whether nothing is left
+ */
+export async function isTidy({ cloud, task, ask }: StepContext): Promise<boolean> {
   const server = await serverOf(cloud, task);
   const { host } = server;
-  if (host === null) return idle(cloud, server);
+  if (host === null) return true;
   const target = targetOf(server, host);
   const stopped =
     (await givesUp(cloud, task, host, 'compute')) ||
     (await ask('disk.copy', target, { server_id: server.id, path: null }));
   const removed =
     (await givesUp(cloud, task, host, 'storage')) || (await ask('snapshot.remove', target, snapshotOf(server, task)));
-  return stopped && removed ? idle(cloud, server) : wait(ASK_AGAIN);
+  return Boolean(stopped && removed);
 }
 
+const tidy: Step = async (context) => {
+  const { cloud, task } = context;
+  return (await isTidy(context)) ? idle(cloud, await serverOf(cloud, task)) : wait(ASK_AGAIN);
+};
+
 /** An image that never got its bytes is no use to anybody. */
-const dropImage =
-  (then: string): Step =>
+export const dropImage =
+  (then: string, statuses: readonly string[] = ['queued', 'saving']): Step =>
   async ({ cloud, task }) => {
-    await removeImage(cloud, imageOf(task), ['queued', 'saving']);
-    return next(then, { message: 'an image without its bytes is deleted' });
+    await removeImage(cloud, imageOf(task), statuses);
+    return next(then, { message: 'an image that nobody needs is deleted' });
   };
 
-const steps = { prepare, copy, flatten, upload, tidy };
+const steps = { prepare: makeRoom('copy'), copy, flatten: flatten('image_uploading'), upload, tidy };
 const kind = (name: string, more: TaskKind['steps'] = {}): TaskKind => ({
   kind: name,
   first: 'prepare',

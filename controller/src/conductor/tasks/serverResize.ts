@@ -86,13 +86,15 @@ const bind: Step = async ({ cloud, task }) => {
 };
 
 /** The guest is asked to shut down, as by a stop: what it has in memory is not copied. */
-const shutDown: Step = async ({ cloud, task, ask }) => {
-  const server = await serverOf(cloud, task);
-  const disk = task.state['disk'] as ServerEnsure['disk'];
-  const domain = await domainOf(cloud, server, disk, 'shutdown');
-  const off = await ask('server.ensure', targetOf(server), domain);
-  return off ? next('copy', { message: 'the guest is off' }) : wait(ASK_AGAIN);
-};
+export const shutDown =
+  (then: string): Step =>
+  async ({ cloud, task, ask }) => {
+    const server = await serverOf(cloud, task);
+    const disk = task.state['disk'] as ServerEnsure['disk'];
+    const domain = await domainOf(cloud, server, disk, 'shutdown');
+    const off = await ask('server.ensure', targetOf(server), domain);
+    return off ? next(then, { message: 'the guest is off' }) : wait(ASK_AGAIN);
+  };
 
 const copy: Step = async ({ cloud, task, ask }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
@@ -177,7 +179,7 @@ const kind = (name: string): TaskKind => ({
     schedule: chooseHost,
     bind,
     ready: unlessSilent(prepare('stop', 'resize_migrating')),
-    stop: unlessSilent(shutDown),
+    stop: unlessSilent(shutDown('copy')),
     copy: unlessSilent(copy),
     move,
     prepare: unlessSilent(prepare('depart', 'resize_finish')),

@@ -7,6 +7,7 @@ import { residues, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { hostsOf, openMigration } from '../../services/compute/migrations';
 import { forgetServer } from '../../services/compute/serverEnd';
+import { removeShelvedImage } from '../../services/compute/shelvedImage';
 import { agentAlive } from '../../services/hosts';
 import { releaseServerPorts, type PortChange } from '../../services/network/serverPorts';
 import {
@@ -194,6 +195,7 @@ const teardown = (end: End): TaskKind['steps'] => ({
   remains: removeRemains('end'),
   end: async ({ cloud, task }) => {
     const server = await serverOf(cloud, task);
+    await removeShelvedImage(cloud, server.id);
     return done({
       write: async (session) => {
         await releaseClaims(session, server.id);

@@ -144,7 +144,17 @@ export interface ServerFault {
   readonly created: number;
 }
 
-export type VmState = 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'resized' | 'error' | 'deleted';
+export type VmState =
+  | 'building'
+  | 'active'
+  | 'stopped'
+  | 'paused'
+  | 'suspended'
+  | 'resized'
+  | 'shelved'
+  | 'shelved_offloaded'
+  | 'error'
+  | 'deleted';
 export type TaskState =
   | 'scheduling'
   | 'networking'
@@ -169,6 +179,11 @@ export type TaskState =
   | 'resize_confirming'
   | 'resize_reverting'
   | 'migrating'
+  | 'shelving'
+  | 'shelving_image_pending_upload'
+  | 'shelving_image_uploading'
+  | 'shelving_offloading'
+  | 'unshelving'
   | 'deleting';
 
 /** The API's numbers of what a domain does. */
@@ -214,7 +229,7 @@ export const servers = table(
     access_ip_v6: text(64),
     disk_config: text(16),
     root_device_name: text(64),
-    vm_state: text(16) as Column<VmState>,
+    vm_state: text(32) as Column<VmState>,
     task_state: nullable(text(32) as Column<TaskState>),
     power_state: integer(),
     /** Plus one whenever what a host must make changes. */
@@ -253,6 +268,19 @@ export const serverTags = table(
   { server_id: id(), tag: text(64) },
   { primary: ['server_id', 'tag'], indices: [['tag']] },
 );
+
+/** Servers that are shelved, or are being shelved, with the image that their disk is kept in. */
+export const shelvedServers = table(
+  'shelved_server',
+  {
+    server_id: id(),
+    image_id: id(),
+    /** Since when it is shelved and still on its host; null before and after. */
+    waits_since: nullable(time()),
+  },
+  { primary: ['server_id'], indices: [['waits_since']] },
+);
+export type ShelvedServer = Row<typeof shelvedServers>;
 
 export type MigrationStatus =
   | 'pre-migrating'
@@ -340,4 +368,5 @@ export const computeTables: readonly Table[] = [
   servers,
   serverTags,
   serverMigrations,
+  shelvedServers,
 ];

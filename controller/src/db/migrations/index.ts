@@ -5,6 +5,7 @@ import { PlacementCatalog } from './placementCatalog';
 import { PlacementSettings } from './placementSettings';
 import { ServerMigrations } from './serverMigrations';
 import { SharedImages } from './sharedImages';
+import { ShelvedServers } from './shelvedServers';
 
 export const migrations = [
   Initial,
@@ -13,4 +14,5 @@ export const migrations = [
   SharedImages,
   PlacementCatalog,
   LiveMigrations,
+  ShelvedServers,
 ] as const;

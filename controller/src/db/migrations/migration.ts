@@ -8,7 +8,7 @@ import {
   type QueryRunner,
   type TableColumnOptions,
 } from 'typeorm';
-import { table, type Column, type Columns, type DatabaseEngine } from '../columns';
+import { table, text, type Column, type Columns, type DatabaseEngine } from '../columns';
 
 /** One change of the schema. `down` undoes `up`; neither looks at the definitions in entities/, which go on changing. */
 export interface MigrationStep {
@@ -80,6 +80,22 @@ export function addColumn(
     async down(runner) {
       if (await runner.hasColumn(of, name)) await runner.dropColumn(of, name);
     },
+  };
+}
+
+/** Another length of a column of text that is never null. On MariaDB the ORM would make the column anew, and empty. */
+export function resizeText(of: string, name: string, from: number, to: number): MigrationStep {
+  const resize = async (runner: QueryRunner, engine: DatabaseEngine, length: number): Promise<void> => {
+    const options = columnOptions(name, text(length), engine);
+    if (engine === 'sqlite') return runner.changeColumn(of, name, new TableColumn(options));
+    const { charset, collation } = options;
+    await runner.query(
+      `ALTER TABLE \`${of}\` MODIFY \`${name}\` varchar(${length}) CHARACTER SET ${charset} COLLATE ${collation} NOT NULL`,
+    );
+  };
+  return {
+    up: (runner, engine) => resize(runner, engine, to),
+    down: (runner, engine) => resize(runner, engine, from),
   };
 }
 

@@ -26,6 +26,8 @@ interface Action {
   readonly deadlineSeconds?: number;
   /** A lock keeps a server from being changed, and this changes nothing. */
   readonly evenLocked?: boolean;
+  /** A server without a host can do it. */
+  readonly hostless?: boolean;
   /** It ends an open resize; everything else must wait for that. */
   readonly endsResize?: boolean;
 }
@@ -88,6 +90,15 @@ const actions: Readonly<Record<HostAction, Action>> = {
     taskState: 'migrating',
     deadlineSeconds: RESIZE_DEADLINE_SECONDS,
   },
+  shelve: { kind: 'server.shelve', name: 'shelve', taskState: 'shelving', deadlineSeconds: IMAGE_DEADLINE_SECONDS },
+  shelveOffload: { kind: 'server.shelveOffload', name: 'shelveOffload', taskState: 'shelving_offloading' },
+  unshelve: {
+    kind: 'server.unshelve',
+    name: 'unshelve',
+    taskState: 'unshelving',
+    hostless: true,
+    deadlineSeconds: REBUILD_DEADLINE_SECONDS,
+  },
   confirmResize: {
     kind: 'server.confirmResize',
     name: 'confirmResize',
@@ -125,7 +136,7 @@ export async function startAction(
   const action = actions[operation];
   if (!action.evenLocked) requireUnlocked(server, actor.caller);
   requireState(server, operation, action.name);
-  requireHost(server);
+  if (!action.hostless) requireHost(server);
   if (!action.endsResize && (await openMigration(session, server.id)))
     throw new ConflictError(
       `Cannot '${action.name}' instance ${server.id} while its resize is neither confirmed nor reverted`,

@@ -40,9 +40,10 @@ export async function evacuateServer(
   if (host !== null) await requireOtherHost(session, host, source);
   if (await anyAgentAlive(session, source, cloud.clock.now()))
     throw new InvalidError(`Compute service of ${source} is still in use.`, 'ComputeServiceInUse');
-  await findServerImage(session, actor.caller, server.image_id ?? '', 'Cannot find image for evacuation');
+  // The disk of one that was shelved stood on an image that is gone: what it was first made of is what its owner chose.
+  const image = await findServerImage(session, actor.caller, server.image_id ?? '', 'Cannot find image for evacuation');
   const power = staysOff || server.vm_state === 'stopped' ? 'shutdown' : 'running';
-  await startAction(session, cloud, actor, server, 'evacuate', {}, { host, source, power });
+  await startAction(session, cloud, actor, server, 'evacuate', {}, { host, source, power, image });
 }
 
 /** Keeps what became of an evacuation in the list of migrations. It holds nothing, so it is never open. */

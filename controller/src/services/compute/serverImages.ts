@@ -56,18 +56,16 @@ function propertiesOf(actor: Actor, server: Server, request: ServerImageRequest)
 }
 
 /**
- * Starts to make an image of a server. @returns the image's id
- * @throws ConflictError for the state, InvalidError for metadata that would hide the image's own attributes, OverQuotaError
+ * Adds the image of a server that its bytes will come to. @returns its id
+ * @throws InvalidError for metadata that would hide the image's own attributes, OverQuotaError
  */
-export async function createServerImage(
+export async function addServerImage(
   session: WriteSession,
   cloud: Cloud,
   actor: Actor,
   server: Server,
   request: ServerImageRequest,
 ): Promise<string> {
-  const operation = request.backup ? 'createBackup' : 'createImage';
-  requireState(server, operation);
   const reserved = Object.keys(request.metadata).find((name) => RESERVED.has(name));
   if (reserved !== undefined)
     throw new InvalidError(`'${reserved}' is an attribute of every image and can't be set as its metadata.`);
@@ -81,13 +79,30 @@ export async function createServerImage(
       min_ram: server.image?.min_ram ?? 0,
       properties: propertiesOf(actor, server, request),
     });
-    const params = { image_id: id, ...(request.backup ? { backup: request.backup } : {}) };
-    await startAction(session, cloud, actor, server, operation, {}, params);
     return id;
   } catch (error) {
     // The image service says 413 where this one says 403.
     throw error instanceof TooLargeError ? new OverQuotaError(error.message) : error;
   }
+}
+
+/**
+ * Starts to make an image of a server. @returns the image's id
+ * @throws ConflictError for the state, and as `addServerImage`
+ */
+export async function createServerImage(
+  session: WriteSession,
+  cloud: Cloud,
+  actor: Actor,
+  server: Server,
+  request: ServerImageRequest,
+): Promise<string> {
+  const operation = request.backup ? 'createBackup' : 'createImage';
+  requireState(server, operation);
+  const id = await addServerImage(session, cloud, actor, server, request);
+  const params = { image_id: id, ...(request.backup ? { backup: request.backup } : {}) };
+  await startAction(session, cloud, actor, server, operation, {}, params);
+  return id;
 }
 
 /** Backups of a server of one type that are too many, the oldest. */

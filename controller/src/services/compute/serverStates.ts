@@ -10,6 +10,8 @@ const base: Readonly<Record<VmState, string>> = {
   paused: 'PAUSED',
   suspended: 'SUSPENDED',
   resized: 'VERIFY_RESIZE',
+  shelved: 'SHELVED',
+  shelved_offloaded: 'SHELVED_OFFLOADED',
   error: 'ERROR',
   deleted: 'DELETED',
 };
@@ -89,6 +91,9 @@ const possible: Readonly<Record<Operation, readonly VmState[]>> = {
   migrate: ['active', 'stopped'],
   liveMigrate: ['active', 'paused'],
   evacuate: ['active', 'stopped', 'error'],
+  shelve: ['active', 'stopped', 'paused', 'suspended'],
+  shelveOffload: ['shelved'],
+  unshelve: ['shelved', 'shelved_offloaded'],
   confirmResize: ['resized'],
   // After a way back that failed, another try; see `revertResize`.
   revertResize: ['resized', 'error'],
@@ -112,6 +117,9 @@ export type Operation =
   | 'migrate'
   | 'liveMigrate'
   | 'evacuate'
+  | 'shelve'
+  | 'shelveOffload'
+  | 'unshelve'
   | 'confirmResize'
   | 'revertResize';
 
