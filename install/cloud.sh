@@ -168,7 +168,8 @@ task_cloud() {
   start_libvirt
   mkdir -p "$run_dir" "$data_dir"
   if ! "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" \
-    --listen "${up_listen-}" --cert "${up_cert-}" --key "${up_key-}" 2> "$state/configure"; then
+    --listen "${up_listen-}" --cert "${up_cert-}" --key "${up_key-}" \
+    --floating-range "${up_range-}" --floating-interface "${up_interface-}" 2> "$state/configure"; then
     take_back
     fail "no configuration could be written: $(sed 's/^cumulet: //' "$state/configure")"
   fi

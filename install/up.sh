@@ -24,32 +24,39 @@ begin() {
 up_usage() {
   cat << TEXT
 usage: sudo $self up [--listen ADDRESS [--cert FILE --key FILE]]
+                       [--floating-range FIRST-LAST --floating-interface NAME]
 
   --listen ADDRESS   let other machines use the cloud: its API listens, with TLS, also on this address or host name of this
                      machine, until another one is given; 127.0.0.1 ends that
   --cert FILE        PEM file with the certificate for that name, instead of one of the cloud's own CA
   --key FILE         PEM file with its key
+  --floating-range FIRST-LAST
+                     free addresses of the LAN that servers may have as floating IPs; an up without this ends it
+  --floating-interface NAME
+                     this machine's interface on that LAN; it stays as it is
 
-example: sudo $self up --listen 10.0.0.5
+example: sudo $self up --listen 10.0.0.5 --floating-range 10.0.0.200-10.0.0.220 --floating-interface eth0
 TEXT
 }
 
-# up_options ARGUMENT...: sets and exports up_listen, up_cert and up_key.
+# up_options ARGUMENT...: sets and exports up_listen, up_cert, up_key, up_range and up_interface.
 up_options() {
-  export up_listen='' up_cert='' up_key=''
+  export up_listen='' up_cert='' up_key='' up_range='' up_interface=''
   while [ $# -gt 0 ]; do
     case $1 in
       --help | -h)
         up_usage
         exit 0
         ;;
-      --listen | --cert | --key)
+      --listen | --cert | --key | --floating-range | --floating-interface)
         if [ -z "${2-}" ]; then
           echo "cumulet: $1 needs a value: see cumulet up --help" >&2
           exit 2
         fi
         case $1 in
           --listen) up_listen=$2 ;;
+          --floating-range) up_range=$2 ;;
+          --floating-interface) up_interface=$2 ;;
           # As the cloud's process, which has another working directory, finds them.
           --cert) up_cert=$(realpath -m -- "$2") ;;
           --key) up_key=$(realpath -m -- "$2") ;;

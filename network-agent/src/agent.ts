@@ -20,6 +20,7 @@ import { CUT_OFF } from './cutOff';
 import { createDataplane, nothingApplied, type Applied, type Depth } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
+import { parseRange } from './floatingRange';
 import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } from './hostKernel';
 import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
@@ -54,8 +55,11 @@ export interface NetworkAgent {
 const FEED_TRIES = 20;
 const FEED_PAUSE_MS = 50;
 
+/** Nothing runs before `start`. @throws CumuletError bad_range */
 export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const { host, bus, api, exec, log, clock, config } = parts;
+  // A range that is none would stop all of the networking later.
+  if (config.external?.floating) parseRange(config.external.floating.range);
   const feed = createFeed(api, host);
   const kernel = createHostKernel(exec, parts.readKernel ?? readKernelFile, join(config.stateDir, 'kernel.json'));
   const answers = createAnswerCache();

@@ -4,6 +4,20 @@ import { Ipv4Address } from '@cumulet/common';
 
 const INTERFACE = '^[A-Za-z0-9_.-]{1,15}$';
 
+export const FloatingConfig = Type.Union(
+  [
+    Type.Object(
+      {
+        interface: Type.String({ pattern: INTERFACE, description: "This machine's interface on the LAN." }),
+        range: Type.String({ description: 'First and last address: 192.168.1.200-192.168.1.220.' }),
+      },
+      { additionalProperties: false },
+    ),
+    Type.Null(),
+  ],
+  { default: null, description: 'Addresses of a LAN for floating IPs.' },
+);
+
 export const NetworkAgentConfig = Type.Object(
   {
     /** Files of the DHCP servers, rebuilt from the controller's state whenever they are missing. */
@@ -17,6 +31,8 @@ export const NetworkAgentConfig = Type.Object(
           bridge: Type.String({ pattern: INTERFACE }),
           /** The host's address on it with the prefix length. */
           address: Type.String(),
+          /** Addresses of a LAN that floating IPs may have besides: the host answers for them on this interface. */
+          floating: Type.Optional(FloatingConfig),
         }),
         Type.Null(),
       ],

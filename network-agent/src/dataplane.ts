@@ -7,6 +7,7 @@ import { cutOffPorts } from './cutOff';
 import { createDhcpServers } from './dnsmasq';
 import { staleFlows } from './firewall/conntrack';
 import { parseBridgeAlias } from './firewall/zones';
+import { applyFloating, type FloatingRange } from './floatingRange';
 import { inventoryOf } from './inventory';
 import { createNamespaces } from './namespaces';
 import { createAppliedFile } from './appliedFile';
@@ -140,6 +141,9 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
 
   const observe = (): Promise<ObservedLinks> => observeLinks(exec, prefix);
 
+  const floating = (wanted: FloatingRange | undefined): Promise<ReadonlyMap<string, string>> =>
+    applyFloating(exec, config.external?.bridge ?? '', wanted);
+
   const apply: Dataplane['apply'] = async (desired, depth, made) => {
     const observed = await observe();
     const links = desiredLinks(desired, config);
@@ -147,6 +151,8 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
     const faults = new Map(plan.faults);
     mergeFaults(faults, await runSteps(exec, plan.remove));
     mergeFaults(faults, await runSteps(exec, plan.create));
+    // The kernel forgets them when the interface goes down, so they are looked at with everything else.
+    if (depth !== 'links') mergeFaults(faults, await floating(config.external?.floating ?? undefined));
     // Before anything else is begun: a domain is waiting for its taps, and each process that is started holds up the others.
     made?.({ ...nothingApplied, faults: new Map(faults) });
     const wiring = wiringOf(desired, links, plan, observed, faults);
@@ -181,6 +187,7 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
     purge: async () => {
       await apply(nothingDesired, 'links');
       await ruleset.remove();
+      await floating(undefined);
       const { external } = config;
       const { links } = await observe();
       if (external && links.get(external.bridge)?.alias === 'cumulet external') {

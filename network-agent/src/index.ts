@@ -1,2 +1,3 @@
 export { createNetworkAgent, type NetworkAgent, type NetworkAgentParts } from './agent';
-export { NetworkAgentConfig } from './config';
+export { checkFloating } from './checkFloating';
+export { FloatingConfig, NetworkAgentConfig } from './config';

@@ -238,7 +238,8 @@ export function planLinks(
 
 /** Bridges that are neither ours nor mapped to a physical network, by the names that a rule can hold. */
 export function foreignBridges(observed: ObservedLinks, config: NetworkAgentConfig): string[] {
-  const mapped = new Set([...Object.values(config.physical_networks), config.external?.bridge]);
+  const { physical_networks, external } = config;
+  const mapped = new Set([...Object.values(physical_networks), external?.bridge, external?.floating?.interface]);
   return [...observed.links.values()]
     .filter((link) => link.kind === 'bridge' && ownerOfLink(link) === undefined && !mapped.has(link.name))
     .map((link) => link.name)

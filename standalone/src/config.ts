@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ConfigError, healthConfig, parseConfig } from '@cumulet/common';
 import { ComputeConfig } from '@cumulet/compute-agent';
 import { ControllerConfig, RemoteApiConfig } from '@cumulet/controller';
-import { NetworkAgentConfig } from '@cumulet/network-agent';
+import { FloatingConfig, NetworkAgentConfig } from '@cumulet/network-agent';
 import { StorageConfig } from '@cumulet/storage-agent';
 import { Type, type Static } from '@sinclair/typebox';
 
@@ -31,6 +31,7 @@ export const StandaloneConfig = Type.Object(
       default: '172.24.4.1/24',
       description: "This machine's address on the external network's bridge.",
     }),
+    floating: FloatingConfig,
     health: healthConfig(5110, false),
     controller: Section,
     compute: Section,
@@ -88,7 +89,7 @@ export function partsOf(config: StandaloneConfig, source: string): Parts {
         {
           stateDir: join(data_dir, 'network'),
           physical_networks: { [EXTERNAL_NAME]: EXTERNAL_BRIDGE },
-          external: { bridge: EXTERNAL_BRIDGE, address: config.external_address },
+          external: { bridge: EXTERNAL_BRIDGE, address: config.external_address, floating: config.floating },
         },
         config.network,
       ),

@@ -1,6 +1,7 @@
 // The process of a cloud on one machine.
-import { runProcess } from '@cumulet/common';
+import { exec, runProcess } from '@cumulet/common';
 import { checkRemoteApi, printPolicy } from '@cumulet/controller';
+import { checkFloating } from '@cumulet/network-agent';
 import { partsOf, StandaloneConfig } from './config';
 import { createStandalone, purgeHost } from './standalone';
 
@@ -8,7 +9,11 @@ void runProcess({
   name: 'cumulet-standalone',
   schema: StandaloneConfig,
   prepare: (config, source) => ({ parts: partsOf(config, source), health: config.health }),
-  check: ({ parts }) => checkRemoteApi(parts.controller),
+  async check({ parts }) {
+    const floating = parts.network.external?.floating;
+    if (floating) await checkFloating(exec, floating);
+    return checkRemoteApi(parts.controller);
+  },
   health: ({ health }) => health,
   async start({ parts }, _log, fail) {
     const cloud = await createStandalone(parts);

@@ -1,6 +1,6 @@
 // The part of `cumulet up` that talks to the cloud, as a process: what a second run shows, and what it says when it can't go on.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { networkInterfaces, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../support/checkout';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
@@ -92,11 +92,39 @@ test('the options of a run are drafted beside the configuration, or refused', as
   expect(readFileSync(draft, 'utf8')).toBe('listen: 127.0.0.1:5000\nremote_api:\n  address: 198.51.100.7\n');
   rmSync(draft);
   expect(await up('configure')).toEqual({ exit: 0, out: '', err: '' });
+  const range = ['--floating-range', '10.0.0.7-10.0.0.9'];
+  await up('configure', ...range, '--floating-interface', 'eth0');
+  expect(readFileSync(draft, 'utf8')).toContain('floating:\n  interface: eth0\n  range: 10.0.0.7-10.0.0.9\n');
+  rmSync(draft);
+  expect(await up('configure', ...range)).toMatchObject({ exit: 1, err: expect.stringMatching(/go together/) });
   expect(await up('configure', '--cert', '/c.pem')).toMatchObject({
     exit: 1,
     err: expect.stringMatching(/go together/),
   });
   expect(existsSync(draft)).toBe(false);
+});
+
+test('addresses of the LAN are offered as floating IPs, and taken away when they are left out', async () => {
+  await all.ok('network create --external --provider-network-type flat --provider-physical-network public public');
+  // Nothing is done with it here but to read in which network it is.
+  const [device, address = ''] =
+    Object.entries(networkInterfaces())
+      .map(([name, all = []]) => [name, all.find(({ family }) => family === 'IPv4')?.address] as const)
+      .find(([name, found]) => found !== undefined && name !== 'lo') ?? [];
+  const range = `${address}-${address}`;
+  writeFileSync(join(config, 'cumulet.yaml'), `floating: {interface: ${device}, range: ${range}}\n`);
+  expect(await up()).toMatchObject({ exit: 0 });
+  await all.ok('floating ip create --project demo public');
+  expect(await all.ok('floating ip list -f value -c "Floating IP Address"')).toBe(address);
+  writeFileSync(join(config, 'cumulet.yaml'), 'listen: 127.0.0.1:5000\n');
+  expect((await up()).out.replaceAll(/\s+/g, ' ')).toContain('warning: 1 floating IPs of the LAN were taken away');
+  expect(await all.ok('subnet list --name lan -f value')).toBe('');
+  writeFileSync(join(config, 'cumulet.yaml'), `floating: {interface: ${device}, range: 203.0.113.7-203.0.113.9}\n`);
+  expect(await up()).toMatchObject({
+    exit: 1,
+    err: expect.stringMatching(/has no network with the addresses 203.0.113.7/),
+  });
+  await all.ok('network delete public');
 });
 
 test('a cloud that should be open to other machines, and is not, is told with a warning', async () => {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureDemoNetwork, ensureKeypair, ensureOpenDoors } from '../../cli/src/up/firstServer';
+import { ensureLanAddresses } from '../../cli/src/up/lanAddresses';
 import { ApiError, signIn } from '../../cli/src/up/session';
 import { ensureFlavors, ensureImage, ensurePublic, ensureQuota, ensureTenant } from '../../cli/src/up/tenancy';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
@@ -39,6 +40,56 @@ test('the demo content is made once', async () => {
     expect(await ensureKeypair(demo, key)).toBeUndefined();
   }
   expect(ids[1]).toEqual(ids[0]);
+});
+
+test('a range of the LAN becomes a subnet for floating IPs alone, follows changes and goes', async () => {
+  const admin = await signIn(cloud.test.url, 'admin', ADMIN_PASSWORD, 'admin');
+  const networkId = await ensurePublic(admin, '172.24.4');
+  const ensure = (range?: string, cidr = '192.168.7.0/24'): Promise<string | undefined> =>
+    ensureLanAddresses(admin, range === undefined ? undefined : { interface: 'eth0', range }, () => cidr);
+  const lan = async (): Promise<object[]> =>
+    (await admin.request<{ subnets: object[] }>('network', 'GET', '/subnets?name=lan')).subnets;
+  const create = async (): Promise<string> => {
+    const body = { floatingip: { floating_network_id: networkId } };
+    const made = await admin.request<{ floatingip: { floating_ip_address: string } }>(
+      'network',
+      'POST',
+      '/floatingips',
+      body,
+    );
+    return made.floatingip.floating_ip_address;
+  };
+  const addresses = async (): Promise<string[]> => {
+    const listed = await admin.request<{ floatingips: { floating_ip_address: string }[] }>(
+      'network',
+      'GET',
+      '/floatingips',
+    );
+    return listed.floatingips.map((one) => one.floating_ip_address).sort();
+  };
+  const before = await create();
+  expect(before).toMatch(/^172\.24\.4\./);
+  expect(await ensure()).toBeUndefined();
+  for (let round = 0; round < 2; round++) expect(await ensure('192.168.7.10 - 192.168.7.11')).toBeUndefined();
+  expect(await lan()).toMatchObject([
+    { cidr: '192.168.7.0/24', gateway_ip: null, enable_dhcp: false, service_types: ['network:floatingip'] },
+  ]);
+  expect([await create(), await create()].sort()).toEqual(['192.168.7.10', '192.168.7.11']);
+  await expect(create()).rejects.toThrow();
+  expect(await ensure('192.168.7.11-192.168.7.12')).toMatch(/^1 floating IPs of the LAN were taken away/);
+  expect(await create()).toBe('192.168.7.12');
+  expect(await ensure('10.7.0.5-10.7.0.5', '10.7.0.0/16')).toMatch(/^2 floating IPs/);
+  expect(await create()).toBe('10.7.0.5');
+  expect(await ensure()).toMatch(/^1 floating IPs/);
+  expect(await lan()).toEqual([]);
+  expect(await addresses()).toEqual([before]);
+  for (const { id } of (await admin.request<{ floatingips: { id: string }[] }>('network', 'GET', '/floatingips'))
+    .floatingips)
+    await admin.request('network', 'DELETE', `/floatingips/${id}`);
+  await admin.request('network', 'PUT', `/networks/${networkId}`, { network: { name: 'other' } });
+  expect(await ensure()).toBeUndefined();
+  await expect(ensure('10.7.0.5-10.7.0.5')).rejects.toThrow('the network public was deleted');
+  await admin.request('network', 'PUT', `/networks/${networkId}`, { network: { name: 'public' } });
 });
 
 test('the rest of an upload that was interrupted is replaced', async () => {

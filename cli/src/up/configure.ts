@@ -8,13 +8,22 @@ import { stringify } from 'yaml';
 /** The external network's bridge, which the cloud makes: its own route is no collision. */
 const EXTERNAL_BRIDGE = 'cml-ext';
 
-const toNumber = (address: string): number => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+/** An IPv4 address as a number. */
+export const toNumber = (address: string): number =>
+  address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
 function range(cidr: string): readonly [number, number] {
   const [address = '', length = '32'] = cidr.split('/');
   const size = 2 ** (32 - Number(length));
   const first = Math.floor(toNumber(address) / size) * size;
   return [first, first + size - 1];
+}
+
+/** Whether an IPv4 address is in a network. */
+export function contains(cidr: string, address: string): boolean {
+  const [first, last] = range(cidr);
+  const value = toNumber(address);
+  return value >= first && value <= last;
 }
 
 /** A route of this machine: its destination and the interface it leads to. */

@@ -15,6 +15,7 @@ import {
   helloAddress,
 } from './firstServer';
 import { pingable, sshLine, sshOpens } from './reach';
+import { ensureLanAddresses, withLanAddresses, type LanAddresses } from './lanAddresses';
 import { withRemote } from './remote';
 import { lastScreen } from './screen';
 import { ApiError, signIn, type Session } from './session';
@@ -34,6 +35,8 @@ const OPTIONS = {
   listen: { type: 'string', default: '' },
   cert: { type: 'string', default: '' },
   key: { type: 'string', default: '' },
+  'floating-range': { type: 'string', default: '' },
+  'floating-interface': { type: 'string', default: '' },
 } as const;
 
 /** The options of a run, all with a value. */
@@ -51,11 +54,24 @@ async function admin(options: Options): Promise<Session> {
   }
 }
 
-/** First three numbers of the external network, from the configuration in use. */
-function externalPrefix(directory: string): string {
-  const file = path.join(directory, 'cumulet.yaml');
-  const config = parse(readFileSync(file, 'utf8')) as { external_address?: string } | null;
-  return (config?.external_address ?? '172.24.4.1/24').split('.').slice(0, 3).join('.');
+/** What matters here of the configuration in use. */
+interface Config {
+  readonly external_address?: string;
+  readonly remote_api?: object | null;
+  readonly floating?: LanAddresses | null;
+}
+
+const configIn = (directory: string): Config =>
+  (parse(readFileSync(path.join(directory, 'cumulet.yaml'), 'utf8')) as Config | null) ?? {};
+
+/** First three numbers of the external network. */
+const externalPrefix = ({ external_address = '172.24.4.1/24' }: Config): string =>
+  external_address.split('.').slice(0, 3).join('.');
+
+/** Floating IPs of the LAN, as the options of this run want them. */
+async function lanAddresses(options: Options, root: Session, warn: (text: string) => void): Promise<void> {
+  const lost = await ensureLanAddresses(root, configIn(options.config).floating ?? undefined);
+  if (lost !== undefined) warn(lost);
 }
 
 /** Makes everything once; ends with a server that answers. */
@@ -74,7 +90,8 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
   const demo = await signIn(options.url, 'demo', state.password, 'demo');
   let networkId = '';
   await step('Networks', async () => {
-    publicId = await ensurePublic(root, externalPrefix(options.config));
+    publicId = await ensurePublic(root, externalPrefix(configIn(options.config)));
+    await lanAddresses(options, root, warn);
     networkId = await ensureDemoNetwork(demo, publicId);
     await ensureOpenDoors(demo);
     return 'public, demo and a router';
@@ -129,10 +146,7 @@ async function loginLine(demo: Session, key: SshKey): Promise<string> {
 
 /** Where other machines reach the cloud, if they are meant to. */
 async function remoteAccess(options: Options, demo: Session): Promise<{ endpoint?: string; problem?: string }> {
-  const config = parse(readFileSync(path.join(options.config, 'cumulet.yaml'), 'utf8')) as {
-    remote_api?: unknown;
-  } | null;
-  if (!config?.remote_api) return {};
+  if (!configIn(options.config).remote_api) return {};
   const { access } = await demo.request<{ access: { endpoint: string | null } }>('cumulet', 'GET', '/access');
   if (access.endpoint !== null) return { endpoint: access.endpoint };
   return { problem: `the API is not open to other machines yet: ${options.logs}/cumulet.log says why` };
@@ -163,7 +177,10 @@ async function run(options: Options): Promise<void> {
   });
   if (key.made) warn(`an ssh key was made for you: ${key.privateFile}`);
   const demo = await signIn(options.url, 'demo', password, 'demo');
-  if (before.finished) await stillAnswers(demo, warn);
+  if (before.finished) {
+    await lanAddresses(options, await admin(options), warn);
+    await stillAnswers(demo, warn);
+  }
   const { endpoint, problem } = await remoteAccess(options, demo);
   if (problem !== undefined) warn(problem);
   const ssh = await loginLine(demo, key);
@@ -175,7 +192,8 @@ async function run(options: Options): Promise<void> {
 async function draftSettings(options: Options): Promise<void> {
   const file = path.join(options.config, 'cumulet.yaml');
   const before = readFileSync(file, 'utf8');
-  const after = await withRemote(before, options);
+  const lan = { interface: options['floating-interface'], range: options['floating-range'] };
+  const after = withLanAddresses(await withRemote(before, options), lan);
   if (after !== before) writeFileSync(`${file}.draft`, after);
 }
 

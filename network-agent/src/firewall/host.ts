@@ -1,11 +1,14 @@
 // The host's own side of the managed external bridge: masquerade, routed traffic and what guests may send to the host.
 import { parsePrefix, prefixText, type Family } from '../addresses';
+import { parseRange, prefixesOf, type FloatingRange } from '../floatingRange';
 import type { Chains } from './securityGroups';
 
 export interface External {
   readonly bridge: string;
   /** The host's address on the bridge with the prefix length. */
   readonly address: string;
+  /** Addresses of a LAN that floating IPs may have. */
+  readonly floating?: FloatingRange | null;
 }
 
 /** A rule at the head of one of the kernel's chains that leads into one of ours. */
@@ -44,7 +47,8 @@ export function jumps(family: Family, external: External | null): Jump[] {
  */
 export function hostFilterChains(family: Family, external: External | null, foreign: readonly string[]): Chains {
   if (external === null) return new Map();
-  const { bridge } = external;
+  const { bridge, floating } = external;
+  const lan = floating ? prefixesOf(parseRange(floating.range)).map((prefix) => prefixText(parsePrefix(prefix))) : [];
   const answers = '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT';
   const input = ['cumulet-input', [answers, `-p ${family === 4 ? 1 : 58} -j ACCEPT`, '-j DROP']] as const;
   if (family === 6) return new Map([input]);
@@ -53,10 +57,14 @@ export function hostFilterChains(family: Family, external: External | null, fore
     [
       'cumulet-routed',
       [
+        // From router to router: on the same bridge, but routed by the host.
+        ...lan.map((prefix) => `-d ${prefix} -i ${bridge} -o ${bridge} -m physdev ! --physdev-is-bridged -j ACCEPT`),
         // Bridged frames show the bridge on both sides; they were judged by port already.
         `-i ${bridge} -o ${bridge} -j RETURN`,
         ...foreign.map((name) => `-o ${name} -j RETURN`),
         `-s ${prefixText(parsePrefix(external.address))} -i ${bridge} -j ACCEPT`,
+        ...lan.map((prefix) => `-s ${prefix} -i ${bridge} -j ACCEPT`),
+        ...lan.map((prefix) => `-d ${prefix} -i ${floating?.interface} -o ${bridge} -j ACCEPT`),
         `-o ${bridge} ${answers}`,
       ],
     ],

@@ -93,6 +93,8 @@ describe('the options of up', () => {
     expect(options(`--cert ${directory}/a/../c.pem --key /k.pem`).out).toBe(`|${directory}/c.pem|/k.pem`);
     expect(shell('up_options --listen a; sh -c \'echo "$up_listen"\'').out).toBe('a');
     expect(options('').out).toBe('||');
+    const lan = '--floating-range 10.0.0.7-10.0.0.9 --floating-interface eth0';
+    expect(shell(`up_options ${lan}; sh -c 'echo "$up_range|$up_interface"'`).out).toBe('10.0.0.7-10.0.0.9|eth0');
   });
 
   test.each([
