@@ -35,7 +35,11 @@ test('the demo content is made once', async () => {
     const demo = await signIn(url, 'demo', 'demo-secret', 'demo');
     expect(demo.projectId).toBe(project);
     const external = await ensurePublic(admin, '172.24.4');
-    ids.push([project, external, await ensureDemoNetwork(demo, external)]);
+    // Something that is reached there now does not move the network that was made.
+    const used = round === 1 ? [{ dst: '10.24.0.0/23', dev: 'eth0' }] : [{ dst: '10.24.2.0/24', dev: 'wg0' }];
+    ids.push([project, external, await ensureDemoNetwork(demo, external, () => used)]);
+    const subnets = await demo.request<{ subnets: object[] }>('network', 'GET', '/subnets?name=demo');
+    expect(subnets).toMatchObject({ subnets: [{ cidr: '10.24.2.0/24' }] });
     await ensureOpenDoors(demo);
     expect(await ensureKeypair(demo, key)).toBeUndefined();
   }

@@ -1,62 +1,21 @@
 // The first configuration: written once, an existing one is the administrator's.
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
+import { freeNetwork, usedNetworks, type Route } from './freeNetwork';
 
-/** The external network's bridge, which the cloud makes: its own route is no collision. */
-const EXTERNAL_BRIDGE = 'cml-ext';
-
-/** An IPv4 address as a number. */
-export const toNumber = (address: string): number =>
-  address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-
-function range(cidr: string): readonly [number, number] {
-  const [address = '', length = '32'] = cidr.split('/');
-  const size = 2 ** (32 - Number(length));
-  const first = Math.floor(toNumber(address) / size) * size;
-  return [first, first + size - 1];
-}
-
-/** Whether an IPv4 address is in a network. */
-export function contains(cidr: string, address: string): boolean {
-  const [first, last] = range(cidr);
-  const value = toNumber(address);
-  return value >= first && value <= last;
-}
-
-/** A route of this machine: its destination and the interface it leads to. */
-export interface Route {
-  readonly dst: string;
-  readonly dev?: string;
-}
-
-/** The first three numbers of the external /24: 172.24.4, or the next one that no route of this machine touches.
- * @returns the prefix, and why it is not the usual one */
-export function externalPrefix(routes: readonly Route[]): { prefix: string; reason?: string } {
-  const others = routes.filter(({ dst, dev }) => dst !== 'default' && dst.includes('.') && dev !== EXTERNAL_BRIDGE);
-  const collision = (prefix: string): Route | undefined => {
-    const [first, last] = range(`${prefix}.0/24`);
-    return others.find(({ dst }) => {
-      const [from, to] = range(dst);
-      return from <= last && to >= first;
-    });
-  };
-  const usual = collision('172.24.4');
-  if (!usual) return { prefix: '172.24.4' };
-  for (let third = 5; third < 256; third += 1) {
-    const prefix = `172.24.${third}`;
-    if (!collision(prefix)) {
-      return {
-        prefix,
-        reason: `floating IPs are in ${prefix}.0/24, as 172.24.4.0/24 meets the route ${usual.dst} of ${usual.dev ?? 'this machine'}`,
-      };
-    }
+/** The first three numbers of the external network, and why they are not the usual ones.
+ * @throws Error in words when no network is free */
+export function externalPrefix(used: readonly Route[]): { prefix: string; reason?: string } {
+  try {
+    const { prefix, instead } = freeNetwork('172.24.4', used);
+    if (!instead) return { prefix };
+    const reason = `floating IPs are in ${prefix}.0/24, as 172.24.4.0/24 meets the route ${instead.dst} of ${instead.dev ?? 'this machine'}`;
+    return { prefix, reason };
+  } catch (error) {
+    throw new Error(`${(error as Error).message}: set external_address in the configuration`, { cause: error });
   }
-  throw new Error(
-    'every network from 172.24.4.0/24 to 172.24.255.0/24 meets a route of this machine: set external_address in the configuration',
-  );
 }
 
 function replaceFile(file: string, text: string, mode: number): void {
@@ -74,8 +33,7 @@ export function configure(directory: string, data: string): string[] {
   }
   const file = path.join(directory, 'cumulet.yaml');
   if (existsSync(file)) return [];
-  const routes = JSON.parse(execFileSync('ip', ['-json', '-4', 'route'], { encoding: 'utf8' })) as Route[];
-  const { prefix, reason } = externalPrefix(routes);
+  const { prefix, reason } = externalPrefix(usedNetworks());
   const text = stringify({
     listen: '127.0.0.1:5000',
     data_dir: data,

@@ -1,4 +1,5 @@
 // What project demo gets: a network with a router, open ICMP and ssh, a keypair, the server `hello` and its floating IP.
+import { freeNetwork, usedNetworks, type Route } from './freeNetwork';
 import { until, unlessThere } from './tenancy';
 import { ApiError, type Session } from './session';
 
@@ -14,29 +15,37 @@ interface Server extends Named {
   >;
 }
 
-const CIDR = '10.24.0.0/24';
+/** What demo's servers are in, unless this machine reaches something there: they could not reach that any more. */
+const USUAL = '10.24.0';
 
-async function ensure<T extends Named>(demo: Session, kind: string, query: string, body: object): Promise<T> {
+async function ensure<T extends Named>(demo: Session, kind: string, query: string, body: () => object): Promise<T> {
   const listed = await demo.request<Record<string, T[]>>('network', 'GET', `/${kind}s?${query}`);
   const there = listed[`${kind}s`]?.[0];
   if (there) return there;
-  const made = await demo.request<Record<string, T>>('network', 'POST', `/${kind}s`, { [kind]: body });
+  const made = await demo.request<Record<string, T>>('network', 'POST', `/${kind}s`, { [kind]: body() });
   const result = made[kind];
   if (!result) throw new Error(`the answer to making the ${kind} holds none`);
   return result;
 }
 
-/** Network, subnet and router `demo`, joined to the external network. @returns the network's id */
-export async function ensureDemoNetwork(demo: Session, publicId: string): Promise<string> {
+/** Network, subnet and router `demo`, joined to the external network. What is there is kept. @returns the network's id */
+export async function ensureDemoNetwork(
+  demo: Session,
+  publicId: string,
+  used: () => readonly Route[] = usedNetworks,
+): Promise<string> {
   const mine = `name=demo&project_id=${demo.projectId}`;
-  const network = await ensure(demo, 'network', mine, { name: 'demo' });
-  const subnet = await ensure(demo, 'subnet', `${mine}&network_id=${network.id}`, {
+  const network = await ensure(demo, 'network', mine, () => ({ name: 'demo' }));
+  const subnet = await ensure(demo, 'subnet', `${mine}&network_id=${network.id}`, () => ({
     name: 'demo',
     network_id: network.id,
     ip_version: 4,
-    cidr: CIDR,
-  });
-  const router = await ensure(demo, 'router', mine, { name: 'demo', external_gateway_info: { network_id: publicId } });
+    cidr: `${freeNetwork(USUAL, used()).prefix}.0/24`,
+  }));
+  const router = await ensure(demo, 'router', mine, () => ({
+    name: 'demo',
+    external_gateway_info: { network_id: publicId },
+  }));
   const { ports } = await demo.request<{ ports: Named[] }>(
     'network',
     'GET',

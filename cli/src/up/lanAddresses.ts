@@ -1,7 +1,7 @@
 // `up --floating-range`: the key of the configuration, and the subnet of the external network that gives these addresses to servers.
 import { execFileSync } from 'node:child_process';
 import { isMap, parseDocument } from 'yaml';
-import { contains, toNumber } from './configure';
+import { contains, toNumber } from './freeNetwork';
 import type { Session } from './session';
 
 /** Addresses of a LAN, as the configuration has them. */

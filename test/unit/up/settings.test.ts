@@ -1,5 +1,6 @@
 // What `up` chooses by itself: external addresses, quotas, the words of errors and of the last screen.
 import { externalPrefix } from '../../../cli/src/up/configure';
+import { contains, usedNetworks } from '../../../cli/src/up/freeNetwork';
 import { lastScreen, rows } from '../../../cli/src/up/screen';
 import { errorMessage } from '../../../cli/src/http';
 import { machineQuota } from '../../../cli/src/up/tenancy';
@@ -17,6 +18,13 @@ test.each([
   ['the same network', [{ dst: '172.24.4.0/24', dev: 'eth1' }], '172.24.5'],
   ['one host in it', [{ dst: '172.24.4.7', dev: 'eth1' }], '172.24.5'],
   ['a wider network around it', [{ dst: '172.24.0.0/21', dev: 'eth1' }], '172.24.8'],
+  ['all of the usual ones taken', [{ dst: '172.16.0.0/12', dev: 'wg0' }], '10.231.128'],
+  ["a corporation's VPN", ['172.16.0.0/12', '10.0.0.0/8'].map((dst) => ({ dst, dev: 'tun0' })), '192.168.128'],
+  [
+    'a VPN that takes over the default route',
+    ['0.0.0.0/1', '128.0.0.0/1'].map((dst) => ({ dst, dev: 'tun0' })),
+    '172.24.4',
+  ],
 ])('external addresses with %s', (_, routes, prefix) => {
   expect(externalPrefix(routes).prefix).toBe(prefix);
 });
@@ -31,7 +39,8 @@ test('another external network is explained by the route it avoids', () => {
 });
 
 test('no free external network is said in words', () => {
-  expect(() => externalPrefix([{ dst: '172.16.0.0/12', dev: 'eth0' }])).toThrow(/meets a route/);
+  const used = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((dst) => ({ dst, dev: 'eth0' }));
+  expect(() => externalPrefix(used)).toThrow(/meets a route of this machine: set external_address/);
 });
 
 test.each([
@@ -87,4 +96,10 @@ test('warnings come last, and never make the screen longer than 24 lines of 80 c
   expect(rows(lines)).toBeLessThanOrEqual(24);
   expect(lines.at(-1)).toMatch(/and \d+ more warnings/);
   expect(lastScreen({ ...summary, warnings: ['no KVM'] }).at(-1)).toBe('warning: no KVM');
+});
+
+test('routes of all tables and addresses of this machine are in use', () => {
+  const used = usedNetworks();
+  expect(used.some(({ dst, dev }) => dev === 'lo' && dst.includes('/') && contains(dst, '127.0.0.1'))).toBe(true);
+  expect(used.length).toBeGreaterThan(1);
 });
