@@ -1,51 +1,53 @@
 // npm run crash -- [--seed N] [--minutes M] [--only TEXT] [--out FILE] [--leak]: the crash matrix on real processes, libvirt and
 // networks. Exits with 1 when anything was stuck or left behind.
+import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { taskKinds } from '@cumulet/controller';
-import { crossed, sampled, type Fault } from './faults';
-import { play, type Outcome } from './play';
-import { report, type Played } from './report';
-import { ELSEWHERE, stories } from './stories';
+import { asksOf, chances, plan, type Strike } from './plan';
+import { report } from './report';
+import { play, type Outcome } from './strike';
 import { startMatrixWorld, type MatrixWorld } from './world';
 
-/** A step is over in a moment; a fault that came too late is tried again. */
-const TRIES = 3;
+const said = ({ cell: { kind, step, fault }, struck, end, seconds, problems }: Outcome): string => {
+  const words = struck ? `${end ?? 'gone'} after ${seconds.toFixed(1)} s` : 'not reached';
+  return [`${kind}.${step}, ${fault.name}: ${words}`, ...problems].join('\n  ');
+};
 
-interface Case {
-  readonly kind: string;
-  readonly step: string;
-  readonly name: string;
-  readonly fault: Fault;
-}
-
-/** In an order that the seed decides. */
-function shuffled<T>(items: readonly T[], seed: number): T[] {
-  let state = seed;
-  const chance = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
+/** Plays strikes in a world that is made when it is needed, and anew when something was left in it. */
+function createPlayer(leak: boolean, chance: () => number) {
+  let world: MatrixWorld | undefined;
+  const stop = async (): Promise<void> => {
+    await world?.stop();
+    world = undefined;
   };
-  return items
-    .map((item) => ({ item, at: chance() }))
-    .sort((one, other) => one.at - other.at)
-    .map(({ item }) => item);
-}
+  const once = async (strike: Strike): ReturnType<typeof play> => {
+    world ??= await startMatrixWorld(leak);
+    const result = await play(world, strike, chance);
+    if (result.common.length > 0 || result.outcomes.some(({ problems }) => problems.length > 0)) await stop();
+    return result;
+  };
+  const blamed = (outcomes: readonly Outcome[], common: readonly string[]): Outcome[] =>
+    outcomes.map((outcome) => ({ ...outcome, problems: [...outcome.problems, ...common] }));
 
-const places = taskKinds.flatMap(({ kind, steps }) =>
-  stories[kind] ? Object.keys(steps).flatMap((step) => (ELSEWHERE.has(`${kind}.${step}`) ? [] : [{ kind, step }])) : [],
-);
-const casesOf = (faults: Readonly<Record<string, Fault>>): Case[] =>
-  places.flatMap((place) => Object.entries(faults).map(([name, fault]) => ({ ...place, name, fault })));
-
-async function playCase(world: MatrixWorld, { kind, step, fault }: Case): Promise<Outcome> {
-  const story = stories[kind];
-  if (!story) throw new Error(`no story makes a task of kind ${kind}`);
-  for (let tries = 1; ; tries++) {
-    const outcome = await play(world, [kind, step], story, fault);
-    if (outcome.struck || outcome.problems.length > 0 || tries === TRIES) return outcome;
+  /** What is wrong and names nobody is looked for in each cell alone. */
+  async function playAndBlame(strike: Strike): Promise<Outcome[]> {
+    const { outcomes, common } = await once(strike);
+    if (common.length === 0 || strike.length === 1) return blamed(outcomes, common);
+    console.log(['wrong, and it is not known of which; each is played alone:', ...common].join('\n  '));
+    const alone: Outcome[] = [];
+    for (const cell of strike) {
+      const result = await once([cell]);
+      alone.push(...blamed(result.outcomes, result.common));
+    }
+    if (alone.some(({ problems }) => problems.length > 0)) return alone;
+    return blamed(
+      outcomes,
+      common.map((problem) => `only together with others: ${problem}`),
+    );
   }
+
+  return { play: playAndBlame, stop, asked: () => world?.director.asked ?? new Set<string>() };
 }
 
 async function main(): Promise<number> {
@@ -59,43 +61,55 @@ async function main(): Promise<number> {
     },
   });
   const seed = Number(values.seed ?? randomInt(2 ** 31));
-  const end = Date.now() + Number(values.minutes) * 60_000;
+  const began = Date.now();
+  const end = began + Number(values.minutes) * 60_000;
   if (!Number.isInteger(seed) || Number.isNaN(end)) throw new Error('--seed and --minutes are numbers');
   console.log(`seed ${seed}`);
-  const wanted = [...shuffled(casesOf(crossed), seed), ...shuffled(casesOf(sampled), seed + 1)].filter(
-    ({ kind, step, name }) => `${kind}.${step} ${name}`.includes(values.only),
-  );
-  if (wanted.length === 0) throw new Error(`no case contains ${JSON.stringify(values.only)}`);
-  const played: Played[] = [];
-  const world = await startMatrixWorld(values.leak);
+  const strikes = plan(seed, values.only);
+  if (strikes.length === 0) throw new Error(`no case contains ${JSON.stringify(values.only)}`);
+  const played: Outcome[] = [];
+  const player = createPlayer(values.leak, chances(seed));
+  let left = strikes.flat().length;
+  const sum = (): string => report(played, { seed, minutes: Math.round((Date.now() - began) / 60_000), left });
   try {
-    for (const one of wanted) {
+    for (const strike of strikes) {
       if (Date.now() > end) break;
-      const outcome = await playCase(world, one);
-      played.push({ kind: one.kind, step: one.step, fault: one.name, outcome });
-      const words = outcome.struck ? `${outcome.end ?? 'gone'} after ${outcome.seconds.toFixed(1)} s` : 'not reached';
-      console.log([`${one.kind}.${one.step}, ${one.name}: ${words}`, ...outcome.problems].join('\n  '));
-      // What is left behind would be found in every case that follows.
-      if (outcome.problems.length > 0) break;
+      const outcomes = await player.play(strike);
+      played.push(...outcomes);
+      left -= strike.length;
+      console.log(outcomes.map(said).join('\n'));
+      console.log(`${played.length} played, ${left} left, ${((Date.now() - began) / 1000).toFixed(0)} s`);
+      if (values.out !== undefined) writeFileSync(values.out, sum());
+    }
+    for (const one of player.asked()) {
+      const [at = '', role] = one.split(' ');
+      const [, kind = '', step = ''] = /^(.*)\.(\w+)$/.exec(at) ?? [];
+      if (!asksOf({ kind, step }).some((known) => known === role)) console.log(`${at} asks the ${role} agent, too`);
     }
   } finally {
-    await world.stop();
+    await player.stop();
   }
-  const text = report(played, {
-    seed,
-    faults: Object.keys({ ...crossed, ...sampled }),
-    places,
-    left: wanted.length - played.length,
-  });
-  console.log(`\n${text}`);
-  if (values.out !== undefined) writeFileSync(values.out, text);
-  return played.some(({ outcome }) => outcome.problems.length > 0) ? 1 : 0;
+  console.log(`\n${sum()}`);
+  return played.some(({ problems }) => problems.length > 0) ? 1 : 0;
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
-  },
-);
+/** A machine's namespaces of its own: networks, names of networks, and processes that end with us however we end. */
+const INSIDE = 'mount -t tmpfs tmpfs /run/netns && ip link set lo up && "$@"; exit $?';
+
+function mainInside(): void {
+  const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const again = ['bash', '-c', INSIDE, 'bash', process.execPath, ...process.argv.slice(1)];
+  const [file = '', ...argv] = ['setpriv', '--pdeathsig', 'KILL', ...namespaces, ...again];
+  const child = spawn(file, argv, { stdio: 'inherit', env: { ...process.env, CUMULET_MATRIX_INSIDE: 'yes' } });
+  child.once('exit', (code) => process.exit(code ?? 1));
+}
+
+if (process.env['CUMULET_MATRIX_INSIDE'] === undefined) mainInside();
+else
+  main().then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      console.error(error instanceof Error ? error.message : error);
+      process.exit(1);
+    },
+  );

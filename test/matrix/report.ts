@@ -1,51 +1,50 @@
-// The crash matrix as a table: a row for each step, a column for each fault.
-import type { Outcome } from './play';
-import { stories } from './stories';
-
-export interface Played {
-  readonly kind: string;
-  readonly step: string;
-  readonly fault: string;
-  readonly outcome: Outcome;
-}
+// The crash matrix as tables: a row for each step, a column for each fault.
+import { crossed, sampled, type Fault } from './faults';
+import { asksOf, places } from './plan';
+import type { Outcome } from './strike';
 
 interface Scope {
   readonly seed: number;
-  readonly faults: readonly string[];
-  readonly places: readonly { readonly kind: string; readonly step: string }[];
-  /** Cases that there was no time for. */
+  readonly minutes: number;
+  /** Cells that there was no time for. */
   readonly left: number;
 }
 
-function cell(played: Played | undefined): string {
-  if (!played) return '';
-  const { kind, outcome } = played;
-  if (outcome.problems.length > 0) return '**WRONG**';
-  if (!outcome.struck) return '–';
-  const seconds = `${outcome.seconds.toFixed(0)} s`;
-  return outcome.end === stories[kind]?.end ? seconds : `${outcome.end ?? 'gone'} ${seconds}`;
+function cellText(outcome: Outcome | undefined): string {
+  if (!outcome) return '';
+  const { cell, problems, struck, seconds, end } = outcome;
+  if (problems.length > 0) return '**WRONG**';
+  if (!struck) return '–';
+  const text = `${seconds.toFixed(0)} s`;
+  return end === cell.story.end ? text : `${end ?? 'gone'} ${text}`;
 }
 
-/** In Markdown. Cells: seconds from the fault to the end of all tasks, and the status where it is not the wished one. */
-export function report(played: readonly Played[], { seed, faults, places, left }: Scope): string {
-  const used = faults.filter((fault) => played.some((one) => one.fault === fault));
-  const rows = places.map(({ kind, step }) => {
-    const find = (fault: string): Played | undefined =>
-      played.find((one) => one.kind === kind && one.step === step && one.fault === fault);
-    return `| ${kind}.${step} | ${used.map((fault) => cell(find(fault))).join(' | ')} |`;
+function table(played: readonly Outcome[], faults: readonly Fault[]): string[] {
+  const of = (kind: string, step: string, fault: Fault): Outcome | undefined =>
+    played.find(({ cell }) => cell.kind === kind && cell.step === step && cell.fault === fault);
+  const used = faults.filter((fault) => played.some(({ cell }) => cell.fault === fault));
+  const rows = places.flatMap(({ kind, step }) => {
+    const cells = used.map((fault) => cellText(of(kind, step, fault)));
+    const asked = asksOf({ kind, step }).join(', ');
+    return cells.every((text) => text === '') ? [] : [`| ${kind}.${step} | ${asked} | ${cells.join(' | ')} |`];
   });
-  const missed = played.filter(({ outcome }) => !outcome.struck).length;
-  const wrong = played.filter(({ outcome }) => outcome.problems.length > 0);
-  const sums = `Seed ${seed}: ${played.length} cases, ${wrong.length} wrong, ${missed} not reached (–), ${left} not run.`;
-  const problems = wrong.flatMap(({ kind, step, fault, outcome }) =>
-    outcome.problems.map((problem) => `* ${kind}.${step}, ${fault}: ${problem}`),
+  if (rows.length === 0) return [];
+  const head = `| Step | asks | ${used.map(({ name }) => name).join(' | ')} |`;
+  return ['', head, `| --- | --- |${' --- |'.repeat(used.length)}`, ...rows];
+}
+
+/** In Markdown. Cells: seconds from the fault to the end of the server's tasks, and the status where it is not the wished one. */
+export function report(played: readonly Outcome[], { seed, minutes, left }: Scope): string {
+  const missed = played.filter(({ struck }) => !struck).length;
+  const wrong = played.filter(({ problems }) => problems.length > 0);
+  const sums = `Seed ${seed}: ${played.length} cases in ${minutes} minutes, ${wrong.length} wrong, ${missed} not reached (–), ${left} not run.`;
+  const problems = wrong.flatMap(({ cell: { kind, step, fault }, problems }) =>
+    problems.map((problem) => `* ${kind}.${step}, ${fault.name}: ${problem}`),
   );
   return [
     sums,
-    '',
-    `| Step | ${used.join(' | ')} |`,
-    `| --- |${' --- |'.repeat(used.length)}`,
-    ...rows.filter((row) => /\d|–|WRONG/.test(row.split('|').slice(2).join())),
+    ...table(played, crossed),
+    ...table(played, sampled),
     ...(problems.length > 0 ? ['', ...problems] : []),
     '',
   ].join('\n');

@@ -19,7 +19,7 @@ export interface Member {
   /** Options of Node.js itself. */
   readonly node?: readonly string[];
   /** Where it runs, and listens for questions about its health; unless given here, on loopback. */
-  readonly machine?: OwnMachine;
+  readonly machine?: Pick<OwnMachine, 'address' | 'start'>;
 }
 
 export interface ProcessGroup<Name extends string> {
@@ -48,7 +48,7 @@ export async function portsFor(names: readonly string[]): Promise<Record<string,
 }
 
 /** Starts a program beside us. */
-function startHere(argv: readonly string[], log: string): Program {
+export function startHere(argv: readonly string[], log: string): Program {
   const [file = '', ...args] = argv;
   const output = openSync(log, 'a');
   const env = { ...process.env, ...childCoverage() };
