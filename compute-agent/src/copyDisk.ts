@@ -1,7 +1,7 @@
 // The root disk of a running guest as it is at one moment, copied by QEMU's backup job while the guest runs on.
 import { access, rename, rm } from 'node:fs/promises';
 import { HostError, type CommandContext, type DiskCopy } from '@cumulet/common';
-import { ErrorCode, hasCode } from '@cumulet/libvirt';
+import { ErrorCode, hasCode, LibvirtError } from '@cumulet/libvirt';
 import { findDomain, type ServerContext } from './ensureServer';
 import { doing } from './faults';
 import { escapeXml } from './xml';
@@ -20,9 +20,31 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Ends a copy that nobody waits for any more: of a command before, or of an agent before this one. */
-async function endJob({ hypervisor, clock }: ServerContext, uuid: string): Promise<void> {
-  while ((await hypervisor.jobStats(uuid)).type !== 'none') {
+/**
+ * A libvirtd that dies as a backup begins comes back with a job that it knows nothing of and can't end: it goes with the guest's power.
+ * QEMU copies nothing by then.
+ */
+const isLost = (error: unknown): boolean =>
+  hasCode(error, ErrorCode.INTERNAL_ERROR) && error instanceof LibvirtError && /job data missing/.test(error.reason);
+
+async function jobType({ hypervisor }: ServerContext, uuid: string): Promise<string> {
+  try {
+    return (await hypervisor.jobStats(uuid)).type;
+  } catch (error) {
+    if (isLost(error)) return 'lost';
+    throw error;
+  }
+}
+
+/**
+ * Ends a copy that nobody waits for any more: of a command before, or of an agent before this one.
+ * @returns whether there can be another one
+ */
+async function endJob(context: ServerContext, uuid: string): Promise<boolean> {
+  const { hypervisor, clock } = context;
+  for (;;) {
+    const type = await jobType(context, uuid);
+    if (type === 'none' || type === 'lost') return type === 'none';
     try {
       await hypervisor.abortJob(uuid);
     } catch (error) {
@@ -72,8 +94,12 @@ export async function copyDisk(
     if (path !== null && (await exists(path))) return true;
     const state = (await findDomain(context, id)) ? (await hypervisor.domainState(id))?.state : undefined;
     if (state === undefined || state === 'shut-off') return false;
-    await endJob(context, id);
+    const isFree = await endJob(context, id);
     if (path === null) return false;
+    if (!isFree) {
+      const words = 'the hypervisor lost track of an earlier copy; it can make another one after a hard reboot';
+      throw new HostError('copy_lost', `copying the disk of the server failed: ${words}`, { retryable: false });
+    }
     const partial = `${path}.part`;
     await rm(partial, { force: true });
     await hypervisor.beginBackup(id, backupXml(partial));

@@ -245,6 +245,21 @@ describe('copies of the disk', () => {
     expect((await copy(id, null)).fault).toMatchObject({ code: 'hypervisor_refused' });
   });
 
+  test('that libvirt lost track of leave nothing to wait for, and are made again after a hard reboot only', async () => {
+    const { jobStats } = scene.fake.hypervisor;
+    scene.fake.hypervisor.jobStats = () =>
+      Promise.reject(libvirtError(ErrorCode.INTERNAL_ERROR, 'internal error: backup job data missing'));
+    const { fault } = await copy(id, path);
+    expect(fault).toMatchObject({ code: 'copy_lost', retryable: false });
+    expect(fault?.message).toContain('after a hard reboot');
+    expect(await copy(id, null)).toMatchObject({ outcome: 'done', observed: { copied: false } });
+    scene.fake.hypervisor.jobStats = () => Promise.reject(libvirtError(ErrorCode.INTERNAL_ERROR, 'another one'));
+    expect((await copy(id, path)).fault).toMatchObject({ code: 'hypervisor_refused', retryable: true });
+    scene.fake.hypervisor.jobStats = jobStats;
+    expect(await copy(id, path)).toMatchObject({ observed: { copied: true } });
+    expect(scene.fake.calls).not.toContain('abortJob');
+  });
+
   test('end when a newer command comes', async () => {
     let removal: Promise<Reply> | undefined;
     scene.fake.onJob = () => {
