@@ -10,7 +10,6 @@ import type { MatrixWorld } from './world';
 const REACH_MS = 60_000;
 /** Everything must have come to an end this long after a fault. */
 const DEADLINE_MS = 180_000;
-const CLEAN_MS = 40_000;
 /** Heartbeats that are missed until a host counts as lost. */
 const LOST_MS = 12_000;
 
@@ -50,8 +49,8 @@ async function settled({ tasks }: MatrixWorld, server?: string): Promise<string[
 }
 
 /** Asks until nothing is found, because agents follow the database after a moment. */
-async function untilClean(look: () => Promise<string[]>): Promise<string[]> {
-  for (const end = Date.now() + CLEAN_MS; ; await pause(500)) {
+async function untilClean({ patienceMs }: MatrixWorld, look: () => Promise<string[]>): Promise<string[]> {
+  for (const end = Date.now() + patienceMs; ; await pause(500)) {
     const found = await look();
     if (found.length === 0 || Date.now() > end) return found;
   }
@@ -121,7 +120,7 @@ async function cleanUp(world: MatrixWorld, plays: readonly Play[]): Promise<stri
   const { body } = await world.client.must('GET', '/image/v2/images?name=copy');
   for (const image of body.images as { id: string }[])
     await world.client.call('DELETE', `/image/v2/images/${image.id}`);
-  return untilClean(async () => [...(await world.audit()), ...world.orphans()]);
+  return untilClean(world, async () => [...(await world.audit()), ...world.orphans()]);
 }
 
 /** What names a server belongs to its cell; returns what names none. */
@@ -155,7 +154,7 @@ export async function play(
   await Promise.all(plays.map((one) => judge(world, one, struckAt)));
   director.clear();
   for (const name of hostNames) if (!cloud.hosts[name].isOn) await cloud.hosts[name].powerOn();
-  const found = await untilClean(() => world.audit());
+  const found = await untilClean(world, () => world.audit());
   const left = await cleanUp(world, plays);
   const common = attribute(plays, [...new Set([...found, ...left])]);
   return {

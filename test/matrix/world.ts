@@ -16,6 +16,8 @@ import type { Scene } from './stories';
 export interface MatrixWorld extends Scene {
   readonly cloud: MatrixCloud;
   readonly director: Director;
+  /** How long what should not be there may take to go. */
+  readonly patienceMs: number;
   /** The tasks that have not ended, of one server or of all: kind and step of each. */
   readonly tasks: (server?: string) => Promise<string[]>;
   /** By what a problem may name a server: its id, and those of its ports. */
@@ -93,6 +95,8 @@ export async function startMatrixWorld(leak: boolean): Promise<MatrixWorld> {
     return {
       cloud,
       director,
+      // What leaks on purpose stays.
+      patienceMs: leak ? 3_000 : 40_000,
       content,
       otherFlavor: flavor.id,
       client,
