@@ -157,6 +157,8 @@ export async function startMatrixCloud(node: (program: Member['program']) => rea
         fence_command: ['true'],
         // Guests that do nothing take no time.
         ratios: { vcpus: 64 },
+        // What is shelved leaves its host when that is asked for.
+        shelved_offload_time: -1,
       },
       node: node('controller'),
       health: ports['controller-1 health'] ?? 0,

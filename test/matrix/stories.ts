@@ -92,6 +92,9 @@ const pauseIt = action('pause');
 const suspend = action('suspend');
 const createImage = action('createImage', () => ({ name: 'copy' }));
 const createBackup = action('createBackup', () => ({ name: 'copy', backup_type: 'daily', rotation: 1 }));
+const shelve = action('shelve');
+const offload = action('shelveOffload');
+const unshelve = action('unshelve');
 const liveMigrate = action('os-migrateLive', () => ({ host: null, block_migration: true, disk_over_commit: false }));
 
 /** Begins from a server that runs, after what comes before. */
@@ -125,6 +128,17 @@ const fromElsewhere: Story = {
   end: 'ACTIVE',
   refusals: refuses('server.create.spawn', 'server.ensure'),
 };
+
+const unshelved = refuses('server.unshelve.spawn', 'server.ensure', { times: Infinity });
+const unshelvedElsewhere = story(
+  [shelve, offload],
+  unshelve,
+  'ACTIVE',
+  refuses('server.unshelve.spawn', 'server.ensure'),
+);
+
+/** Steps of what tries another host. */
+const LEAVING = ['leave', 'unbind', 'vacate', 'release'];
 
 /** By task kind. */
 const stories: Readonly<Record<string, Story>> = {
@@ -170,6 +184,11 @@ const stories: Readonly<Record<string, Story>> = {
   'server.confirmResize': story([migrate], action('confirmResize'), 'ACTIVE'),
   'server.revertResize': story([migrate], action('revertResize'), 'ACTIVE'),
   'server.undoResize': story([], migrate, 'ACTIVE', refuses('server.migrate.spawn', 'server.ensure')),
+  'server.shelve': story([], shelve, 'SHELVED'),
+  'server.shelveOffload': story([shelve], offload, 'SHELVED_OFFLOADED'),
+  'server.undoShelve': story([], shelve, 'ACTIVE', refuses('server.shelve.upload', 'snapshot.upload')),
+  'server.unshelve': story([shelve, offload], unshelve, 'ACTIVE'),
+  'server.undoUnshelve': story([shelve, offload], unshelve, 'SHELVED_OFFLOADED', unshelved),
   'server.evacuate': {
     before: [createOn('nova:host-1')],
     act: action('evacuate', () => ({ onSharedStorage: false })),
@@ -183,20 +202,25 @@ const stories: Readonly<Record<string, Story>> = {
 
 /** Steps that come only when something else goes wrong too. */
 const others: Readonly<Record<string, Story>> = {
-  ...Object.fromEntries(
-    ['leave', 'unbind', 'vacate', 'release'].map((step) => [`server.create.${step}`, fromElsewhere]),
-  ),
+  ...Object.fromEntries(LEAVING.map((step) => [`server.create.${step}`, fromElsewhere])),
+  ...Object.fromEntries(LEAVING.map((step) => [`server.unshelve.${step}`, unshelvedElsewhere])),
+  'server.undoUnshelve.stop': story([shelve], unshelve, 'SHELVED', unshelved),
   'server.liveMigrate.refuse': fails,
   ...Object.fromEntries(
     ['decide', 'land', 'settle', 'depart', 'end'].map((step) => [`server.undoLiveMigration.${step}`, goesUnheard]),
   ),
 };
 
-/** Steps that only a host reaches that is dead for good, or that forgets a guest: against simulated hosts only (test/crash/everyFault.ts). */
+/**
+ * Against simulated hosts only (test/crash/everyFault.ts): steps that come only of a host that is dead for good or that forgets a guest,
+ * and the end of a shelving that does not leave its host here.
+ */
 const ELSEWHERE: ReadonlySet<string> = new Set([
   'server.revertResize.strand',
   'server.undoResize.strand',
+  'server.undoUnshelve.strand',
   'server.undoLiveMigration.resume',
+  ...['look', 'domain', 'unbind', 'vacate', 'offloaded'].map((step) => `server.shelve.${step}`),
 ]);
 
 /** What makes a task of this kind come to this step; undefined where only simulated hosts get there. */
