@@ -61,7 +61,8 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   // A range that is none would stop all of the networking later.
   if (config.external?.floating) parseRange(config.external.floating.range);
   const feed = createFeed(api, host);
-  const kernel = createHostKernel(exec, parts.readKernel ?? readKernelFile, join(config.stateDir, 'kernel.json'));
+  const readKernel = parts.readKernel ?? readKernelFile;
+  const kernel = createHostKernel(exec, readKernel, join(config.stateDir, 'kernel.json'));
   const answers = createAnswerCache();
   const stopping = new AbortController();
   const loops: Promise<void>[] = [];
@@ -221,13 +222,13 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
 
   const checkKernel = async (): Promise<void> => {
     const wrong = await kernel.ensure(config.external !== null);
-    if (wrong.length > 0) log.warn({ settings: wrong }, 'kernel settings that filtering needs were off: put right');
+    if (wrong.length > 0) log.warn({ settings: wrong }, 'kernel settings that networking needs were off: put right');
   };
 
   return {
     start: async () => {
       await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
-      await loadBridgeFilter(exec, log);
+      await loadBridgeFilter(exec, readKernel, log);
       await kernel.ensure(config.external !== null);
       await agent.start();
       if (stopping.signal.aborted) return;

@@ -1,11 +1,9 @@
-// Kernel settings that filtering depends on: with br_netfilter off, every rule for bridged traffic is silently skipped.
+// What filtering needs of the kernel: br_netfilter, switched on for our bridges alone, and forwarding for the external one.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { CumuletError, messageOf, type Exec, type Logger } from '@cumulet/common';
 
-const WANTED: Readonly<Record<string, string>> = {
-  'net.bridge.bridge-nf-call-iptables': '1',
-  'net.bridge.bridge-nf-call-ip6tables': '1',
-};
+/** They hold for all bridges; ours have settings of their own. There once br_netfilter is. */
+const ALL_BRIDGES = ['net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'];
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -49,7 +47,13 @@ export function createHostKernel(exec: Exec, read: ReadKernel, path: string): Ho
     Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   return {
     async ensure(forwarding) {
-      const wanted: Settings = forwarding ? { ...WANTED, 'net.ipv4.ip_forward': '1' } : WANTED;
+      const filters = await Promise.all(ALL_BRIDGES.map(find));
+      if (filters.some(([, value]) => value === undefined))
+        throw new CumuletError(
+          'no_bridge_filter',
+          'the kernel module br_netfilter is not there, and without it no security group works',
+        );
+      const wanted: Settings = forwarding ? { 'net.ipv4.ip_forward': '1' } : {};
       const found = new Map(await Promise.all(Object.keys(wanted).map(find)));
       const wrong = Object.entries(wanted).filter(([key, value]) => found.get(key) !== value);
       const names = wrong.map(([key]) => key);
@@ -58,12 +62,7 @@ export function createHostKernel(exec: Exec, read: ReadKernel, path: string): Ho
       const before = { ...Object.fromEntries(names.map((key) => [key, found.get(key)])), ...(await remembered(path)) };
       await writeFile(`${path}.new`, JSON.stringify(before), { mode: 0o600 });
       await rename(`${path}.new`, path);
-      try {
-        await exec(['sysctl', '-q', '-w', ...assignments(Object.fromEntries(wrong))]);
-      } catch (error) {
-        const words = `the kernel settings ${names.join(', ')} can't be switched on: without them (br_netfilter) no security group works`;
-        throw new CumuletError('no_bridge_filter', words, { wrong: names }, error);
-      }
+      await exec(['sysctl', '-q', '-w', ...assignments(Object.fromEntries(wrong))]);
       return names;
     },
     async restore() {
@@ -74,9 +73,16 @@ export function createHostKernel(exec: Exec, read: ReadKernel, path: string): Ho
   };
 }
 
-/** Loads br_netfilter where it is a module; where it is built in there is nothing to load. */
-export async function loadBridgeFilter(exec: Exec, log: Logger): Promise<void> {
+/**
+ * Loads br_netfilter where it is a module; where it is there nothing is done. A fresh one filters all bridges of the machine, which
+ * are other people's: that is switched off.
+ */
+export async function loadBridgeFilter(exec: Exec, read: ReadKernel, log: Logger): Promise<void> {
+  const there = async (): Promise<boolean> =>
+    (await read(`/proc/sys/${ALL_BRIDGES[0]?.replaceAll('.', '/')}`)) !== undefined;
+  if (await there()) return;
   await exec(['modprobe', 'br_netfilter']).catch((error: unknown) => {
     log.debug({ error: messageOf(error) }, 'br_netfilter was not loaded as a module');
   });
+  if (await there()) await exec(['sysctl', '-q', '-w', ...ALL_BRIDGES.map((key) => `${key}=0`)]);
 }

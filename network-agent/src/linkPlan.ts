@@ -25,6 +25,8 @@ export interface ObservedLink {
   readonly up: boolean;
   /** Something is at its other end: of a tap, a guest. */
   readonly carrier: boolean;
+  /** Of a bridge: whether its frames pass the host's packet rules. */
+  readonly filtered?: boolean;
   /** Of a VXLAN link. */
   readonly tunnel?: ObservedTunnel;
 }
@@ -73,15 +75,27 @@ export function ownerOfLink(link: ObservedLink): { kind: 'bridge' | 'tap' | 'vet
 const occupied = (name: string, alias: string): string =>
   `interface ${name} is there already and is not ours (its alias is ${JSON.stringify(alias)})`;
 
+/** Settings of a bridge by which its frames alone pass the host's packet rules: other people's bridges are not filtered for our sake. */
+const FILTERED = 'nf_call_iptables 1 nf_call_ip6tables 1';
+// Without a querier, snooping would lose neighbour discovery.
+const NEW_BRIDGE = `type bridge forward_delay 0 mcast_snooping 0 ${FILTERED}`;
+
+/** Switched off, all security groups would silently be skipped. */
+const filterLines = (name: string, there: ObservedLink): string[] =>
+  there.filtered === false ? [`link set dev ${name} type bridge ${FILTERED}`] : [];
+
 function bridgeSteps(bridge: DesiredBridge, there: ObservedLink | undefined, zone: number): LinkStep[] {
   const { name, networkId: owner, mtu } = bridge;
-  if (there) return there.mtu === mtu ? [] : [{ owner, lines: [`link set dev ${name} mtu ${mtu}`] }];
+  if (there) {
+    const size = there.mtu === mtu ? [] : [`link set dev ${name} mtu ${mtu}`];
+    const lines = [...size, ...filterLines(name, there)];
+    return lines.length === 0 ? [] : [{ owner, lines }];
+  }
   return [
     {
       owner,
       lines: [
-        // Without a querier, snooping would lose neighbour discovery.
-        `link add name ${name} address ${bridgeMac(owner)} mtu ${mtu} type bridge forward_delay 0 mcast_snooping 0`,
+        `link add name ${name} address ${bridgeMac(owner)} mtu ${mtu} ${NEW_BRIDGE}`,
         `link set dev ${name} alias "${bridgeAlias(owner, zone)}" addrgenmode none`,
       ],
     },
@@ -120,9 +134,12 @@ function externalSteps(external: External | null, observed: ObservedLinks): { cr
   if (external === null) return { create: [] };
   const there = observed.links.get(external.bridge);
   if (there && there.alias !== EXTERNAL_ALIAS) return { create: [], fault: occupied(external.bridge, there.alias) };
-  if (there) return { create: there.up ? [] : [{ owner: 'external', lines: [`link set dev ${external.bridge} up`] }] };
+  if (there) {
+    const lines = [...(there.up ? [] : [`link set dev ${external.bridge} up`]), ...filterLines(external.bridge, there)];
+    return { create: lines.length === 0 ? [] : [{ owner: 'external', lines }] };
+  }
   const lines = [
-    `link add name ${external.bridge} address ${bridgeMac(external.bridge)} type bridge forward_delay 0 mcast_snooping 0`,
+    `link add name ${external.bridge} address ${bridgeMac(external.bridge)} ${NEW_BRIDGE}`,
     `link set dev ${external.bridge} alias "${EXTERNAL_ALIAS}" up`,
     `addr add ${external.address} dev ${external.bridge}`,
   ];
@@ -222,7 +239,16 @@ export function planLinks(
       return tunnelSteps(tunnel, there);
     });
   }
-  for (const tap of desired.taps) attach(tap.portId, tap.name, tap.bridge, (there) => tapSteps(tap, there));
+  const ours = new Set([external?.bridge, ...desired.bridges.map(({ name }) => name)]);
+  const mapped = new Set<string>();
+  for (const tap of desired.taps)
+    attach(tap.portId, tap.name, tap.bridge, (there) => {
+      // An administrator's bridge with servers on it is filtered as ours are.
+      const bridge = ours.has(tap.bridge) || mapped.has(tap.bridge) ? undefined : observed.links.get(tap.bridge);
+      mapped.add(tap.bridge);
+      const lines = bridge ? filterLines(tap.bridge, bridge) : [];
+      return [...(lines.length === 0 ? [] : [{ owner: tap.portId, lines }]), ...tapSteps(tap, there)];
+    });
   for (const veth of desired.veths) {
     if (!namespaces.has(veth.namespace)) {
       create.push({ owner: veth.owner, lines: [`netns add ${veth.namespace}`] });

@@ -30,6 +30,8 @@ export interface JsonLink {
       readonly local?: string;
       readonly port?: number;
       readonly learning?: boolean;
+      readonly nf_call_iptables?: number;
+      readonly nf_call_ip6tables?: number;
     };
   };
   readonly addr_info?: readonly {
@@ -56,6 +58,12 @@ function tunnelOf({ linkinfo }: JsonLink): Pick<ObservedLink, 'tunnel'> {
   return { tunnel: { vni: id, local, port, learning } };
 }
 
+function filteringOf({ linkinfo }: JsonLink): Pick<ObservedLink, 'filtered'> {
+  if (linkinfo?.info_kind !== 'bridge') return {};
+  const { nf_call_iptables, nf_call_ip6tables } = linkinfo.info_data ?? {};
+  return { filtered: nf_call_iptables === 1 && nf_call_ip6tables === 1 };
+}
+
 /** Reads the output of `ip -json -details link show`. @throws CumuletError bad_output */
 export function parseLinks(text: string): Map<string, ObservedLink> {
   const links = parseJson<JsonLink>(text, 'ip link').map((link) => ({
@@ -67,6 +75,7 @@ export function parseLinks(text: string): Map<string, ObservedLink> {
     up: link.flags?.includes('UP') ?? false,
     carrier: link.flags?.includes('LOWER_UP') ?? false,
     ...tunnelOf(link),
+    ...filteringOf(link),
   }));
   return new Map(links.map((link) => [link.name, link]));
 }

@@ -11,7 +11,7 @@ export const toNumber = (address: string): number =>
   address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
 /** First and last address of a network, as numbers. */
-export function range(cidr: string): readonly [number, number] {
+function range(cidr: string): readonly [number, number] {
   const [address = '', length = '32'] = cidr.split('/');
   const size = 2 ** (32 - Number(length));
   const first = Math.floor(toNumber(address) / size) * size;

@@ -108,25 +108,74 @@ test("everybody else's rules are the same before, during and after", async () =>
   expect((await lab.exec(['ip', '-json', 'link', 'show', 'type', 'bridge'])).stdout.trim()).toBe('[]');
 });
 
-test('br_netfilter switched off is noticed and switched on again', async () => {
-  await lab.agent({ poll_seconds: 0.2 });
-  await lab.exec([
+test("other people's bridges are not filtered for our sake", async () => {
+  await lab.exec(['iptables', '-P', 'FORWARD', 'DROP']);
+  await lab.exec(['ip', 'link', 'add', 'br-other', 'up', 'type', 'bridge', 'forward_delay', '0']);
+  const [one, two] = [await lab.namespace(`${lab.prefix}-one`), await lab.namespace(`${lab.prefix}-two`)];
+  for (const [name, address] of [
+    [one, '192.0.2.1/24'],
+    [two, '192.0.2.2/24'],
+  ] as const) {
+    await lab.exec(['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
+    await lab.exec(['ip', 'link', 'set', name, 'master', 'br-other', 'up']);
+    await inNamespace(name)(['ip', 'address', 'add', address, 'dev', 'eth0']);
+    await inNamespace(name)(['ip', 'link', 'set', 'eth0', 'up']);
+  }
+  const reaches = (): Promise<boolean> => eventually(() => pings({ run: inNamespace(one) }, '192.0.2.2'));
+  expect(await reaches()).toBe(true);
+  await lab.agent({ external: { bridge: 'cml-ext', address: '172.24.4.1/24' } });
+  const { one: guest } = await pair();
+  expect(await pings(guest, '10.0.0.12')).toBe(true);
+  expect(await reaches()).toBe(true);
+  const shown = await lab.exec([
     'sysctl',
-    '-q',
-    '-w',
-    'net.bridge.bridge-nf-call-iptables=0',
-    'net.bridge.bridge-nf-call-ip6tables=0',
+    '-n',
+    'net.bridge.bridge-nf-call-iptables',
+    'net.bridge.bridge-nf-call-ip6tables',
   ]);
-  const on = async (): Promise<boolean> => {
-    const shown = await lab.exec([
-      'sysctl',
-      '-n',
-      'net.bridge.bridge-nf-call-iptables',
-      'net.bridge.bridge-nf-call-ip6tables',
-    ]);
-    return shown.stdout === '1\n1\n';
-  };
-  expect(await eventually(on)).toBe(true);
+  expect(shown.stdout).toBe('0\n0\n');
+});
+
+/** Whether the frames of these bridges pass the host's rules. */
+async function filtered(...names: string[]): Promise<boolean[]> {
+  const links = await lab.exec(['ip', '-json', '-details', 'link', 'show', 'type', 'bridge']);
+  const parsed = JSON.parse(links.stdout) as {
+    ifname: string;
+    linkinfo: { info_data: { nf_call_iptables: number; nf_call_ip6tables: number } };
+  }[];
+  return names.map((name) => {
+    const data = parsed.find(({ ifname }) => ifname === name)?.linkinfo.info_data;
+    return data?.nf_call_iptables === 1 && data.nf_call_ip6tables === 1;
+  });
+}
+
+test('filtering that somebody switched off for a bridge of ours is noticed and switched on again', async () => {
+  await lab.agent({ look_seconds: 0.5, external: { bridge: 'cml-ext', address: '172.24.4.1/24' } });
+  const { one } = await pair();
+  const names = ['cml-ext', interfaceName('br', one.port.network_id)];
+  expect(await filtered(...names)).toEqual([true, true]);
+  for (const name of names)
+    await lab.exec(['ip', 'link', 'set', name, 'type', 'bridge', 'nf_call_iptables', '0', 'nf_call_ip6tables', '0']);
+  expect(await eventually(async () => (await filtered(...names)).every(Boolean))).toBe(true);
+});
+
+test("an administrator's bridge is filtered as soon as a server is on it", async () => {
+  await lab.exec(['ip', 'link', 'add', 'br-lan', 'up', 'type', 'bridge', 'forward_delay', '0']);
+  await lab.agent({ physical_networks: { lan: 'br-lan' } });
+  expect(await filtered('br-lan')).toEqual([false]);
+  const group = securityGroup([]);
+  const network = tenantNetwork('192.0.2.0/24', {
+    attachment: { type: 'physical', physical_network: 'lan' },
+    dhcp: null,
+  });
+  const port = serverPort(network, '192.0.2.11', [group.id]);
+  lab.change([group, network, port]);
+  const guest = await lab.guest(port);
+  expect(await lab.command('ports.ensure', [port.id])).toMatchObject({ outcome: 'done' });
+  expect(await filtered('br-lan')).toEqual([true]);
+  await lab.exec(['ip', 'address', 'add', '192.0.2.1/24', 'dev', 'br-lan']);
+  expect(await pings(guest, '192.0.2.1')).toBe(true);
+  expect(await pings({ run: lab.exec }, '192.0.2.11')).toBe(true);
 });
 
 /** What somebody removes, and what of it must be there again. */

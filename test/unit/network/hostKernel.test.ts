@@ -2,8 +2,8 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CommandError, type Exec } from '@cumulet/common';
-import { createHostKernel } from '../../../network-agent/src/hostKernel';
+import { CommandError, silentLogger, type Exec } from '@cumulet/common';
+import { createHostKernel, loadBridgeFilter } from '../../../network-agent/src/hostKernel';
 
 describe('kernel settings', () => {
   let directory: string;
@@ -26,10 +26,11 @@ describe('kernel settings', () => {
       const value = settings[path.replace('/proc/sys/', '').replaceAll('/', '.')];
       return Promise.resolve(value === undefined ? undefined : `${value}\n`);
     };
-    return { calls, settings, host: createHostKernel(exec, read, join(directory, 'kernel.json')) };
+    return { calls, settings, exec, read, host: createHostKernel(exec, read, join(directory, 'kernel.json')) };
   }
-  const filtering = { 'net.bridge.bridge-nf-call-iptables': '1', 'net.bridge.bridge-nf-call-ip6tables': '1' };
-  const off = { ...filtering, 'net.bridge.bridge-nf-call-iptables': '0', 'net.ipv4.ip_forward': '0' };
+  /** br_netfilter is there, and filters nobody's bridges by itself. */
+  const filtering = { 'net.bridge.bridge-nf-call-iptables': '0', 'net.bridge.bridge-nf-call-ip6tables': '0' };
+  const off = { ...filtering, 'net.ipv4.ip_forward': '0' };
 
   test('wrong ones are put right, good ones left alone', async () => {
     const { calls, host } = kernel({ ...filtering, 'net.ipv4.ip_forward': '0' });
@@ -56,8 +57,30 @@ describe('kernel settings', () => {
   test('a kernel without bridge filtering is refused in words; a damaged memory is no obstacle', async () => {
     writeFileSync(join(directory, 'kernel.json'), 'not JSON');
     const { host } = kernel({});
-    await expect(host.ensure(false)).rejects.toThrow('without them (br_netfilter) no security group works');
+    await expect(host.ensure(false)).rejects.toThrow(
+      'br_netfilter is not there, and without it no security group works',
+    );
     await host.restore();
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test('br_netfilter that is loaded for us leaves the bridges of others alone; one that was there is left as it is', async () => {
+    const fresh = kernel({});
+    const loads: Exec = (argv, options) => {
+      if (argv[0] !== 'modprobe') return fresh.exec(argv, options);
+      Object.assign(fresh.settings, {
+        'net.bridge.bridge-nf-call-iptables': '1',
+        'net.bridge.bridge-nf-call-ip6tables': '1',
+      });
+      return Promise.resolve({ stdout: '', stderr: '' });
+    };
+    await loadBridgeFilter(loads, fresh.read, silentLogger);
+    expect(fresh.settings).toEqual(filtering);
+    const there = kernel({ ...filtering, 'net.bridge.bridge-nf-call-iptables': '1' });
+    await loadBridgeFilter(there.exec, there.read, silentLogger);
+    expect(there.calls).toEqual([]);
+    const none = kernel({});
+    await loadBridgeFilter(() => Promise.reject(new Error('no such module')), none.read, silentLogger);
+    expect(none.settings).toEqual({});
   });
 });
