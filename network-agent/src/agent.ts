@@ -25,7 +25,7 @@ import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } f
 import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
 import { merged } from './serial';
-import { readUnderlay } from './underlay';
+import { readUnderlay, readUplinkMtu } from './underlay';
 
 export interface NetworkAgentParts {
   /** This host's name in the cloud. */
@@ -191,7 +191,10 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     log,
     inventory: async () => {
       const physical_networks = Object.keys(config.physical_networks);
-      if (config.underlay === null) return { physical_networks };
+      if (config.underlay === null) {
+        const uplink = config.external === null ? undefined : await readUplinkMtu(exec);
+        return { physical_networks, ...(uplink === undefined ? {} : { underlay_mtu: uplink }) };
+      }
       const { address, mtu } = await readUnderlay(exec, config.underlay);
       return { physical_networks, underlay_address: address, underlay_mtu: mtu };
     },

@@ -1,4 +1,4 @@
-// The address by which other hosts reach this one with tenant networks, and how large a packet to it may be.
+// The address by which other hosts reach this one with tenant networks, and how large a packet to it, or to the outside, may be.
 import { CumuletError, type Exec } from '@cumulet/common';
 import { parseJson, type JsonLink } from './observe';
 
@@ -29,4 +29,20 @@ export function findUnderlay(text: string, wanted: UnderlayConfig): Underlay {
 /** Looks at the host. @throws CumuletError no_underlay */
 export async function readUnderlay(exec: Exec, wanted: UnderlayConfig): Promise<Underlay> {
   return findUnderlay((await exec(['ip', '-json', 'address', 'show'])).stdout, wanted);
+}
+
+/** What most of the way to anywhere carries, however large the packets of the first link may be. */
+const USUAL_MTU = 1500;
+
+/**
+ * How large guests' packets to the outside may be: as on the interface of the default route. Undefined without one. A larger packet would
+ * have to be refused by ICMP, which is slow and not heard behind every firewall.
+ */
+export async function readUplinkMtu(exec: Exec): Promise<number | undefined> {
+  const routes = await exec(['ip', '-json', '-4', 'route', 'show', 'default']);
+  const found = parseJson<{ readonly dev?: string; readonly metric?: number }>(routes.stdout, 'ip route');
+  const [best] = [...found].sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
+  if (best?.dev === undefined) return undefined;
+  const [link] = parseJson<JsonLink>((await exec(['ip', '-json', 'link', 'show', 'dev', best.dev])).stdout, 'ip link');
+  return Math.min(link?.mtu ?? USUAL_MTU, USUAL_MTU);
 }

@@ -88,6 +88,7 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
     return ensureQuota(root, projectId);
   });
   const demo = await signIn(options.url, 'demo', state.password, 'demo');
+  await step('Host', () => hostUp(root));
   let networkId = '';
   await step('Networks', async () => {
     publicId = await ensurePublic(root, externalPrefix(configIn(options.config)));
@@ -99,7 +100,6 @@ async function demoContent(options: Options, warn: (text: string) => void): Prom
   const key = sshKey(user);
   const foreign = await ensureKeypair(demo, key.publicKey);
   if (foreign !== undefined) warn(foreign);
-  await step('Host', () => hostUp(root));
   let address = '';
   await step('Server hello', async (progress) => {
     const server = await ensureHello(demo, networkId, progress);

@@ -97,7 +97,8 @@ export async function ensureQuota(admin: Session, projectId: string): Promise<st
   return `${quota.instances} servers, ${quota.cores} vCPUs, ${Math.floor(quota.ram / 1024)} GiB`;
 }
 
-/** Waits until the agents of this machine take commands: the first start of libvirt examines QEMU, which takes seconds. */
+/** Waits until the agents of this machine take commands: the first start of libvirt examines QEMU, which takes seconds. Networks that are
+ * made afterwards have packets as large as the network agent found that they may be. */
 export async function hostUp(admin: Session): Promise<string> {
   interface Service {
     readonly host: string;
@@ -105,7 +106,10 @@ export async function hostUp(admin: Session): Promise<string> {
   }
   const service = await until('the agents of this machine did not come up', 120, async () => {
     const { services } = await admin.request<{ services: Service[] }>('compute', 'GET', '/os-services');
-    return services.find(({ state }) => state === 'up');
+    const up = services.find(({ state }) => state === 'up');
+    if (!up) return undefined;
+    const { agents } = await admin.request<{ agents: { alive: boolean }[] }>('network', 'GET', '/agents');
+    return agents.some(({ alive }) => alive) ? up : undefined;
   });
   return service.host;
 }

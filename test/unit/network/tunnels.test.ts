@@ -1,5 +1,5 @@
 // Networks between hosts as plans: the VXLAN link, its forwarding table, who may send to it and what stays on this side.
-import { parseConfig, type NetworkState } from '@cumulet/common';
+import { parseConfig, type NetworkState, type Exec } from '@cumulet/common';
 import { NetworkAgentConfig } from '../../../network-agent/src/config';
 import { applyChanges, nothingDesired } from '../../../network-agent/src/desired';
 import { renderBridgeTable } from '../../../network-agent/src/firewall/bridgeTable';
@@ -10,7 +10,7 @@ import { bridgeName, vxlanName } from '../../../network-agent/src/names';
 import { parseForwarding, parseLinks } from '../../../network-agent/src/observe';
 import { planRules } from '../../../network-agent/src/rulesPlan';
 import type { ForwardingEntry } from '../../../network-agent/src/tunnels';
-import { findUnderlay, readUnderlay } from '../../../network-agent/src/underlay';
+import { findUnderlay, readUnderlay, readUplinkMtu } from '../../../network-agent/src/underlay';
 import { tenantNetwork } from '../../support/networkLab';
 
 const config = parseConfig(NetworkAgentConfig, '{}', 'test');
@@ -275,6 +275,20 @@ describe('the underlay', () => {
   test('is found by address or by interface, with its MTU', () => {
     expect(findUnderlay(printed, { address: B })).toEqual({ address: B, mtu: 1400 });
     expect(findUnderlay(printed, { interface: 'eth0' })).toEqual({ address: B, mtu: 1400 });
+  });
+
+  test.each([
+    ['[{"dst":"default","dev":"eth0"}]', 1400, 1400],
+    ['[{"dst":"default","dev":"wlan0","metric":600},{"dst":"default","dev":"eth0","metric":100}]', 9000, 1500],
+    ['[]', 1400, undefined],
+  ])('without one, packets are as large as the uplink takes: %s', async (routes, mtu, found) => {
+    const exec: Exec = (argv) => {
+      const stdout = argv.includes('route')
+        ? routes
+        : `[{"ifname":"${argv.at(-1)}","mtu":${argv.at(-1) === 'eth0' ? mtu : 1}}]`;
+      return Promise.resolve({ stdout, stderr: '' });
+    };
+    expect(await readUplinkMtu(exec)).toBe(found);
   });
 
   test('that is not there is said in words', () => {
