@@ -81,54 +81,61 @@ interface Place {
 }
 
 /** A held task as the director knows it. */
-class Watch implements Held {
-  readonly kind: string;
-  readonly step: string;
-  readonly moment: Moment;
-  readonly role?: Role;
-  readonly refusals: { -readonly [K in keyof Refusal]: Refusal[K] }[];
-  server: string | undefined;
-  host: string | undefined;
-  isHeld = false;
-  isFree = false;
-  release: (verdict?: Verdict) => void = () => undefined;
-  private readonly freed: Promise<void>;
-  private open: () => void = () => undefined;
+interface Watch extends Held {
+  meet(place: Place, sight: Sight): Promise<Verdict>;
+}
 
-  constructor(wanted: Wanted) {
-    ({ kind: this.kind, step: this.step, moment: this.moment } = wanted);
-    if (wanted.role) this.role = wanted.role;
-    this.refusals = wanted.refusals.map((refusal) => ({ ...refusal }));
-    this.freed = new Promise((resolve) => (this.open = resolve));
-  }
+function createWatch(wanted: Wanted): Watch {
+  const { kind, step, moment, role } = wanted;
+  const left = wanted.refusals.map((refusal) => ({ refusal, times: refusal.times }));
+  let host: string | undefined;
+  let isHeld = false;
+  let isFree = false;
+  let release: Held['release'] = () => undefined;
+  let open: () => void = () => undefined;
+  const freed = new Promise<void>((resolve) => (open = resolve));
 
-  free(): void {
-    this.isFree = true;
-    this.release();
-    this.open();
-  }
-
-  private isHere({ kind }: Place, { step, point, waits, command }: Sight, wanted: Sight['point']): boolean {
-    if (kind !== this.kind || step !== this.step || point !== wanted) return false;
-    if (point === 'result' && waits !== (this.moment === 'asked')) return false;
-    return this.role === undefined || command === undefined || roleOf(command) === this.role;
-  }
-
-  async meet(place: Place, sight: Sight): Promise<Verdict> {
-    let verdict: Verdict = {};
-    if (!this.isFree && !this.isHeld && this.isHere(place, sight, POINTS[this.moment])) {
-      this.isHeld = true;
-      this.host = sight.host;
-      verdict = await new Promise<Verdict>((resolve) => (this.release = (given = {}) => resolve(given)));
-    } else if (this.isHeld && this.moment === 'work' && this.isHere(place, sight, 'carried')) await this.freed;
-    const refusal = this.refusals.find(
-      ({ at, command, point, times }) =>
+  const isHere = (place: Place, sight: Sight, point: Sight['point']): boolean => {
+    if (place.kind !== kind || sight.step !== step || sight.point !== point) return false;
+    if (point === 'result' && sight.waits !== (moment === 'asked')) return false;
+    return role === undefined || sight.command === undefined || roleOf(sight.command) === role;
+  };
+  /** What the story wants to be refused here. */
+  const refused = (place: Place, sight: Sight): Verdict => {
+    const found = left.find(
+      ({ refusal: { at, command, point }, times }) =>
         at === `${place.kind}.${sight.step}` && command === sight.command && point === sight.point && times > 0,
     );
-    if (!refusal) return verdict;
-    refusal.times -= 1;
-    return { ...verdict, refuse: { code: refusal.code } };
-  }
+    if (!found) return {};
+    found.times -= 1;
+    return { refuse: { code: found.refusal.code } };
+  };
+
+  return {
+    ...wanted,
+    server: undefined,
+    get isHeld() {
+      return isHeld;
+    },
+    get host() {
+      return host;
+    },
+    release: (verdict) => release(verdict),
+    free() {
+      isFree = true;
+      release();
+      open();
+    },
+    async meet(place, sight) {
+      let verdict: Verdict = {};
+      if (!isFree && !isHeld && isHere(place, sight, POINTS[moment])) {
+        isHeld = true;
+        ({ host } = sight);
+        verdict = await new Promise<Verdict>((resolve) => (release = (given = {}) => resolve(given)));
+      } else if (isHeld && moment === 'work' && isHere(place, sight, 'carried')) await freed;
+      return { ...verdict, ...refused(place, sight) };
+    },
+  };
 }
 
 /** Listens on a socket, whose path is CUMULET_MATRIX_SOCKET of all processes that are started. */
@@ -169,7 +176,7 @@ export async function startDirector(socketPath: string): Promise<Director> {
   return {
     asked,
     hold(wanted) {
-      const watch = new Watch(wanted);
+      const watch = createWatch(wanted);
       watches.push(watch);
       return watch;
     },

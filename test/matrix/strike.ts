@@ -100,6 +100,8 @@ async function allHeld({ tasks }: MatrixWorld, plays: readonly Play[]): Promise<
 
 async function judge(world: MatrixWorld, play: Play, struckAt: number): Promise<void> {
   await play.acted;
+  // Its request failed, and that is said.
+  if (play.server === '') return;
   play.problems.push(...(await settled(world, play.server)));
   play.seconds = (Date.now() - struckAt) / 1000;
   play.names = [...new Set([...play.names, ...(await world.namesOf(play.server))])];
@@ -107,6 +109,9 @@ async function judge(world: MatrixWorld, play: Play, struckAt: number): Promise<
   play.end = status === 404 ? undefined : (body.server.status as string);
   if (play.end === 'ERROR' && !body.server.fault?.message) play.problems.push('in ERROR without a reason');
   if (play.end === undefined && play.cell.story.end !== undefined) play.problems.push('gone');
+  const { body: made } = await world.client.must('GET', `/image/v2/images?instance_uuid=${play.server}`);
+  for (const { id, status: of } of made.images as { id: string; status: string }[])
+    if (of !== 'active') play.problems.push(`image ${id} is ${of}`);
 }
 
 async function cleanUp(world: MatrixWorld, plays: readonly Play[]): Promise<string[]> {
