@@ -1,5 +1,5 @@
 // The loop that all agents share: register, reconcile, then take commands; heartbeats meanwhile.
-import type { AgentApi, Expected } from './agentApi';
+import type { AgentApi, Expected, Heard } from './agentApi';
 import type { Bus, Subscription } from './bus';
 import type { Clock } from './clock';
 import { createCommandQueue, type CommandHandlers, type CommandQueue } from './commandQueue';
@@ -21,6 +21,14 @@ export interface AgentOptions {
   reconcile(expected: readonly Expected[]): Promise<void>;
   /** Milliseconds between heartbeats; default 2,000. */
   readonly heartbeatMs?: number;
+  /** Is told which heartbeats and registrations a controller took. */
+  readonly contact?: ContactListener;
+}
+
+export interface ContactListener {
+  /** @param sentAt - when it was sent, by `performance.now()`: the controllers heard it later, or then */
+  taken(sentAt: number, heard?: Heard): void;
+  missed(error: unknown): void;
 }
 
 export interface Agent {
@@ -65,7 +73,10 @@ export function createAgent(options: AgentOptions): Agent {
     held = [];
     await queue?.stop();
     queue = undefined;
-    const registered = await api.register({ host, role, inventory: await options.inventory() });
+    const inventory = await options.inventory();
+    const sentAt = performance.now();
+    const registered = await api.register({ host, role, inventory });
+    options.contact?.taken(sentAt);
     const generations = new Map(registered.expected.map(({ id, generation }) => [id, generation]));
     queue = createCommandQueue({ host, bus, log, handlers: options.handlers, generations });
     session = registered.session;
@@ -94,13 +105,16 @@ export function createAgent(options: AgentOptions): Agent {
       await clock.sleep(options.heartbeatMs ?? HEARTBEAT_MS, stopping.signal);
       if (stopping.signal.aborted) return;
       if (session === undefined) continue;
+      const sentAt = performance.now();
       try {
-        await api.heartbeat(host, role, session);
+        const heard = await api.heartbeat(host, role, session);
+        options.contact?.taken(sentAt, heard);
         if (failing) log.info('heartbeats are heard again');
         failing = false;
       } catch (error) {
         // The registration itself may take long and hangs on nothing here, so heartbeats of the new session go on.
         if (isStale(error)) void renew();
+        options.contact?.missed(error);
         if (!failing) log.warn({ err: error }, 'heartbeat failed');
         failing = true;
       }

@@ -60,10 +60,23 @@ export interface DiskBytes {
   readonly stream: Readable;
 }
 
+/** An agent that was not heard for this long is down; controllers give the routers of its host to others then. */
+export const AGENT_TIMEOUT_MS = 10_000;
+
+/** What a controller answers to a heartbeat. */
+export interface Heard {
+  /** To network agents: routers of the host that other hosts would get if it were not heard any more. Absent: none. */
+  readonly movable_routers?: readonly string[];
+}
+
 export interface AgentApi {
   register(registration: Registration): Promise<Registered>;
-  /** Says that the agent lives. @throws CumuletError stale_session when the agent must register again */
-  heartbeat(host: string, role: AgentRole, session: number): Promise<void>;
+  /**
+   * Says that the agent lives.
+   * @throws CumuletError stale_session when the agent must register again; unreachable, with the fact `refused` when every controller's
+   * machine says that none runs there
+   */
+  heartbeat(host: string, role: AgentRole, session: number): Promise<Heard | undefined>;
   networkChanges(host: string, since: number): Promise<NetworkChanges>;
   /** The host's ports as the agent found them, so that their status can follow. */
   reportPorts(

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { AgentApi, MetadataAnswer, Registered } from './agentApi';
 import type { Clock } from './clock';
-import { CumuletError } from './errors';
+import { CumuletError, messageOf } from './errors';
 import type { Logger } from './log';
 import type { NetworkChanges } from './messages/network';
 import { createMtlsClient, type MtlsCall } from './mtlsClient';
@@ -38,7 +38,8 @@ const IMAGE_PAUSE_MS = 500;
 
 type Call = Omit<MtlsCall, 'base' | 'timeout'> & { readonly timeout?: number };
 
-const isUnreachable = (error: unknown): boolean => error instanceof CumuletError && error.code === 'unreachable';
+const isUnreachable = (error: unknown): error is CumuletError =>
+  error instanceof CumuletError && error.code === 'unreachable';
 
 export function createAgentApiClient(options: AgentApiClientOptions): AgentApiClient {
   const { tls, clock, log } = options;
@@ -49,17 +50,19 @@ export function createAgentApiClient(options: AgentApiClientOptions): AgentApiCl
   /** Asks one controller after the other. */
   const withController = async <T>(ask: (base: string) => Promise<T>): Promise<T> => {
     let failure: unknown;
+    let refused = true;
     for (const base of controllers) {
       try {
         return await ask(base);
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         failure = error;
+        refused &&= error.facts['refused'] === true;
         // Of many calls that fail together one moves on.
         if (controllers[0] === base) controllers = [...controllers.slice(1), base];
       }
     }
-    throw failure;
+    throw new CumuletError('unreachable', messageOf(failure), { refused }, failure);
   };
   const open = (call: Call): Promise<IncomingMessage> =>
     withController((base) => client.open({ timeout: TIMEOUT_MS, ...call, base }));

@@ -74,7 +74,8 @@ export function createMtlsClient(tls: TlsFiles, wanted: (peer: Peer) => boolean,
       if (call.stream) pipeline(call.stream, asked).catch(reject);
       else asked.end(body);
     }).catch((error: unknown) => {
-      throw new CumuletError('unreachable', `${call.base} is not reached: ${messageOf(error)}`, {}, error);
+      const refused = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+      throw new CumuletError('unreachable', `${call.base} is not reached: ${messageOf(error)}`, { refused }, error);
     });
     if ((response.statusCode ?? 500) >= 400) throw await refusal(response);
     return response;

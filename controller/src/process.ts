@@ -1,5 +1,6 @@
 // The process of one controller among several: broker, agent API, and clients of the hosts around the controller itself.
 import {
+  AGENT_TIMEOUT_MS,
   BrokerConfig,
   createAmqpBus,
   healthConfig,
@@ -17,7 +18,6 @@ import type { Cloud } from './cloud';
 import { ControllerConfig } from './config';
 import { createController } from './controller';
 import { agents, tasks } from './db/entities/tasks';
-import { AGENT_TIMEOUT_MS } from './services/hosts';
 
 const AgentApiConfig = Type.Object(
   {

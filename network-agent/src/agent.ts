@@ -16,6 +16,7 @@ import {
 import { macOfLinkLocal } from './addresses';
 import { ensurePorts, ownerWords, removePorts, type PortContext } from './commands';
 import type { NetworkAgentConfig } from './config';
+import { createContact } from './contact';
 import { CUT_OFF } from './cutOff';
 import { createDataplane, nothingApplied, type Applied, type Depth } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
@@ -26,6 +27,7 @@ import { createListeners } from './listeners';
 import { createAnswerCache, isLinkLocal, type MetadataContext } from './metadataProxy';
 import { merged } from './serial';
 import { readUnderlay, readUplinkMtu } from './underlay';
+import { withdraw } from './withdraw';
 
 export interface NetworkAgentParts {
   /** This host's name in the cloud. */
@@ -54,6 +56,8 @@ export interface NetworkAgent {
 /** How often a command asks a feed that is behind it; with the pauses below that is a second. */
 const FEED_TRIES = 20;
 const FEED_PAUSE_MS = 50;
+/** How often it is asked whether controllers still hear this host. */
+const CONTACT_MS = 500;
 
 /** Nothing runs before `start`. @throws CumuletError bad_range */
 export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
@@ -63,6 +67,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const feed = createFeed(api, host);
   const readKernel = parts.readKernel ?? readKernelFile;
   const kernel = createHostKernel(exec, readKernel, join(config.stateDir, 'kernel.json'));
+  const contact = createContact();
   const answers = createAnswerCache();
   const stopping = new AbortController();
   const loops: Promise<void>[] = [];
@@ -109,26 +114,41 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     reported = text;
   };
 
+  /** What came of the feed that was not applied yet. */
+  let unread = false;
+  const pull = async (): Promise<void> => {
+    const askedAt = performance.now();
+    if (await feed.pull()) unread = true;
+    if (contact.restore(askedAt)) unread = true;
+  };
+  /** Nothing waits for an answer of the feed now: what a host that is cut off must do can't. */
+  let hasty = false;
+  let hurry = (): void => undefined;
+
   const run = merged(async () => {
     // What failed is tried again once soon, then by commands and comparisons; ports with refused rules wait for other rules.
     const broken = applied.faults.size > applied.closed.size;
     if (broken && (commanded || !retried)) depth = 'all';
     retried = broken;
     commanded = false;
-    const news = await feed.pull().catch((error: unknown) => {
+    const hurried = new Promise<void>((resolve) => {
+      hurry = resolve;
+      if (hasty) resolve();
+    });
+    await Promise.race([pull(), hurried]).catch((error: unknown) => {
       // What is known still holds: a controller that is away must not keep us from repairing the host.
-      if (feed.desired === undefined || depth === 'links') throw error;
+      if (feed.desired === undefined || (depth === 'links' && !unread)) throw error;
       log.warn({ error: messageOf(error) }, 'the change feed gives no answer');
-      return false;
     });
     const { desired } = feed;
-    if (desired === undefined || (!news && depth === 'links')) return;
+    if (desired === undefined || (!unread && depth === 'links')) return;
+    unread = false;
     const looked = depth;
     const started = performance.now();
     depth = 'links';
     try {
       const { sequence } = feed;
-      applied = await dataplane.apply(desired, looked, (state) => {
+      applied = await dataplane.apply(withdraw(desired, contact.withdrawn), looked, (state) => {
         made = { sequence, state };
         for (const look of waiting) look();
       });
@@ -182,8 +202,27 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     },
   };
 
+  /** Another host may have its routers soon: what they answer for outside goes out of service first. */
+  const watchContact = async (): Promise<void> => {
+    if (!contact.isLost()) return;
+    const facts = { routers: [...contact.withdrawn] };
+    log.warn(facts, 'no controller hears this host: the outer addresses of its routers go out of service');
+    unread = true;
+    hasty = true;
+    hurry();
+    await run().finally(() => (hasty = false));
+  };
+
   const agent = createAgent({
     host,
+    contact: {
+      taken: (sentAt, heard) => {
+        const back = contact.withdrawn.size > 0;
+        contact.taken(sentAt, heard);
+        if (back) void attempt('taking routers back', run);
+      },
+      missed: (error) => contact.missed(error),
+    },
     role: 'network',
     bus,
     api,
@@ -236,6 +275,8 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       await agent.start();
       if (stopping.signal.aborted) return;
       hints = await bus.onChanges(host, () => void attempt('applying changes', run));
+      if (config.when_cut_off === 'withdraw')
+        every(CONTACT_MS, 'asking whether controllers hear this host', watchContact);
       every(config.poll_seconds * 1000, 'polling the change feed', run);
       every(config.poll_seconds * 1000, 'checking the kernel settings', checkKernel);
       every(config.look_seconds * 1000, 'looking at links, rules and DHCP servers', glance);

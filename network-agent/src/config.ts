@@ -51,6 +51,8 @@ export const NetworkAgentConfig = Type.Object(
     dns_servers: Type.Array(Type.String(), { default: [] }),
     /** First word of our network namespaces' names. */
     namespace_prefix: Type.String({ pattern: '^[a-z][a-z0-9]{0,15}$', default: 'cml' }),
+    /** Whether routers that another host could take lose their outer addresses while no controller hears this host. */
+    when_cut_off: Type.Union([Type.Literal('withdraw'), Type.Literal('keep')], { default: 'withdraw' }),
     poll_seconds: Type.Number({ default: 5, exclusiveMinimum: 0 }),
     /** Links, rules and DHCP servers that somebody changed by hand are put back after this time. */
     look_seconds: Type.Number({ default: 20, exclusiveMinimum: 0 }),

@@ -16,6 +16,7 @@ export function createFeed(api: Pick<AgentApi, 'networkChanges'>, host: string):
   let desired: Desired | undefined;
   let sequence = 0;
   let since = 0;
+  let asked = 0;
   return {
     get desired() {
       return desired;
@@ -27,7 +28,10 @@ export function createFeed(api: Pick<AgentApi, 'networkChanges'>, host: string):
       since = 0;
     },
     pull: async () => {
+      const question = ++asked;
       const changes = await api.networkChanges(host, since);
+      // Somebody did not wait for this answer and has asked again: the next one has it all.
+      if (question !== asked) return false;
       if (since === 0 && !changes.reload) {
         throw new CumuletError(
           'bad_changes',

@@ -38,10 +38,22 @@ describe('a host', () => {
     const inventory = { physical_networks: [] };
     const first = await host.register({ host: 'x', role: 'network', inventory, listener: '127.0.0.1:1' });
     expect(first).toEqual({ session: 1, expected: [] });
-    await host.heartbeat('x', 'network', 1);
+    expect(await host.heartbeat('x', 'network', 1)).toEqual({ movable_routers: [] });
     const second = await host.register({ host: 'x', role: 'network', inventory });
     expect(second.session).toBe(2);
     await expect(host.heartbeat('x', 'network', 1)).rejects.toMatchObject({ code: 'stale_session' });
+  });
+
+  test('learns whether controllers can not be reached, or none runs', async () => {
+    const silent = createTcpServer((socket) => socket.destroy());
+    await new Promise<void>((done) => void silent.listen(0, '127.0.0.1', done));
+    const { port } = silent.address() as { port: number };
+    const nobody = 'https://127.0.0.1:1';
+    const beat = (controllers: string[]) => clientOf('node-2', controllers).heartbeat('x', 'network', 1);
+    const fails = (refused: boolean) => ({ code: 'unreachable', facts: { refused } });
+    await expect(beat([nobody, nobody])).rejects.toMatchObject(fails(true));
+    await expect(beat([nobody, `https://127.0.0.1:${port}`])).rejects.toMatchObject(fails(false));
+    silent.close();
   });
 
   test('tells where its listener is', async () => {

@@ -67,6 +67,29 @@ async function routed() {
 const placeOf = async (id: string) => {
   const [row] = await cloud.cloud.db.read((session) => session.find(routers, { where: { id } }));
   return { host: row?.host, generation: row?.generation ?? 0 };
+
+  test('a network agent hears which of its host’s routers another host would get', async () => {
+    const { id } = await routed();
+    const host = String((await placeOf(id)).host);
+    const api = createAgentApi(cloud.cloud);
+    const beats = async () => {
+      const heard = await Promise.all(Object.keys(UNDERLAY).map((name) => api.heartbeat(name, 'network', 1)));
+      return Object.fromEntries(Object.keys(UNDERLAY).map((name, index) => [name, heard[index]?.movable_routers]));
+    };
+    const nobody = { a: [], b: [], c: [] };
+    expect(await beats()).toEqual({ ...nobody, [host]: [id] });
+    const others = Object.keys(UNDERLAY).filter((name) => name !== host);
+    const [first = '', second = ''] = others;
+    const change = (of: string, set: { enabled: boolean }) =>
+      cloud.cloud.db.write((session) => session.update(hosts, { name: of }, set));
+    // One is disabled, the other lacks the physical network.
+    await change(first, { enabled: false });
+    await register(second, { physical_networks: [], underlay_address: '10.50.0.9', underlay_mtu: 1450 });
+    expect(await api.heartbeat(host, 'network', 1)).toEqual({ movable_routers: [] });
+    await change(first, { enabled: true });
+    expect(await api.heartbeat(host, 'network', 1)).toEqual({ movable_routers: [id] });
+    expect(await api.heartbeat(second, 'network', 2)).toEqual({ movable_routers: [] });
+  });
 };
 const silence = (host: string, at = 0) =>
   cloud.cloud.db.write((session) => session.update(agents, { host }, { heard_at: at }));

@@ -44,7 +44,7 @@ export function fakeAgentApi(): FakeAgentApi {
       fake.registrations.push(registration);
       return Promise.resolve({ session: ++session, expected: fake.expected });
     },
-    heartbeat: () => Promise.resolve(),
+    heartbeat: () => Promise.resolve(undefined),
     reportServers: (_host, servers) => Promise.resolve(void fake.reports.push(...servers)),
     openImage: (_host, digest) => {
       fake.opened.push(digest);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   createMemoryBus,
+  CumuletError,
   exec,
   interfaceName,
   newId,
@@ -35,6 +36,8 @@ export interface LabHost {
   agent: NetworkAgent;
   /** The machine loses its power: no agent, no link. What was configured stays, to be found when it is back. */
   die(): Promise<void>;
+  /** Its agent reaches no controller, or reaches them again. All links stay up, and what they carry goes on. */
+  cutOff(cut: boolean): void;
   /** The machine and a new agent are back. */
   revive(): Promise<void>;
 }
@@ -61,6 +64,8 @@ export interface HostLab {
   readonly hosts: readonly [LabHost, LabHost, LabHost];
   /** Records what crosses the underlay in VXLAN, as tcpdump prints it: it looks inside. Resolves when it listens. */
   wire(): Promise<Capture>;
+  /** Records the answers to ARP questions of the machine outside. */
+  arpAnswers(): Promise<Capture>;
   /** A machine outside: it has 203.0.113.1 on the physical network "lan". */
   readonly outside: Exec;
   /** Metadata questions that each host's agent passed on. */
@@ -74,6 +79,9 @@ export interface HostLab {
   stranger(address: string): Promise<Exec>;
   close(): Promise<void>;
 }
+
+/** Milliseconds after which a question of a host that is cut off has failed, as over the wire. */
+const UNANSWERED_MS = 3_000;
 
 /** Bytes of a packet on the underlay: not the default, so that a network's MTU shows where it came from. */
 export const UNDERLAY_MTU = 1450;
@@ -107,6 +115,7 @@ export async function createHostLab(settings: Parameters<typeof startTestCloud>[
   const prefix = `t${randomBytes(3).toString('hex')}`;
   const bus = settings.bus ?? createMemoryBus();
   const cloud = await startTestCloud({ engine: { kinds: [] }, ...settings, bus });
+  const api = cloud.controller.agentApi;
   const calls = networkCalls(() => cloud);
   const asked: string[] = [];
 
@@ -178,6 +187,7 @@ export async function createHostLab(settings: Parameters<typeof startTestCloud>[
         await cables('down');
         await host.agent.stop();
       },
+      cutOff: (isCut) => void (isCut ? cut.add(name) : cut.delete(name)),
       revive: async () => {
         await cables('up');
         host.agent = await agent();
@@ -187,8 +197,20 @@ export async function createHostLab(settings: Parameters<typeof startTestCloud>[
     return host;
   };
 
+  const cut = new Set<string>();
+  /** What a host asks, which nobody answers while it is cut off. */
+  const asking = async <T>(host: string, ask: () => Promise<T>): Promise<T> => {
+    if (!cut.has(host)) return ask();
+    await systemClock.sleep(UNANSWERED_MS);
+    throw new CumuletError('unreachable', 'no controller answers');
+  };
+
   const apiOf = (host: string): AgentApi => ({
-    ...cloud.controller.agentApi,
+    ...api,
+    register: (registration) => asking(host, () => api.register(registration)),
+    heartbeat: (...beat) => asking(host, () => api.heartbeat(...beat)),
+    networkChanges: (...since) => asking(host, () => api.networkChanges(...since)),
+    reportPorts: (...found) => asking(host, () => api.reportPorts(...found)),
     metadata: async ({ networkId, address, path }) => {
       asked.push(`${host} ${address}`);
       return { status: 200, contentType: 'text/plain', body: `${host} ${networkId} ${address} ${path}` };
@@ -233,6 +255,11 @@ export async function createHostLab(settings: Parameters<typeof startTestCloud>[
     calls,
     hosts,
     wire: () => capture(`${prefix}-under`, 'under', 'udp port 4789'),
+    arpAnswers: async () => {
+      const { stdout } = await outside(['ip', '-json', 'link', 'show', 'dev', 'lan']);
+      const [link] = JSON.parse(stdout) as { address: string }[];
+      return capture(`${prefix}-out`, 'lan', `arp[6:2] == 2 and ether dst ${link?.address ?? ''}`);
+    },
     outside,
     asked,
     guest: async (host, networkId, project = 'demo') => {

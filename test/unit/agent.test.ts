@@ -170,7 +170,9 @@ test('commands that arrive before the answer to the registration run when they a
           events.push('asked');
         }),
       heartbeat: (_host, _role, session) =>
-        session === 7 ? Promise.reject(new CumuletError('stale_session', 'register again')) : Promise.resolve(),
+        session === 7
+          ? Promise.reject(new CumuletError('stale_session', 'register again'))
+          : Promise.resolve(undefined),
     },
   );
   const starting = agent.start();
@@ -393,7 +395,7 @@ test('heartbeats carry the session, survive failures, and a stale session regist
           answer = 'ok';
           return Promise.reject(new CumuletError('stale_session', 'register again'));
         }
-        return Promise.resolve();
+        return Promise.resolve(undefined);
       },
     },
   );

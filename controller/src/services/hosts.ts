@@ -1,5 +1,5 @@
 // Hosts as the rest of the cloud sees them: who is alive, what is free.
-import type { AgentRole } from '@cumulet/common';
+import { AGENT_TIMEOUT_MS, type AgentRole } from '@cumulet/common';
 import { In, MoreThan, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
@@ -7,8 +7,6 @@ import { hostsHeard } from '../db/repositories/liveness';
 import type { HostView } from '../scheduler/scheduler';
 import { HOST_CLASSES, RESOURCE_KEYS } from './placement/inventory';
 
-/** An agent that was not heard for this long is down. */
-export const AGENT_TIMEOUT_MS = 10_000;
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
 const NO_METADATA: HostView['aggregateMetadata'] = new Map();
 

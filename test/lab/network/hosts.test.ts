@@ -249,6 +249,68 @@ describe('a router with a floating IP', () => {
       await until(`nothing left on ${host.name}`, async () => (await host.agent.inventory()).length === 0);
   });
 
+  test('is answered for by one host at any moment while its host is cut off from the controllers only', async () => {
+    const { router, floating, guests, remove } = await stage();
+    await until('the floating IP', () => reached(floating));
+    const first = await hostOf(router);
+    const lost = lab.hosts.find(({ name }) => name === first);
+    const [local] = guests.filter((_, index) => lab.hosts[index] === lost);
+    const [other] = guests.filter((_, index) => lab.hosts[index] !== lost);
+    const askOnce = async (): Promise<void> => {
+      const answers = await lab.arpAnswers();
+      await lab.outside(['arping', '-q', '-b', '-c', '1', '-w', '1', '-I', 'lan', floating]).catch(() => undefined);
+      // A second copy would answer as fast as the first.
+      await systemClock.sleep(200);
+      answers.stop();
+      rounds.push(answers.text().split('\n').filter(Boolean).length);
+    };
+    const rounds: number[] = [];
+    await systemClock.sleep(Math.max(0, began + 11_000 - Date.now()));
+    lost?.cutOff(true);
+    const started = Date.now();
+    while ((await hostOf(router)) === first) await askOnce();
+    const moved = Date.now() - started;
+    for (let more = 0; more < 5 || (more < 40 && rounds.at(-1) !== 1); more++) await askOnce();
+    process.stdout.write(
+      `cut off: the router moved after ${(moved / 1000).toFixed(1)} s, was answered for again after ` +
+        `${((Date.now() - started) / 1000).toFixed(1)} s; ARP answers by round: ${rounds.join(' ')}\n`,
+    );
+    expect(Math.max(...rounds)).toBe(1);
+    await until('the floating IP', () => reached(floating), 10);
+    if (!local || !other || !lost) throw new Error('no guests');
+    // What the host's guests need of it is as before: the router within the network, and each other.
+    expect(await pings(local, local.address.replace(/\d+$/, '1'))).toBe(true);
+    expect(await pings(local, other.address)).toBe(true);
+    lost.cutOff(false);
+    await until('the old copy is gone', async () => (await copies(router)).join() === (await hostOf(router)));
+    for (const guest of guests) await until('the way out', () => pings(guest, '203.0.113.1'), 10);
+    await remove();
+  });
+
+  test('is in service again where no host took it, and never goes out of service where none could', async () => {
+    const { router, floating, remove } = await stage();
+    await until('the floating IP', () => reached(floating));
+    const first = await hostOf(router);
+    const lost = lab.hosts.find(({ name }) => name === first);
+    // The host's agent was told by its last heartbeat that others could take the router, and does not hear that they can't any more.
+    lost?.cutOff(true);
+    for (const { name } of lab.hosts)
+      if (name !== first)
+        await lab.cloud.cloud.db.write((session) => session.update(hostRows, { name }, { enabled: false }));
+    await until('the end of it', async () => !(await reached(floating)));
+    lost?.cutOff(false);
+    await until('the floating IP', () => reached(floating), 10);
+    expect(await hostOf(router)).toBe(first);
+    // Two heartbeats tell it.
+    await systemClock.sleep(4_500);
+    lost?.cutOff(true);
+    const end = Date.now() + 13_000;
+    while (Date.now() < end) expect(await reached(floating)).toBe(true);
+    lost?.cutOff(false);
+    expect(await hostOf(router)).toBe(first);
+    await remove();
+  });
+
   test('leaves a host that is disabled', async () => {
     const { router, floating } = await stage();
     await until('the floating IP', () => reached(floating));

@@ -54,6 +54,17 @@ describe('the feed', () => {
       'h',
     );
 
+  test('an answer that comes after a newer question was asked is dropped', async () => {
+    const waiting: ((changes: NetworkChanges) => void)[] = [];
+    const one = createFeed({ networkChanges: () => new Promise((resolve) => waiting.push(resolve)) }, 'h');
+    const [early, late] = [one.pull(), one.pull()];
+    waiting[1]?.({ sequence: 7, reload: true, objects: [tenantNetwork()], gone: [] });
+    expect(await late).toBe(true);
+    waiting[0]?.({ sequence: 5, reload: true, objects: [], gone: [] });
+    expect(await early).toBe(false);
+    expect([one.sequence, one.desired?.networks.size]).toEqual([7, 1]);
+  });
+
   test('begins with everything, then asks for what is new', async () => {
     const one = feed();
     expect(one.desired).toBeUndefined();

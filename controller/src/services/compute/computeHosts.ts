@@ -1,10 +1,10 @@
 // Hosts as administrators of the compute service see them: the service that runs there and the hypervisor it drives.
+import { AGENT_TIMEOUT_MS } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { groupBy, In, IsNull, type ReadSession, type WriteSession } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
 import { agents, allocations, hosts, residues, type Agent, type Host } from '../../db/entities/tasks';
 import { ConflictError, NotFoundError } from '../../errors';
-import { AGENT_TIMEOUT_MS } from '../hosts';
 import { totalsOf } from '../placement/inventory';
 import { leaveAggregates } from './aggregates';
 

@@ -1,9 +1,9 @@
 // Network agents as administrators see them: one per host.
+import { AGENT_TIMEOUT_MS } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, type ReadSession } from '../../db';
 import { agentSettings } from '../../db/entities/network';
 import { agents, hosts, type Agent } from '../../db/entities/tasks';
-import { AGENT_TIMEOUT_MS } from '../hosts';
 import type { NetworkContext } from './context';
 import { conflict, notFound } from './errors';
 

@@ -1,9 +1,9 @@
 // Which host has a router: chosen when the router gets its first interface or gateway, and again when that host fails.
+import { AGENT_TIMEOUT_MS } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { In, IsNull, MoreThanOrEqual, type ReadSession, type WriteSession } from '../../db';
 import { agentSettings, networks, routerInterfaces, routers, type Router } from '../../db/entities/network';
 import { agents, hosts, type Agent } from '../../db/entities/tasks';
-import { AGENT_TIMEOUT_MS } from '../hosts';
 import { changedNetwork, changedRouter, recordChanges } from './changes';
 
 /** A host that can have routers now. */
@@ -127,6 +127,26 @@ async function plannedMoves(
     loads.set(host, (loads.get(host) ?? 0) + 1);
     return [{ router, host, networkIds }];
   });
+}
+
+/** Of these hosts' routers those that another host would get if theirs were down, by host. */
+export async function movableRouters(
+  session: ReadSession,
+  cloud: Cloud,
+  hostNames: readonly string[],
+): Promise<Map<string, string[]>> {
+  const movable = new Map<string, string[]>();
+  const rows = await session.find(routers, { where: { host: In([...hostNames]) }, order: { id: 'ASC' } });
+  if (rows.length === 0) return movable;
+  const choice = (await candidates(session, cloud)).filter(({ enabled }) => enabled);
+  const own = await networksOfRouters(session, rows);
+  const physical = await physicalNames(session, [...own.values()].flat());
+  for (const { id, host } of rows) {
+    const names = (own.get(id) ?? []).flatMap((network) => physical.get(network) ?? []);
+    if (host === null || !choice.some((one) => one.host !== host && reaches(one, names))) continue;
+    movable.set(host, [...(movable.get(host) ?? []), id]);
+  }
+  return movable;
 }
 
 /** Moves what must be moved; of several controllers that see the same, one does it. @returns whether any host is alive */

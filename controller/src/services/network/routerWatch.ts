@@ -1,7 +1,6 @@
 // Watches the hosts of routers: places routers that wait for one, moves those whose host fails. Every controller does it; none is special.
-import { messageOf } from '@cumulet/common';
+import { AGENT_TIMEOUT_MS, messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { AGENT_TIMEOUT_MS } from '../hosts';
 import { moveRouters, placeWaitingRouters } from './routerHosts';
 
 export interface RouterWatch {

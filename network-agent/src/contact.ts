@@ -1,0 +1,55 @@
+// Whether the controllers hear this host. Those that don't give its routers to other hosts, and then it must not answer for them too.
+import { AGENT_TIMEOUT_MS, CumuletError, type ContactListener, type Heard } from '@cumulet/common';
+
+/** Milliseconds that are left to take addresses out of service before another host may have them. */
+const MARGIN_MS = 2_000;
+
+export interface Contact extends ContactListener {
+  /** Routers whose outer addresses are out of service. */
+  readonly withdrawn: ReadonlySet<string>;
+  /** Whether it has just become too long since a controller heard this host. */
+  isLost(): boolean;
+  /**
+   * The controllers have told which routers are this host's; it was asked at `askedAt`, which counts only once they hear it again.
+   * @returns whether what was withdrawn is in service again
+   */
+  restore(askedAt: number): boolean;
+}
+
+/** Whether every controller's machine said that none runs there. One that does not run moves no router. */
+const nobodyRuns = (error: unknown): boolean => error instanceof CumuletError && error.facts['refused'] === true;
+
+/** @param now - milliseconds that only go forward */
+export function createContact(now: () => number = () => performance.now()): Contact {
+  let heardAt: number | undefined;
+  let answeredAt = 0;
+  let movable: readonly string[] = [];
+  let stopped = false;
+  let withdrawn: ReadonlySet<string> = new Set();
+  const isSilent = (): boolean => heardAt !== undefined && now() - heardAt >= AGENT_TIMEOUT_MS - MARGIN_MS;
+
+  return {
+    get withdrawn() {
+      return withdrawn;
+    },
+    taken: (sentAt: number, heard?: Heard) => {
+      heardAt = sentAt;
+      answeredAt = now();
+      stopped = false;
+      if (heard?.movable_routers) movable = heard.movable_routers;
+    },
+    missed: (error) => {
+      stopped = nobodyRuns(error);
+    },
+    isLost: () => {
+      if (withdrawn.size > 0 || movable.length === 0 || stopped || !isSilent()) return false;
+      withdrawn = new Set(movable);
+      return true;
+    },
+    restore: (askedAt) => {
+      if (withdrawn.size === 0 || askedAt < answeredAt || isSilent()) return false;
+      withdrawn = new Set();
+      return true;
+    },
+  };
+}
