@@ -205,6 +205,83 @@ test('an interface that is not there is a fault of its own: everything else is m
   expect((await lab.exec(['ip', 'address', 'show', 'cml-ext'])).stdout).toContain('172.24.4.1/24');
 });
 
+/** What other programs make of the host's rules when they start or reload, as iptables-restore --noflush reads it. */
+const others: Readonly<Record<string, string>> = {
+  Docker: `*nat
+:DOCKER - [0:0]
+-I PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-I POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+COMMIT
+*filter
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+:DOCKER-FORWARD - [0:0]
+-A DOCKER-USER -j RETURN
+-A DOCKER-FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER-FORWARD -i docker0 -j ACCEPT
+-I FORWARD -j DOCKER-FORWARD
+-I FORWARD -j DOCKER-USER
+COMMIT
+`,
+  // Started anew it flushes the kernel's chains.
+  ufw: `*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:ufw-before-forward - [0:0]
+:ufw-before-input - [0:0]
+:ufw-reject-forward - [0:0]
+-F INPUT
+-F FORWARD
+-A ufw-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-reject-forward -j REJECT
+-A INPUT -j ufw-before-input
+-A FORWARD -j ufw-before-forward
+-A FORWARD -j ufw-reject-forward
+COMMIT
+`,
+  "libvirt's default network": `*nat
+:LIBVIRT_PRT - [0:0]
+-A LIBVIRT_PRT -s 192.168.122.0/24 ! -d 192.168.122.0/24 -j MASQUERADE
+-I POSTROUTING -j LIBVIRT_PRT
+COMMIT
+*filter
+:LIBVIRT_FWI - [0:0]
+:LIBVIRT_FWO - [0:0]
+-A LIBVIRT_FWI -d 192.168.122.0/24 -o virbr0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A LIBVIRT_FWI -o virbr0 -j REJECT
+-A LIBVIRT_FWO -s 192.168.122.0/24 -i virbr0 -j ACCEPT
+-A LIBVIRT_FWO -i virbr0 -j REJECT
+-I FORWARD -j LIBVIRT_FWI
+-I FORWARD -j LIBVIRT_FWO
+COMMIT
+`,
+};
+
+describe('beside other firewalls', () => {
+  /** Within the time in which the agent looks at the host; with the settings of a cloud that is 20 s. */
+  const soon = async (check: () => Promise<boolean>): Promise<boolean> => {
+    for (let tries = 0; tries < 20; tries++) if (await check()) return true;
+    return false;
+  };
+  const whole = async (guest: Guest): Promise<boolean> =>
+    (await pings({ run: neighbour }, FIRST)) && (await pings(guest, `${LAN}.50`)) && (await pings(guest, SECOND));
+
+  test.each(Object.entries(others))('that were there first, and after a reload of them: %s', async (_, text) => {
+    const load = (): Promise<unknown> => lab.exec(['iptables-restore', '--noflush', '-w'], { input: text });
+    await load();
+    const { guests } = await stage();
+    expect(await soon(() => whole(guests[0]))).toBe(true);
+    await load();
+    expect(await soon(() => whole(guests[0]))).toBe(true);
+    // Theirs hold as before for what is theirs.
+    const kept = await lab.exec(['iptables-save']);
+    for (const line of text.split('\n').filter((one) => one.startsWith('-A ') && !/-A (?:FORWARD|INPUT)/.test(one)))
+      expect(kept.stdout).toContain(line.replace(/ -j REJECT$/, ' -j REJECT --reject-with icmp-port-unreachable'));
+  });
+});
+
 describe('a range', () => {
   const check = (range: string, device = 'eth0'): Promise<void> =>
     checkFloating(lab.exec, { interface: device, range });
