@@ -49,11 +49,15 @@ function backing({ backing: base }: ServerEnsure['disk']): string {
   );
 }
 
+/** The guest that ends on one host must not take the file from the one that runs on another. */
+const ownedByUs = "<seclabel model='dac' relabel='no'/>";
+
 function rootDisk({ disk }: ServerEnsure, directIo: boolean): string {
+  const source = `<source file='${escapeXml(disk.path)}'`;
   return (
     "<disk type='file' device='disk'>" +
     `<driver name='qemu' type='${disk.format}' cache='${directIo ? 'none' : 'writeback'}' discard='unmap'/>` +
-    `<source file='${escapeXml(disk.path)}'/>${backing(disk)}<target dev='vda' bus='virtio'/></disk>`
+    `${disk.shared ? `${source}>${ownedByUs}</source>` : `${source}/>`}${backing(disk)}<target dev='vda' bus='virtio'/></disk>`
   );
 }
 

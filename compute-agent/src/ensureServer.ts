@@ -22,6 +22,7 @@ import { interfacePlan, keepsRunning, type LiveInterface } from './interfacePlan
 import { consoleLogPath, serverDirectory } from './layout';
 import { parseLiveDomain } from './liveDomain';
 import { powerOf } from './power';
+import { ownSharedDisk } from './sharedDisk';
 import { shutDown } from './shutDown';
 import { unplugInterface } from './unplug';
 
@@ -190,6 +191,7 @@ export async function ensureServer(
     doing('making the config drive', () => prepareFiles(context, server)),
     takesDirectIo(server.disk.path),
   ]);
+  await doing("taking the server's disk", () => ownSharedDisk(hypervisor, server));
   const consoleLog = consoleLogPath(context.dir, id);
   const spec = { server, domainName: domainPrefix + id, virtType, consoleLog, configDrive, directIo };
   const definition = definitionDigest(spec);

@@ -10,6 +10,7 @@ import { makeSockets, removeSockets, socketPath, socketUris } from './migrationS
 import { migrationOptions } from './migrationOptions';
 import { machineOf, movedXml, type MovedFiles } from './movedXml';
 import { foreignPart } from './offeredXml';
+import { ownSharedDisk } from './sharedDisk';
 
 interface Coming {
   readonly body: MigrationExpect;
@@ -89,6 +90,7 @@ export function createMigrationTarget(reach: () => Promise<ServerContext>): Serv
     async expect(context, body) {
       if (known.has(body.migration_id)) return;
       const configDrive = await doing('making the config drive', () => prepareFiles(context, body.server));
+      await doing("taking the server's disk", () => ownSharedDisk(context.hypervisor, body.server));
       known.set(body.migration_id, { body, configDrive, state: 'expected', turn: Promise.resolve() });
     },
 

@@ -3,6 +3,7 @@ import { chmod, mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createAgent,
+  HostError,
   type Agent,
   type AgentApi,
   type Bus,
@@ -17,6 +18,7 @@ import type { StorageConfig } from './config';
 import { createDiskMoves } from './diskMoves';
 import { createFileBackend, type ServerDisk } from './fileBackend';
 import { createImageCache } from './imageCache';
+import { createSharedDisks, GENERATION } from './sharedDisks';
 import { createSnapshots } from './snapshots';
 import { disksDirectory, imagesDirectory, serverDirectory } from './layout';
 
@@ -31,7 +33,7 @@ export interface StorageAgentOptions {
 }
 
 export interface StorageAgent extends Agent {
-  /** Removes every disk of ours from the host. The agent must not have been started. */
+  /** Removes every disk of ours from the host, but none that other hosts have too. The agent must not have been started. */
   purge(): Promise<void>;
   /** A disk for the host that its server goes to. */
   openDisk: HostApi['openDisk'];
@@ -44,7 +46,11 @@ const GIB = 1024 * MIB;
 
 export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   const { host, bus, api, exec, log, clock, config } = options;
-  const { dir } = config;
+  const dir = config.shared_disks ?? config.dir;
+  const shared = config.shared_disks === null ? undefined : createSharedDisks(dir, host);
+  const disks = shared ? { shared: true } : {};
+  /** Servers that had a disk before the controller said who should: others' disks appear meanwhile where hosts share them. */
+  let seen: ReadonlySet<string> = new Set();
   const backend = createFileBackend({ dir, exec });
   const limits = { keepMs: config.image_keep_seconds * 1000, minFreeBytes: config.min_free_mib * MIB };
   const snapshots = createSnapshots({ dir, host, api, exec });
@@ -60,15 +66,24 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
   };
 
   const inventory = async (): Promise<Record<string, unknown>> => {
+    const shares = shared && { shared_disks: await shared.id(), shared_disks_card: await shared.leaveCard() };
     await prepare();
+    seen = new Set((await backend.list()).map(({ serverId }) => serverId));
     const { blocks, bavail, bsize } = await statfs(dir);
-    return { disk_gib: Math.floor((blocks * bsize) / GIB), disk_free_gib: Math.floor((bavail * bsize) / GIB) };
+    const room = { disk_gib: Math.floor((blocks * bsize) / GIB), disk_free_gib: Math.floor((bavail * bsize) / GIB) };
+    return { ...room, ...shares };
+  };
+
+  /** Where disks are shared: this host has the disk from now on, and nobody who was told so before. */
+  const take = async (serverId: string, generation: number): Promise<void> => {
+    await shared?.id();
+    await shared?.take(serverId, generation);
   };
 
   const reconcile = async (expected: readonly Expected[]): Promise<void> => {
     const ids = new Set(expected.map(({ id }) => id));
     for (const { serverId } of await backend.list()) {
-      if (ids.has(serverId)) continue;
+      if (ids.has(serverId) || !seen.has(serverId)) continue;
       log.warn({ server: serverId }, 'the disk of a server that is not expected here is removed');
       await backend.remove(serverId);
     }
@@ -86,14 +101,25 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
     inventory,
     reconcile,
     handlers: {
-      'disk.ensure': async ({ body }, { signal, progress }) => {
+      'disk.ensure': async ({ body, generation }, { signal, progress }) => {
+        await take(body.server_id, generation);
         const file = await cache.ensure(body.image, signal, (received) =>
           progress({ fetched_bytes: received, image_bytes: body.image.size }),
         );
         const disk: ServerDisk = await backend.ensure(body, file);
-        return { ...disk };
+        return { ...disk, ...disks };
       },
-      'disk.adopt': async ({ body }, { signal, progress }) => {
+      'disk.find': async ({ body, generation }) => {
+        if (!shared)
+          throw new HostError('disks_not_shared', 'the host shares no disks with others', { retryable: false });
+        await shared.id();
+        await shared.requireCard(body.from);
+        const disk = await backend.find(body);
+        if (body.take) await shared.take(body.server_id, generation);
+        return { ...disk, ...disks };
+      },
+      'disk.adopt': async ({ body, generation }, { signal, progress }) => {
+        await take(body.server_id, generation);
         const file = await cache.ensure(body.image, signal, (received) =>
           progress({ fetched_bytes: received, image_bytes: body.image.size }),
         );
@@ -113,7 +139,12 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
         await snapshots.remove(body);
         return {};
       },
-      'disk.remove': async ({ body }) => {
+      'disk.remove': async ({ body, generation }) => {
+        await shared?.id();
+        if (await shared?.isElsewhere(body.server_id, generation)) {
+          log.warn({ server: body.server_id }, 'a disk that another host has by now is not removed');
+          return {};
+        }
         if (body.revision === undefined) await backend.remove(body.server_id);
         else await backend.removeRevision(body.server_id, body.revision);
         await cache.collect();
@@ -127,7 +158,9 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
     session: () => agent.session(),
     openDisk: (serverId, revision) => moves.open(serverId, revision),
     async purge() {
-      await prepare();
+      // Other hosts have shared disks too, and nobody says here which are theirs.
+      if (shared) return;
+      await inventory();
       await reconcile([]);
     },
     async stop() {
@@ -138,7 +171,9 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
       const servers = await backend.list();
       return servers.flatMap(({ serverId, names }) => {
         const directory = serverDirectory(dir, serverId);
-        const files = names.map((name) => ({ kind: 'disk', id: serverId, name: join(directory, name) }));
+        const files = names
+          .filter((name) => name !== GENERATION)
+          .map((name) => ({ kind: 'disk', id: serverId, name: join(directory, name) }));
         return [{ kind: 'disk_directory', id: serverId, name: directory }, ...files];
       });
     },

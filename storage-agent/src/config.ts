@@ -4,6 +4,11 @@ import { Type, type Static } from '@sinclair/typebox';
 export const StorageConfig = Type.Object(
   {
     dir: Type.String({ default: '/var/lib/cumulet', description: 'Where cached images and disks are.' }),
+    shared_disks: Type.Union([Type.String({ pattern: '^/' }), Type.Null()], {
+      default: null,
+      description:
+        'Directory for cached images and disks instead of dir, which several hosts mount at the same path; it must hold the file .cumulet-disks with a UUID.',
+    }),
     image_keep_seconds: Type.Integer({
       default: 86_400,
       minimum: 60,

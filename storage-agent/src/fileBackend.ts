@@ -1,11 +1,12 @@
 // Servers' root disks as files: a qcow2 overlay on a cached image, always with explicit formats.
 import { link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HostError, isUuid, type DiskEnsure, type Exec } from '@cumulet/common';
+import { HostError, isUuid, type DiskEnsure, type DiskFind, type Exec } from '@cumulet/common';
 import { diskPlan, type DiskAction, type ObservedFile } from './diskPlan';
 import { fileFault } from './faults';
 import { baseName, diskName, disksDirectory, parseName, serverDirectory } from './layout';
 import { limited } from './limits';
+import { GENERATION } from './sharedDisks';
 import { createOverlayMaker, TABLES_CPU_SECONDS } from './overlays';
 import { readQcow2Header } from './qcow2Header';
 
@@ -20,6 +21,8 @@ export interface ServerDisk {
 export interface FileBackend {
   /** Makes, remakes or grows a server's disk on the image at `imageFile`. Repeating it changes nothing. @throws HostError */
   ensure(disk: DiskEnsure, imageFile: string): Promise<ServerDisk>;
+  /** A disk that must be there. @throws HostError disk_missing */
+  find(disk: Pick<DiskFind, 'server_id' | 'revision' | 'base_format'>): Promise<ServerDisk>;
   /** Removes everything of a server; nothing happens when there is nothing. @throws HostError */
   remove(serverId: string): Promise<void>;
   /** Removes one revision of a server's disk; the others stay. @throws HostError */
@@ -40,6 +43,7 @@ async function namesIn(directory: string): Promise<string[]> {
 async function observe(directory: string): Promise<ObservedFile[]> {
   const files: ObservedFile[] = [];
   for (const name of await namesIn(directory)) {
+    if (name.startsWith(GENERATION)) continue;
     const path = join(directory, name);
     const { size: fileSize } = await stat(path);
     const isDisk = parseName(name)?.kind === 'disk';
@@ -58,6 +62,12 @@ async function assertImageFits(disk: DiskEnsure, imageFile: string): Promise<voi
     facts: { needed, size: disk.size },
   });
 }
+
+const diskOf = (directory: string, revision: number, format: DiskFind['base_format']): ServerDisk => ({
+  path: join(directory, diskName(revision)),
+  format: 'qcow2',
+  backing: { path: join(directory, baseName(revision)), format },
+});
 
 export function createFileBackend({ dir, exec }: { readonly dir: string; readonly exec: Exec }): FileBackend {
   const makeOverlay = createOverlayMaker(exec);
@@ -91,11 +101,21 @@ export function createFileBackend({ dir, exec }: { readonly dir: string; readonl
       } catch (error) {
         throw fileFault('disk_failed', "the server's disk", "the server's disk could not be made", error);
       }
-      return {
-        path: join(directory, diskName(disk.revision)),
-        format: 'qcow2',
-        backing: { path: join(directory, baseName(disk.revision)), format: disk.image.format },
-      };
+      return diskOf(directory, disk.revision, disk.image.format);
+    },
+    async find({ server_id, revision, base_format }) {
+      const directory = serverDirectory(dir, server_id);
+      const disk = diskOf(directory, revision, base_format);
+      try {
+        await stat(disk.backing.path);
+        if (await readQcow2Header(disk.path)) return disk;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+          throw fileFault('disk_failed', "the server's disk", "the server's disk could not be looked at", error);
+      }
+      throw new HostError('disk_missing', "the server's disk is not in the directory that hosts share", {
+        retryable: false,
+      });
     },
     async remove(serverId) {
       try {

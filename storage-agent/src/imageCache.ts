@@ -43,6 +43,8 @@ interface Fetch {
 
 const PROGRESS_MS = 5_000;
 const PARTIAL = '.part-';
+/** What follows: whose fetch it is. */
+const HOST_AND_UUID = /^(.+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 async function freeBytes(dir: string): Promise<number> {
   const { bavail, bsize } = await statfs(dir);
@@ -91,7 +93,7 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
 
   const fetchInto = async (image: WantedImage, fetch: Fetch): Promise<string> => {
     const path = imagePath(dir, image.digest);
-    const partial = `${path}${PARTIAL}${randomUUID()}`;
+    const partial = `${path}${PARTIAL}${host}-${randomUUID()}`;
     await mkdir(images, { recursive: true, mode: 0o711 });
     await makeRoom(image.size);
     const { stream } = await api.openImage(host, image.digest);
@@ -181,8 +183,10 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     collect: () => collect(),
     async clean() {
       for (const name of await readdir(images).catch(() => [])) {
-        const digest = name.split(PARTIAL)[0] ?? '';
-        if (!name.includes(PARTIAL) || fetches.has(digest)) continue;
+        const [digest = '', fetcher] = name.split(PARTIAL);
+        // Other hosts fetch too where the directory is shared.
+        const other = HOST_AND_UUID.exec(fetcher ?? '')?.[1] ?? host;
+        if (fetcher === undefined || other !== host || fetches.has(digest)) continue;
         await rm(join(images, basename(name)), { force: true });
         log.info({ name }, 'a broken image fetch removed');
       }

@@ -3,7 +3,7 @@ import { createMemoryBus, type Bus, type Mischief } from '@cumulet/common';
 import { createEngine, taskKinds, type ControllerConfig, type Engine, type EngineObserver } from '@cumulet/controller';
 import { MoreThan } from '../../controller/src/db';
 import { agents, tasks } from '../../controller/src/db/entities/tasks';
-import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
+import { createSimulatedHost, type SharedPool, type SimulatedHost } from '../support/simulatedHost';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 export interface CloudWithHost {
@@ -55,11 +55,12 @@ async function content(test: TestCloud): Promise<{ image: string; network: strin
   return { image: image.id as string, network: network.id as string };
 }
 
-/** `mischief` decides the fate of each message once the cloud is there. */
+/** `mischief` decides the fate of each message once the cloud is there; `pools` are the directories of disks of hosts that share one. */
 export async function startCloudWithHost(
   mischief: Mischief = () => 'deliver',
   names: readonly string[] = ['node-1'],
   config: Partial<ControllerConfig> = {},
+  pools: Readonly<Record<string, SharedPool>> = {},
 ): Promise<CloudWithHost> {
   let calm = true;
   const bus = createMemoryBus((direction, message) => (calm ? 'deliver' : mischief(direction, message)));
@@ -67,7 +68,7 @@ export async function startCloudWithHost(
   const test = await startTestCloud({ bus, host: (name) => byName.get(name)?.api, config });
   const { cloud } = test;
   const make = (name: string): SimulatedHost => {
-    const host = createSimulatedHost(name, bus, test.controller.agentApi);
+    const host = createSimulatedHost(name, bus, test.controller.agentApi, 200, pools[name]);
     byName.set(name, host);
     return host;
   };

@@ -4,6 +4,7 @@ import { HostError, type Mischief } from '@cumulet/common';
 import { type EngineObserver, type TaskKind } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
 import { ports } from '../../controller/src/db/entities/network';
+import { createSharedPool } from '../support/simulatedHost';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
 type FaultName =
@@ -373,8 +374,11 @@ const ASKING = new Set([
 ]);
 /** Who stays where it is leaves nobody. */
 const asks = (kind: string, step: string): boolean => ASKING.has(step) && `${kind}.${step}` !== 'server.resize.depart';
-const faultsOf = (kind: string, step: string): readonly FaultName[] =>
-  FAULTS.filter((name) => asks(kind, step) || !/^(command|reply)/.test(name));
+/** What goes on with the disk that both hosts have leaves none behind. */
+const asksOnShared = (kind: string, step: string): boolean =>
+  asks(kind, step) && `${kind}.${step}` !== 'server.confirmResize.drop';
+const faultsOf = (kind: string, step: string, sharedDisks: boolean): readonly FaultName[] =>
+  FAULTS.filter((name) => (sharedDisks ? asksOnShared : asks)(kind, step) || !/^(command|reply)/.test(name));
 
 const finalStates: Readonly<Record<string, string>> = {
   'server.stop': 'stopped',
@@ -403,16 +407,20 @@ const worldsOf = (kinds: readonly TaskKind[]) =>
     return elsewhere.length === 0 ? [here] : [here, [kind, elsewhere, ['node-1', 'node-2']] as const];
   });
 
-/** Declares the tests of some kinds. */
-export function crossWithFaults(kinds: readonly TaskKind[]): void {
+/** Declares the tests of some kinds, on hosts with disks of their own or on such as share them. */
+export function crossWithFaults(kinds: readonly TaskKind[], { sharedDisks = false } = {}): void {
   describe.each(worldsOf(kinds))('%s', (kind, steps, hosts) => {
     let world: CloudWithHost;
     const current = { fault: faultAt('', '', 'runs twice') };
 
     beforeAll(async () => {
-      world = await startCloudWithHost((direction, message) => current.fault.mischief(direction, message), [...hosts], {
-        fence_command: ['true'],
-      });
+      const pool = createSharedPool();
+      world = await startCloudWithHost(
+        (direction, message) => current.fault.mischief(direction, message),
+        [...hosts],
+        { fence_command: ['true'] },
+        sharedDisks ? Object.fromEntries(hosts.map((name) => [name, pool])) : {},
+      );
       await world.startEngine({
         beforeStep: (task) => current.fault.observer.beforeStep?.(task),
         afterStep: (task, result) => current.fault.observer.afterStep?.(task, result),
@@ -420,7 +428,7 @@ export function crossWithFaults(kinds: readonly TaskKind[]): void {
     });
     afterAll(() => world.stop());
 
-    test.each(steps.flatMap((step) => faultsOf(kind, step).map((name) => [step, name] as const)))(
+    test.each(steps.flatMap((step) => faultsOf(kind, step, sharedDisks).map((name) => [step, name] as const)))(
       'step %s: %s',
       (step, name) => play(world, current, kind, step, name),
       60_000,

@@ -1,4 +1,5 @@
 // A host without a kernel: agents that carry out the same commands on sets in memory. Faults can be ordered.
+import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
   createAgent,
@@ -38,13 +39,50 @@ export interface SimulatedHost {
   stop(): Promise<void>;
 }
 
+/** What hosts have in common that mount one directory of disks. */
+export interface SharedPool {
+  readonly id: string;
+  readonly disks: Map<string, Set<number>>;
+  readonly cards: Map<string, string>;
+  /** The generation of each server when a host was last told to have its disk. */
+  readonly generations: Map<string, number>;
+  /** The domains of all of them. */
+  readonly domains: Map<string, string>[];
+}
+
+export const createSharedPool = (): SharedPool => ({
+  id: randomUUID(),
+  disks: new Map(),
+  cards: new Map(),
+  generations: new Map(),
+  domains: [],
+});
+
 /** Hosts that reach each other: those of one bus. */
 const neighbours = new WeakMap<Bus, Map<string, { arrive(migration: string, from: string): void }>>();
 
-/** @param heartbeatMs milliseconds between heartbeats of its agents; tests don't like to wait */
-export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heartbeatMs = 200): SimulatedHost {
+/**
+ * @param heartbeatMs milliseconds between heartbeats of its agents; tests don't like to wait
+ * @param pool the directory of disks that it has with others; one of its own unless given
+ */
+export function createSimulatedHost(
+  name: string,
+  bus: Bus,
+  api: AgentApi,
+  heartbeatMs = 200,
+  pool?: SharedPool,
+): SimulatedHost {
   const domains = new Map<string, string>();
-  const disks = new Map<string, Set<number>>();
+  const disks = pool?.disks ?? new Map<string, Set<number>>();
+  pool?.domains.push(domains);
+  /** Disks that were there before it was told which should be. */
+  let seen = new Set<string>();
+  const isElsewhere = (id: string, generation: number): boolean => (pool?.generations.get(id) ?? 0) > generation;
+  const take = (id: string, generation: number): void => {
+    if (isElsewhere(id, generation))
+      throw new HostError('disk_elsewhere', 'another host has the disk by now', { retryable: false });
+    pool?.generations.set(id, generation);
+  };
   const vcpus = new Map<string, number>();
   const taps = new Set<string>();
   const interfaces = new Map<string, readonly string[]>();
@@ -73,14 +111,25 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
     return wire();
   };
   const handlers: CommandHandlers = {
-    'disk.ensure': async ({ body }) => {
+    'disk.ensure': async ({ body, generation }) => {
       await host.before('disk.ensure');
+      take(body.server_id, generation);
       const kept = [...(disks.get(body.server_id) ?? [])].filter((revision) => body.keep?.includes(revision));
       disks.set(body.server_id, new Set([body.revision, ...kept]));
       return { path: `/disks/${body.server_id}`, format: 'qcow2' };
     },
-    'disk.adopt': async ({ body }) => {
+    'disk.find': async ({ body, generation }) => {
+      await host.before('disk.find');
+      if (pool?.cards.get(body.from.host) !== body.from.card)
+        throw new HostError('disks_not_shared', 'the other host has other disks', { retryable: false });
+      if (!disks.get(body.server_id)?.has(body.revision))
+        throw new HostError('disk_missing', 'the disk is missing', { retryable: false });
+      if (body.take) take(body.server_id, generation);
+      return { path: `/disks/${body.server_id}`, format: 'qcow2', shared: true };
+    },
+    'disk.adopt': async ({ body, generation }) => {
       await host.before('disk.adopt');
+      take(body.server_id, generation);
       if (body.from.elsewhere) {
         const { stream } = await api.openDisk(name, body.server_id);
         const chunks: Buffer[] = [];
@@ -91,10 +140,13 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
       disks.set(body.server_id, new Set([...(disks.get(body.server_id) ?? []), body.revision]));
       return {};
     },
-    'disk.remove': async ({ body }) => {
+    'disk.remove': async ({ body, generation }) => {
       await host.before('disk.remove');
+      if (isElsewhere(body.server_id, generation)) return {};
       // As in life: a disk in use must not go.
-      if (body.revision === undefined && domains.has(body.server_id)) throw new Error('the disk is in use');
+      const users = pool?.domains ?? [domains];
+      if (body.revision === undefined && users.some((one) => one.has(body.server_id)))
+        throw new Error('the disk is in use');
       if (body.revision !== undefined) {
         disks.get(body.server_id)?.delete(body.revision);
         return {};
@@ -229,10 +281,21 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
       clock: systemClock,
       log: silentLogger,
       handlers: counted,
-      inventory: () => Promise.resolve({ vcpus: 64, memory_mib: 65536, disk_gib: 1000 }),
+      inventory: () => Promise.resolve({ vcpus: 64, memory_mib: 65536, disk_gib: 1000, ...leaveCard(role) }),
       reconcile: async (expected) => reconcile(new Set(expected.map(({ id }) => id))),
       heartbeatMs,
     });
+  const leaveCard = (role: AgentRole): object => {
+    if (role !== 'storage') return {};
+    seen = new Set(disks.keys());
+    if (!pool) return {};
+    const card = randomUUID();
+    pool.cards.set(name, card);
+    return { shared_disks: pool.id, shared_disks_card: card };
+  };
+  const keepDisks = (expected: ReadonlySet<string>): void => {
+    for (const id of seen) if (!expected.has(id)) disks.delete(id);
+  };
   const keep = (things: Map<string, unknown>) => (expected: ReadonlySet<string>) => {
     for (const id of things.keys()) if (!expected.has(id)) things.delete(id);
   };
@@ -295,7 +358,7 @@ export function createSimulatedHost(name: string, bus: Bus, api: AgentApi, heart
       },
     },
     async start() {
-      agents = [agent('compute', keep(domains)), agent('storage', keep(disks)), agent('network', rewire)];
+      agents = [agent('compute', keep(domains)), agent('storage', keepDisks), agent('network', rewire)];
       await Promise.all(agents.map((one) => one.start()));
     },
     async stop() {

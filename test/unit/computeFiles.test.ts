@@ -1,5 +1,5 @@
 // The compute agent's files and host facts: config drive, console log, inventory, faults, power states.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError, HostError, type Exec } from '@cumulet/common';
@@ -16,7 +16,8 @@ import {
 } from '../../compute-agent/src/inventory';
 import { serverDirectory } from '../../compute-agent/src/layout';
 import { powerOf } from '../../compute-agent/src/power';
-import { libvirtError } from '../support/fakeHypervisor';
+import { ownSharedDisk } from '../../compute-agent/src/sharedDisk';
+import { fakeHypervisor, libvirtError } from '../support/fakeHypervisor';
 
 let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'cumulet-compute-'))));
@@ -36,6 +37,23 @@ const iso =
     );
     return Promise.resolve({ stdout: '', stderr: '' });
   };
+
+test("a disk that several hosts have gets QEMU's user, one of this host alone keeps its own", async () => {
+  const { hypervisor } = fakeHypervisor();
+  // Only root gives files away.
+  const [uid, gid] = process.getuid?.() === 0 ? [64_055, 108] : [process.getuid?.(), process.getgid?.()];
+  const label = `<secmodel><model>dac</model><baselabel type='qemu'>+${uid}:+${gid}</baselabel></secmodel>`;
+  const labelled = { ...hypervisor, capabilities: () => Promise.resolve(`<capabilities>${label}</capabilities>`) };
+  const disk = { path: join(dir, 'disk'), format: 'qcow2' as const };
+  const owner = (): unknown => [statSync(disk.path).uid, statSync(disk.path).gid];
+  writeFileSync(disk.path, '');
+  const before = owner();
+  await ownSharedDisk(labelled, { disk });
+  await ownSharedDisk(hypervisor, { disk: { ...disk, shared: true } });
+  expect(owner()).toEqual(before);
+  await ownSharedDisk(labelled, { disk: { ...disk, shared: true } });
+  expect(owner()).toEqual([uid, gid]);
+});
 
 test('a config drive is made once from its files and leaves nothing else', async () => {
   const calls: (readonly string[])[] = [];

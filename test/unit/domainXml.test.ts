@@ -95,6 +95,13 @@ test('without direct I/O the disk goes through the page cache, without a base th
   expect(devices.interface).toBeUndefined();
 });
 
+test('libvirt leaves alone whose a disk is that several hosts have', () => {
+  expect(parsed().devices.disk.source.seclabel).toBeUndefined();
+  const { disk } = parsed({}, { disk: { ...server.disk, shared: true } }).devices;
+  expect(disk.source).toEqual({ file: '/d/disk', seclabel: { model: 'dac', relabel: 'no' } });
+  expect(disk.backingStore.source.file).toBe('/d/base');
+});
+
 test('a config drive is a read-only virtio disk of explicit raw format', () => {
   const { devices } = parsed({ configDrive: '/d/config.iso' });
   expect(devices.disk[1]).toEqual({

@@ -37,6 +37,21 @@ export const DiskAdopt = Type.Object({
 });
 export type DiskAdopt = Static<typeof DiskAdopt>;
 
+/**
+ * A disk that is there because another host has made it in a directory that both have: looked for, never made. Only who sees what the
+ * other host left there for this purpose has the same directory.
+ */
+export const DiskFind = Type.Object({
+  server_id: Id,
+  /** Of the image that it stands on. */
+  base_format: DiskEnsure.properties.image.properties.format,
+  revision: Type.Integer(),
+  from: Type.Object({ host: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' }), card: Type.String() }),
+  /** The disk is this host's from now on: what other hosts were told before does not touch it any more. */
+  take: Type.Boolean(),
+});
+export type DiskFind = Static<typeof DiskFind>;
+
 /** Everything of the server, or one revision of its disk. */
 export const DiskRemove = Type.Object({ server_id: Id, revision: Type.Optional(Type.Integer()) });
 export type DiskRemove = Static<typeof DiskRemove>;
@@ -79,6 +94,8 @@ export const ServerEnsure = Type.Object({
     backing: Type.Optional(
       Type.Object({ path: Type.String(), format: Type.Union([Type.Literal('qcow2'), Type.Literal('raw')]) }),
     ),
+    /** In a directory that several hosts have: libvirt must not change whose it is when a guest ends. Absent: it is not. */
+    shared: Type.Optional(Type.Boolean()),
   }),
   interfaces: Type.Array(Type.Object({ port_id: Id, mac: Type.String(), mtu: Type.Integer() })),
   /** Files of the config drive by path, base64; null for none. */
@@ -161,6 +178,7 @@ export const commandBodies = {
   'disk.adopt': DiskAdopt,
   'disk.copy': DiskCopy,
   'disk.ensure': DiskEnsure,
+  'disk.find': DiskFind,
   'disk.remove': DiskRemove,
   /** On the host that sends: ends the sending, and says what became of the guest. */
   'migration.abort': MigrationOf,
@@ -189,6 +207,7 @@ export const commandRole: Readonly<Record<CommandKind, AgentRole>> = {
   'disk.adopt': 'storage',
   'disk.copy': 'compute',
   'disk.ensure': 'storage',
+  'disk.find': 'storage',
   'disk.remove': 'storage',
   'migration.abort': 'compute',
   'migration.conclude': 'compute',

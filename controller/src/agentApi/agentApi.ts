@@ -9,12 +9,13 @@ import {
   type Registration,
 } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import { In, IsNull, type ReadSession, type WriteSession } from '../db';
+import { In, IsNull, Not, type ReadSession, type WriteSession } from '../db';
 import { servers, type Server, type ServerMigration } from '../db/entities/compute';
 import { agents, hosts, residues, type Host, type InventorySettings } from '../db/entities/tasks';
 import { NotFoundError } from '../errors';
 import { answerMetadata } from '../services/compute/metadata';
 import { migrationsOfHost, openMigration } from '../services/compute/migrations';
+import { sharingHosts } from '../services/compute/sharedDisks';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { recordChanges } from '../services/network/changes';
 import { networkChanges } from '../services/network/networkChanges';
@@ -106,7 +107,8 @@ async function register(cloud: Cloud, registration: Registration): Promise<Regis
     await session.delete(residues, { host, resource_type: role });
     const expected = role === 'network' ? [] : here;
     // The disks of both sides of a resize stay; a domain has only the one that the server's row names.
-    if (role === 'storage') expected.push(...(await resizedThere(session, host)));
+    if (role === 'storage')
+      expected.push(...(await resizedThere(session, host)), ...(await sharedThere(session, host)));
     // One that comes while it runs may be there already, whatever its row says.
     if (role === 'compute') expected.push(...(await resizedThere(session, host, 'live-migration')));
     return { session: number, expected: expected.map(({ id, generation }) => ({ id, generation })) };
@@ -120,6 +122,20 @@ async function resizedThere(session: ReadSession, host: string, type?: ServerMig
   if (ids.length === 0) return [];
   const moving = await session.find(servers, { where: { id: In(ids), deleted_at: IsNull() } });
   return moving.filter((server) => server.host !== host);
+}
+
+/** Servers whose disks an agent sees because its host shares a directory with theirs, or with that of a host that may get them. */
+async function sharedThere(session: ReadSession, host: string): Promise<Server[]> {
+  const others = await sharingHosts(session, host);
+  if (others.length === 0) return [];
+  const moving = await Promise.all(others.map((other) => resizedThere(session, other)));
+  const placed = { host: In(others), deleted_at: IsNull() };
+  return [
+    ...(await session.find(servers, {
+      where: [placed, { host: IsNull(), task_state: Not(IsNull()), deleted_at: IsNull() }],
+    })),
+    ...moving.flat(),
+  ];
 }
 
 /** The bytes of an image from a byte on. A host gets those that its servers stand on, and can't try others. */

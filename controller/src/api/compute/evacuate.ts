@@ -16,12 +16,9 @@ interface EvacuateBody {
 }
 
 /** What a body that fits the schema may still not ask for. @throws InvalidError */
-function requirePossible({ host, onSharedStorage, force }: EvacuateBody): void {
+function requirePossible({ host, force }: EvacuateBody): void {
   if (isTrue(force) && host === undefined)
     throw new InvalidError("Can't force to a non-provided destination", 'NoDestination');
-  // Who says so counts on the disk being kept, and it is made anew.
-  if (isTrue(onSharedStorage))
-    throw new InvalidError('The disks of servers are not on shared storage.', 'InvalidSharedStorage');
 }
 
 /** Starts an evacuation; 200, until 2.13 with a password. A forced host is looked at like any other. */
@@ -32,7 +29,8 @@ export async function evacuate(request: ApiRequest, cloud: Cloud): Promise<ApiRe
   requirePossible(body);
   await cloud.db.write(async (session) => {
     const server = await findServer(session, request.caller, serverIdOf(request));
-    await evacuateServer(session, cloud, actor, server, { host: body.host ?? null, staysOff: minor >= 95 });
+    const wanted = { host: body.host ?? null, staysOff: minor >= 95, keepsDisk: isTrue(body.onSharedStorage) };
+    await evacuateServer(session, cloud, actor, server, wanted);
   });
   if (minor >= 14) return { status: 200 };
   return { status: 200, body: { adminPass: body.adminPass ?? newPassword() } };

@@ -5,7 +5,7 @@ import { closeMigration, markMigration } from '../../services/compute/migrations
 import { moveServerPorts } from '../../services/network/portMoves';
 import { done, next, wait, type Step } from '../task';
 import { ASK_AGAIN, askDomain } from './serverCreate';
-import { destOf, migrationOf, serverOf, setServer } from './serverState';
+import { destOf, migrationOf, serverOf, setServer, sharedDiskOf, targetOf } from './serverState';
 import { emptyHost } from './serverTeardown';
 
 /** Whether the row says by now that the server is on its new host. */
@@ -32,8 +32,15 @@ const land: Step = async ({ cloud, task }) => {
 
 /** What it is defined by on the new host is what it would be defined by if it had been made there. */
 const settle: Step = async (context) => {
-  const server = await serverOf(context.cloud, context.task);
-  if (!(await askDomain(context, server, 'unchanged'))) return wait(ASK_AGAIN);
+  const { cloud, task, ask } = context;
+  const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  const { source_host: source, new_revision: revision, shared_disk } = migration;
+  // From then on nothing that the old host was asked before can hurt the disk.
+  const taken =
+    !shared_disk ||
+    (await ask('disk.find', targetOf(server), await sharedDiskOf(cloud, server, source, { revision, take: true })));
+  const settled = await askDomain(context, server, 'unchanged');
+  if (!taken || !settled) return wait(ASK_AGAIN);
   return next('depart', { message: 'the new host has all that the server is' });
 };
 

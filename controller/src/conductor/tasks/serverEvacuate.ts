@@ -1,19 +1,21 @@
-// server.evacuate: the host that is down is fenced, only then the server is built anew on another one.
+// server.evacuate: the host that is down is fenced, only then the server is built anew on another one, with its disk if that one has it.
 import { CommandError, exec, messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import { PowerState, type Server } from '../../db/entities/compute';
 import { residues, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
+import { filters, type Filter } from '../../scheduler/filters';
 import { explain, explainByHost, schedule, type Decision } from '../../scheduler/scheduler';
 import { nextDiskRevision } from '../../services/compute/migrations';
 import { placementRequest } from '../../services/compute/placementRequest';
 import { recordEvacuation } from '../../services/compute/serverEvacuate';
+import { sharesDisks, sharingHosts } from '../../services/compute/sharedDisks';
 import { anyAgentAlive, hostViews } from '../../services/hosts';
 import { bindServerPorts } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepResult, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, claimFirst, prepare } from './serverCreate';
-import { faultRow, hostOf, serverOf, setServer } from './serverState';
+import { faultRow, hostOf, serverOf, setServer, sharedDiskOf, targetOf } from './serverState';
 import { leaveResidue } from './serverTeardown';
 
 /** Of what a fencing command printed, this many characters are told. */
@@ -36,11 +38,21 @@ async function releaseHeld(session: WriteSession, host: string): Promise<void> {
   await session.update(residues, { host }, { facts: { fenced: true } });
 }
 
+/** What the guest has written is kept where it can be: only who names a host may lose it. */
+const keepsDisk = (sharing: readonly string[]): Filter => ({
+  name: 'disks',
+  refuse: ({ name }) => (sharing.includes(name) ? undefined : 'it does not have the disks of the host of the server'),
+});
+
 async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decision> {
-  const wanted = { ...server, requested_host: (task.params['host'] ?? null) as string | null };
-  return cloud.db.read(async (session) =>
-    schedule(await hostViews(session, cloud.clock.now()), await placementRequest(session, wanted, [], hostOf(server))),
-  );
+  const host = (task.params['host'] ?? null) as string | null;
+  const source = hostOf(server);
+  return cloud.db.read(async (session) => {
+    const request = await placementRequest(session, { ...server, requested_host: host }, [], source);
+    const sharing = await sharingHosts(session, source);
+    const keeping = host === null && sharing.length > 0 ? [keepsDisk(sharing)] : [];
+    return schedule(await hostViews(session, cloud.clock.now()), request, [...filters, ...keeping]);
+  });
 }
 
 const nowhere = (decision: Decision): StepResult =>
@@ -76,7 +88,7 @@ async function move(
   cloud: Cloud,
   server: Server,
   candidates: readonly string[],
-  image: Server['image'],
+  { image, keepDisk }: { readonly image: Server['image']; readonly keepDisk: boolean },
 ): Promise<Facts> {
   const source = hostOf(server);
   await releaseClaims(session, server.id);
@@ -85,21 +97,32 @@ async function move(
     await leaveResidue(session, cloud, server, source, role, { fenced: true });
   await setServer(session, cloud, server.id, {
     host,
-    image,
-    disk_revision: await nextDiskRevision(session, server),
+    // Of one that was shelved the old disk stands on another image than a new one.
+    ...(keepDisk ? {} : { image, disk_revision: await nextDiskRevision(session, server) }),
     generation: server.generation + 1,
   });
   return { moved: true, ports: await bindServerPorts(session, cloud, server.id, host) };
 }
 
-const chooseHost: Step = async ({ cloud, task }) => {
+const chooseHost: Step = async ({ cloud, task, ask }) => {
   const server = await serverOf(cloud, task);
+  const source = hostOf(server);
   const decision = await decide(cloud, task, server);
-  if (decision.candidates.length === 0) return nowhere(decision);
+  const [best] = decision.candidates;
+  if (best === undefined) return nowhere(decision);
+  const keeps = await cloud.db.read((session) => sharesDisks(session, source, best));
+  // Before the server is the new host's: that it sees the disk is not believed but looked at.
+  if (keeps) {
+    const disk = await sharedDiskOf(cloud, server, source, { revision: server.disk_revision, take: false });
+    if (!(await ask('disk.find', targetOf(server, best), disk))) return wait(ASK_AGAIN);
+  }
   return next('prepare', {
-    message: 'another host was chosen and its room claimed',
+    message: `another host was chosen and its room claimed; the disk is ${keeps ? 'the one that it had' : 'made anew'}`,
     write: (session) =>
-      move(session, cloud, server, decision.candidates, (task.params['image'] ?? server.image) as Server['image']),
+      move(session, cloud, server, keeps ? [best] : decision.candidates, {
+        image: (task.params['image'] ?? server.image) as Server['image'],
+        keepDisk: keeps,
+      }),
   });
 };
 

@@ -4,8 +4,9 @@ import type { WriteSession } from '../../db';
 import { serverMigrations, type Server, type ServerMigration } from '../../db/entities/compute';
 import { renameClaims } from '../../db/repositories/claims';
 import { explain, explainByHost, silentHost } from '../../scheduler/scheduler';
-import { decideLive, sharesDisks } from '../../services/compute/liveTarget';
+import { decideLive } from '../../services/compute/liveTarget';
 import { markMigration } from '../../services/compute/migrations';
+import { sharesDisks } from '../../services/compute/sharedDisks';
 import { agentListener } from '../../services/hosts';
 import { expectServerPorts } from '../../services/network/portMoves';
 import type { PortChange } from '../../services/network/serverPorts';
@@ -13,7 +14,7 @@ import { fail, HostFault, next, wait, type Fault, type Step, type StepContext, t
 import { ASK_AGAIN, claimFirst, SILENCE_MS } from './serverCreate';
 import { isSilent } from './serverElsewhere';
 import { arrivalSteps, powerBefore } from './serverArrival';
-import { destOf, diskFacts, diskOf, domainOf, migrationOf, serverOf, targetOf } from './serverState';
+import { destOf, diskFacts, diskOf, domainOf, migrationOf, serverOf, sharedDiskOf, targetOf } from './serverState';
 
 /** Room on both hosts: what the server has is claimed in the migration's name, and what it shall have in its own. */
 async function claimTarget(
@@ -58,7 +59,9 @@ const prepareTarget: Step = async (context) => {
   const target = targetOf(server, destOf(migration));
   if (await isSilent(context, target.host, ['compute', 'storage', 'network']))
     return fail({ code: 'host_silent', message: 'The host that the server was to go to does not answer.' });
-  const disk = await ask('disk.ensure', target, diskOf({ ...server, disk_revision: new_revision }));
+  const disk = shared_disk
+    ? await ask('disk.find', target, await sharedDiskOf(cloud, server, from, { revision: new_revision, take: false }))
+    : await ask('disk.ensure', target, diskOf({ ...server, disk_revision: new_revision }));
   const { portIds: port_ids, sequence } = task.state['ports'] as PortChange;
   const wired =
     port_ids.length === 0 || (await ask('ports.ensure', target, { port_ids, sequence, until: 'wired' as const }));

@@ -8,12 +8,13 @@ import { renameClaims } from '../../db/repositories/claims';
 import { explain, explainByHost, schedule, silentHost, type Decision } from '../../scheduler/scheduler';
 import { markMigration } from '../../services/compute/migrations';
 import { placementRequest } from '../../services/compute/placementRequest';
+import { sharesDisks } from '../../services/compute/sharedDisks';
 import { hostViews } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Step, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, claimFirst, prepare, SILENCE_MS } from './serverCreate';
 import { isSilent } from './serverElsewhere';
-import { destOf, diskOf, domainOf, migrationOf, serverOf, setServer, targetOf } from './serverState';
+import { destOf, diskOf, domainOf, migrationOf, serverOf, setServer, sharedDiskOf, targetOf } from './serverState';
 import { givesUp, leaveResidue } from './serverTeardown';
 
 /** The server as it is to be, where it is to be placed. */
@@ -47,7 +48,11 @@ async function claimSecond(
 ): Promise<void> {
   await renameClaims(session, server.id, migration.uuid);
   const dest_host = await claimFirst(session, cloud, wanted(server, migration, null), candidates);
-  await session.update(serverMigrations, { uuid: migration.uuid }, { dest_host });
+  const { uuid, source_host, type, old_revision, new_revision } = migration;
+  const shared_disk = await sharesDisks(session, source_host, dest_host);
+  // A server that stays as large as it is goes on with the disk that both hosts have.
+  const revision = shared_disk && type === 'migration' ? old_revision : new_revision;
+  await session.update(serverMigrations, { uuid }, { dest_host, shared_disk, new_revision: revision });
   await markMigration(session, cloud, migration, 'migrating');
   await setServer(session, cloud, server.id, { task_state: 'resize_migrating' });
 }
@@ -98,10 +103,15 @@ export const shutDown =
 
 const copy: Step = async ({ cloud, task, ask }) => {
   const [server, migration] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
-  const { source_host, old_revision, new_revision } = migration;
+  const { source_host, old_revision, new_revision, shared_disk } = migration;
   const host = destOf(migration);
+  if (shared_disk) {
+    const old = await sharedDiskOf(cloud, server, source_host, { revision: old_revision, take: false });
+    if (!(await ask('disk.find', targetOf(server, host), old))) return wait(ASK_AGAIN);
+    if (old_revision === new_revision) return next('move', { message: 'the new host has the disk' });
+  }
   const { server_id, image } = diskOf(server);
-  const from = { revision: old_revision, elsewhere: host !== source_host };
+  const from = { revision: old_revision, elsewhere: host !== source_host && !shared_disk };
   const body = { server_id, image, revision: new_revision, from };
   const copied = await ask('disk.adopt', targetOf(server, host), body);
   return copied ? next('move', { message: 'the disk is copied' }) : wait(ASK_AGAIN);

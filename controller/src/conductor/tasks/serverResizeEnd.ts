@@ -15,7 +15,7 @@ import { bindServerPorts, type PortChange } from '../../services/network/serverP
 import { done, fail, next, wait, type Fault, type Step, type StepContext, type TaskKind } from '../task';
 import { ASK_AGAIN, askDomain, prepare } from './serverCreate';
 import { isSilent } from './serverElsewhere';
-import { destOf, faultRow, migrationOf, serverOf, setServer, targetOf } from './serverState';
+import { destOf, faultRow, hostOf, migrationOf, serverOf, setServer, targetOf } from './serverState';
 import { givesUp, leaveResidue } from './serverTeardown';
 
 /** What one flavor has more than the other goes back to the quota. */
@@ -26,14 +26,19 @@ const giveBackDifference = (session: WriteSession, server: Server, held: ServerF
     ram: Math.max(0, held.ram - kept.ram),
   });
 
-/** The disk of the side that is not taken: where the server stays only that revision, elsewhere everything. */
+/**
+ * The disk of the side that is not taken: where the server stays only that revision, elsewhere everything. What both hosts have is the
+ * business of the one where the server stays.
+ */
 async function dropSide(
   { cloud, task, ask }: StepContext,
   then: string,
   side: { readonly host: string; readonly revision: number },
 ) {
-  const server = await serverOf(cloud, task);
-  const { host, revision } = side;
+  const [server, { shared_disk }] = [await serverOf(cloud, task), await migrationOf(cloud, task)];
+  const { revision } = side;
+  if (revision === server.disk_revision) return next(then, { message: 'the server has the disk that it had' });
+  const host = shared_disk ? hostOf(server) : side.host;
   const here = host === server.host;
   if (await givesUp(cloud, task, host, 'storage'))
     return next(then, {
@@ -73,8 +78,8 @@ const confirmKind: TaskKind = {
 };
 
 /** Whether the server is the new one by now. */
-const isMoved = (server: Server, migration: ServerMigration): boolean =>
-  server.disk_revision === migration.new_revision;
+const isMoved = (server: Server, { old_revision, new_revision, dest_host }: ServerMigration): boolean =>
+  server.disk_revision === new_revision && (old_revision !== new_revision || server.host === dest_host);
 
 /** Whether nothing was asked that changes the server or its disks: it may well run. */
 const isUntouched = (server: Server, migration: ServerMigration, task: Task): boolean =>

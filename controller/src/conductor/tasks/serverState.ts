@@ -9,6 +9,7 @@ import { rootDiskBytes } from '../../services/compute/bootImage';
 import { hasGuestAgent } from '../../services/compute/guestAgent';
 import { configDriveOf } from '../../services/compute/metadata';
 import { openMigration } from '../../services/compute/migrations';
+import { cardOf } from '../../services/compute/sharedDisks';
 import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
 
@@ -58,7 +59,19 @@ export function diskOf(server: Server): CommandBody<'disk.ensure'> {
   };
 }
 
-/** The same with what else must stay there: while a resize is open, the disk of its other side. */
+/** The disk of a server as another host finds it that has the same directory as `source`, where it was made. */
+export async function sharedDiskOf(
+  cloud: Cloud,
+  server: Server,
+  source: string,
+  { revision, take }: Pick<CommandBody<'disk.find'>, 'revision' | 'take'>,
+): Promise<CommandBody<'disk.find'>> {
+  const from = await cloud.db.read((session) => cardOf(session, source));
+  const { server_id, image } = diskOf(server);
+  return { server_id, base_format: image.format, revision, from, take };
+}
+
+/** The disk that a server needs where it is, with what else must stay there: while a resize is open, the disk of its other side. */
 export async function disksOf(cloud: Cloud, server: Server): Promise<CommandBody<'disk.ensure'>> {
   const disk = diskOf(server);
   // A server that is being built was never resized.
@@ -75,7 +88,12 @@ export async function disksOf(cloud: Cloud, server: Server): Promise<CommandBody
  */
 export function diskFacts(answer: Facts): ServerEnsure['disk'] {
   const backing = answer['backing'] as ServerEnsure['disk']['backing'];
-  return { path: String(answer['path']), format: 'qcow2', ...(backing === undefined ? {} : { backing }) };
+  return {
+    path: String(answer['path']),
+    format: 'qcow2',
+    ...(backing === undefined ? {} : { backing }),
+    ...(answer['shared'] === true ? { shared: true } : {}),
+  };
 }
 
 async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {

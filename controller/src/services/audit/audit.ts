@@ -6,6 +6,7 @@ import { servers, type Server, type ServerMigration } from '../../db/entities/co
 import { ports } from '../../db/entities/network';
 import { hosts, tasks, type Host } from '../../db/entities/tasks';
 import { hostsOf, openMigrations } from '../compute/migrations';
+import { sharedDisks } from '../compute/sharedDisks';
 import { networkChanges } from '../network/networkChanges';
 import { readBalances } from './balances';
 import { compareBalances, compareHost, type ExpectedResource, type Finding } from './compare';
@@ -35,6 +36,15 @@ function otherSides(
   return live.flatMap((server): ExpectedResource[] => {
     if (server.host === host || !hostsOf(server, moving.get(server.id)).includes(host)) return [];
     return [{ kind: 'disk', id: server.id, required: server.vm_state === 'resized' && server.task_state === null }];
+  });
+}
+
+/** Disks that a host sees because it shares a directory with theirs. */
+function sharedSides(host: string, live: readonly Server[], names: ReadonlyMap<string, string>): ExpectedResource[] {
+  const own = names.get(host);
+  return live.flatMap((server): ExpectedResource[] => {
+    const shares = own !== undefined && server.host !== null && names.get(server.host) === own;
+    return shares && server.host !== host ? [{ kind: 'disk', id: server.id, required: false }] : [];
   });
 }
 
@@ -72,12 +82,19 @@ async function networkResources(
   });
 }
 
+/** What the database says of servers. */
+interface Known {
+  readonly live: readonly Server[];
+  readonly moving: ReadonlyMap<string, ServerMigration>;
+  readonly busy: ReadonlySet<string>;
+  /** What hosts that have one directory of disks call it. */
+  readonly shared: ReadonlyMap<string, string>;
+}
+
 async function auditHost(
   cloud: Cloud,
   host: Host,
-  live: readonly Server[],
-  moving: ReadonlyMap<string, ServerMigration>,
-  busy: ReadonlySet<string>,
+  { live, moving, busy, shared }: Known,
 ): Promise<{ found: number; findings: Finding[] }> {
   const silent = (message: string) => ({
     found: 0,
@@ -93,6 +110,7 @@ async function auditHost(
         .filter((server) => server.host === host.name)
         .flatMap((server) => serverResources(server, busy.has(server.id))),
       ...otherSides(host.name, live, moving),
+      ...sharedSides(host.name, live, shared),
       ...(await networkResources(cloud, host.name, busy)),
     ];
     return { found: found.length, findings: compareHost(host.name, expected, found) };
@@ -103,23 +121,24 @@ async function auditHost(
 
 /** Compares everything. Takes as long as the slowest host's answer. */
 export async function audit(cloud: Cloud): Promise<AuditReport> {
-  const { live, moving, known, busy, database } = await cloud.db.read(async (session) => {
+  const { known, database, ...what } = await cloud.db.read(async (session) => {
     const live = await session.find(servers, { where: { deleted_at: IsNull() } });
     const moving = await openMigrations(session);
     const running = await session.find(tasks, { where: { resource_type: 'server', active: Not(IsNull()) } });
     return {
       live,
       moving,
+      shared: await sharedDisks(session),
       known: await session.find(hosts),
       busy: new Set(running.map((task) => task.resource_id)),
       database: [...compareBalances(await readBalances(session)), ...(await danglingFindings(session))],
     };
   });
-  const answers = await Promise.all(known.map((host) => auditHost(cloud, host, live, moving, busy)));
+  const answers = await Promise.all(known.map((host) => auditHost(cloud, host, what)));
   return {
     checked: {
       hosts: known.length,
-      servers: live.length,
+      servers: what.live.length,
       hostResources: answers.reduce((total, { found }) => total + found, 0),
     },
     findings: [...answers.flatMap(({ findings }) => findings), ...database],

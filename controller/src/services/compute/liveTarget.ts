@@ -1,36 +1,18 @@
 // Where a server can go while it runs.
 import type { Cloud } from '../../cloud';
-import { In, type ReadSession } from '../../db';
+import type { ReadSession } from '../../db';
 import type { Server } from '../../db/entities/compute';
-import { agents } from '../../db/entities/tasks';
 import { filters, type Filter } from '../../scheduler/filters';
 import { schedule, type Decision, type HostView } from '../../scheduler/scheduler';
 import { hostViews } from '../hosts';
 import { placementRequest } from './placementRequest';
+import { sharedDisks } from './sharedDisks';
 
 export interface LiveRequest {
   /** Null: the scheduler chooses. */
   readonly host: string | null;
   /** Whether disks are to be copied; null: as it is needed. */
   readonly block: boolean | null;
-}
-
-/** What hosts that have the same directory of disks call it; a host that has its own says nothing. */
-async function sharedDisks(session: ReadSession, hosts?: readonly string[]): Promise<Map<string, string>> {
-  const where = { role: 'storage', ...(hosts ? { host: In([...hosts]) } : {}) };
-  const rows = await session.pick(agents, ['host', 'inventory'], { where });
-  return new Map(
-    rows.flatMap(({ host, inventory }) => {
-      const name = inventory['shared_disks'];
-      return typeof name === 'string' ? [[host, name] as const] : [];
-    }),
-  );
-}
-
-/** Whether two hosts have the same directory of disks. */
-export async function sharesDisks(session: ReadSession, one: string, other: string): Promise<boolean> {
-  const names = await sharedDisks(session, [one, other]);
-  return names.has(one) && names.get(one) === names.get(other);
 }
 
 /** What only concerns a server that runs: its guest's memory must fit the other hypervisor, and its disks must get there. */

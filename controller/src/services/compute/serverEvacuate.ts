@@ -7,6 +7,7 @@ import { InvalidError, NotFoundError } from '../../errors';
 import { anyAgentAlive } from '../hosts';
 import { findServerImage } from './bootImage';
 import { insertMigration } from './migrations';
+import { sharingHosts } from './sharedDisks';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState } from './serverStates';
 
@@ -15,6 +16,8 @@ export interface EvacuateRequest {
   readonly host: string | null;
   /** Whether a server that ran is left off on its new host. */
   readonly staysOff: boolean;
+  /** Who asks counts on the disk being kept. */
+  readonly keepsDisk: boolean;
 }
 
 async function requireOtherHost(session: WriteSession, host: string, source: string): Promise<void> {
@@ -26,22 +29,29 @@ async function requireOtherHost(session: WriteSession, host: string, source: str
 /**
  * Starts an evacuation.
  * @throws ConflictError for the state, NotFoundError for a host that is not there, InvalidError while the server's host is heard, and
- * when the image is gone that the new disk is made of
+ * when the image is gone that a new disk is made of, or the disk is to be kept and no other host has it
  */
 export async function evacuateServer(
   session: WriteSession,
   cloud: Cloud,
   actor: Actor,
   server: Server,
-  { host, staysOff }: EvacuateRequest,
+  { host, staysOff, keepsDisk }: EvacuateRequest,
 ): Promise<void> {
   requireState(server, 'evacuate');
   const source = requireHost(server);
   if (host !== null) await requireOtherHost(session, host, source);
   if (await anyAgentAlive(session, source, cloud.clock.now()))
     throw new InvalidError(`Compute service of ${source} is still in use.`, 'ComputeServiceInUse');
-  // The disk of one that was shelved stood on an image that is gone: what it was first made of is what its owner chose.
-  const image = await findServerImage(session, actor.caller, server.image_id ?? '', 'Cannot find image for evacuation');
+  const sharing = await sharingHosts(session, source);
+  const kept = host === null ? sharing.length > 0 : sharing.includes(host);
+  if (keepsDisk && !kept)
+    throw new InvalidError('The disks of servers are not on shared storage.', 'InvalidSharedStorage');
+  // Where the disk is none is made. Elsewhere the disk of one that was shelved stood on an image that is gone: what it was first made of
+  // is what its owner chose.
+  const image = kept
+    ? server.image
+    : await findServerImage(session, actor.caller, server.image_id ?? '', 'Cannot find image for evacuation');
   const power = staysOff || server.vm_state === 'stopped' ? 'shutdown' : 'running';
   await startAction(session, cloud, actor, server, 'evacuate', {}, { host, source, power, image });
 }
