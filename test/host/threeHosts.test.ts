@@ -5,68 +5,28 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { root } from '../support/checkout';
 import { labCommand } from '../support/labCommand';
+import { labStory, soon, type LabStory } from '../support/labStory';
 import { commandOf, processIds } from '../support/processTree';
-import { runProgram } from '../support/programs';
 import { until as untilStatus, type CloudClient } from '../support/realCloud';
 import { createTalk, LOST_AT_MOST } from '../support/talk';
 
 jest.setTimeout(240_000);
 const lab = labCommand();
 const talk = createTalk();
-/** Servers by name. */
-const ids = new Map<string, string>();
-const fixed = new Map<string, string>();
 let client: CloudClient;
+let story: LabStory;
 let address: string;
 
-/** Tries until it works: guests are emulated. */
-async function soon<T>(work: () => Promise<T>, seconds = 120): Promise<T> {
-  for (const end = Date.now() + seconds * 1000; ; await pause(500)) {
-    try {
-      return await work();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-    }
-  }
-}
 const holders = (): number[] =>
   processIds().filter((pid) => commandOf(pid).some((word) => word.includes(lab.directory)));
-const idOf = (name: string): string => ids.get(name) ?? '';
-const hostOf = async (name: string): Promise<string> => {
-  const { server } = await client.call<{ server: Record<string, string> }>(
-    'GET',
-    `/compute/v2.1/servers/${idOf(name)}`,
-  );
-  return `${server['status']} ${server['OS-EXT-SRV-ATTR:host']}`;
-};
-const findings = async (): Promise<string[]> =>
-  (await client.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit')).findings.map(
-    ({ message }) => message,
-  );
-const ssh = async (command: string): Promise<string> => {
-  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'BatchMode=yes', 'ConnectTimeout=5'];
-  const argv = [
-    ...options.flatMap((option) => ['-o', option]),
-    '-i',
-    join(lab.directory, 'key'),
-    `root@${address}`,
-    command,
-  ];
-  const { exit, out, err } = await runProgram('ssh', argv, root, {});
-  if (exit !== 0) throw new Error(`${command}: ${err}`);
-  return out;
-};
 /** Whether server-1 reaches a server. */
-const reaches = (name: string): Promise<string> => ssh(`ping -c 2 -W 2 ${fixed.get(name)}`);
-/** Nothing that differs, by the audit and by a count that shares no code with it. */
-async function expectClean(): Promise<void> {
-  expect(await findings()).toEqual([]);
-  expect(await lab.must('count')).toBe('0 found\n');
-}
+const reaches = (name: string): Promise<string> => story.ssh(`ping -c 2 -W 2 ${story.address(name)}`);
+const expectClean = async (): Promise<void> => expect(await story.wrong()).toEqual([]);
 
 beforeAll(async () => {
   expect(await lab.must('up')).toMatch(/The lab is up: http:\/\/198\.[\d.]+:5000\/v3/);
   client = await lab.client();
+  story = labStory(lab, client);
 }, 240_000);
 afterAll(async () => {
   talk.end();
@@ -75,21 +35,11 @@ afterAll(async () => {
 
 test('servers on all three hosts reach each other', async () => {
   for (const n of [1, 2, 3]) {
-    const zone = ['--availability-zone', `nova:host-${n}`];
-    const made = ['--image', 'tiny', '--flavor', 'm1.nano', '--network', 'demo', '--key-name', 'lab'];
-    const shown = await lab.cumulet('server', 'create', ...made, ...zone, '--wait', `server-${n}`, '-f', 'json');
-    const server = JSON.parse(shown.slice(shown.indexOf('{'))) as {
-      id: string;
-      addresses: { demo: { addr: string }[] };
-    };
-    ids.set(`server-${n}`, server.id);
-    fixed.set(`server-${n}`, server.addresses.demo[0]?.addr ?? '');
-    expect(await hostOf(`server-${n}`)).toBe(`ACTIVE host-${n}`);
+    await story.boot(`server-${n}`, `host-${n}`);
+    expect(await story.where(`server-${n}`)).toBe(`ACTIVE host-${n}`);
   }
-  const given = await lab.cumulet('floating', 'ip', 'create', 'public');
-  address = /198\.[\d.]+/.exec(given)?.[0] ?? '';
-  await lab.cumulet('server', 'add', 'floating', 'ip', 'server-1', address);
-  await soon(() => ssh('true'));
+  address = await story.open('server-1');
+  await soon(() => story.ssh('true'));
   for (const name of ['server-2', 'server-3']) await soon(() => reaches(name));
 });
 
@@ -112,7 +62,7 @@ test('a server is talked to while it migrates', async () => {
   await pause(1000);
   const missed = await lost();
   process.stderr.write(`${missed} pings missed between three hosts\n`);
-  expect(await hostOf('server-1')).toBe('ACTIVE host-2');
+  expect(await story.where('server-1')).toBe('ACTIVE host-2');
   expect(missed).toBeLessThanOrEqual(LOST_AT_MOST);
   expect(await connection.ask()).toBe('200');
 });
@@ -122,7 +72,7 @@ test('a host is drained, told one by one, while somebody talks to what is on it'
   const told = await lab.cumulet('host', 'drain', '--reason', 'new memory', 'host-2');
   expect(told).toMatch(/server-\d leaves host-2 \(1 of 2\)/);
   expect(told).toMatch(/server-\d leaves host-2 \(2 of 2\)/);
-  for (const name of ['server-1', 'server-2']) expect(await hostOf(name)).toMatch(/^ACTIVE host-[13]$/);
+  for (const name of ['server-1', 'server-2']) expect(await story.where(name)).toMatch(/^ACTIVE host-[13]$/);
   expect(await connection.ask()).toBe('200');
   expect((await lab.must('status')).match(/^server .* host-2 /gm)).toBeNull();
   await reaches('server-2');
@@ -131,16 +81,17 @@ test('a host is drained, told one by one, while somebody talks to what is on it'
 });
 
 test('when a host loses its power its servers go on elsewhere once it is known to be off, and it comes back empty', async () => {
-  const dead = (await hostOf('server-3')).slice('ACTIVE '.length);
+  const dead = (await story.where('server-3')).slice('ACTIVE '.length);
   await lab.must('off', dead);
   const lost = [];
-  for (const name of ids.keys()) if ((await hostOf(name)).endsWith(dead)) lost.push(name);
+  for (const name of ['server-1', 'server-2', 'server-3'])
+    if ((await story.where(name)).endsWith(dead)) lost.push(name);
   expect(lost).toContain('server-3');
   for (const name of lost) {
     // Refused while the host is not yet missed.
     await soon(() => lab.cumulet('server', 'evacuate', name));
-    await untilStatus(client, idOf(name), 'ACTIVE', 200);
-    expect(await hostOf(name)).not.toContain(dead);
+    await untilStatus(client, story.id(name), 'ACTIVE', 200);
+    expect(await story.where(name)).not.toContain(dead);
   }
   await soon(() => reaches('server-3'));
   expect(await lab.must('status')).toMatch(new RegExp(`^host +${dead} +off`, 'm'));
@@ -150,13 +101,13 @@ test('when a host loses its power its servers go on elsewhere once it is known t
 });
 
 test('the fencing command turns off a host that still runs though its agents do not', async () => {
-  const alive = (await hostOf('server-1')).slice('ACTIVE '.length);
+  const alive = (await story.where('server-1')).slice('ACTIVE '.length);
   const agents = (await lab.must('status')).matchAll(new RegExp(`^process .* ${alive} +pid (\\d+)$`, 'gm'));
   for (const [, pid] of agents) process.kill(Number(pid), 'SIGKILL');
   await soon(() => lab.cumulet('server', 'evacuate', 'server-1'));
-  await untilStatus(client, idOf('server-1'), 'ACTIVE', 200);
+  await untilStatus(client, story.id('server-1'), 'ACTIVE', 200);
   expect(await lab.must('status')).toMatch(new RegExp(`^host +${alive} +off`, 'm'));
-  await soon(() => ssh('true'));
+  await soon(() => story.ssh('true'));
   await lab.must('up');
   await soon(expectClean);
 });

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what a cloud left behind on its host, from the host's own tools and plain SQL. It shares no code with the audit.
 
-usage: orphans.py --data DIR [--mariadb FILE] [--domain-prefix cumulet-] [--connect URI] [--netns NAME]
+usage: orphans.py --data DIR [--mariadb FILE] [--domain-prefix cumulet-] [--connect URI] [--netns NAME] [--disks DIR]
 Prints one line for each orphan and exits with 1 if there is one, with 2 if something could not be looked at.
 """
 import argparse
@@ -36,6 +36,7 @@ def main():
     parser.add_argument('--domain-prefix', default='cumulet-')
     parser.add_argument('--connect', default='qemu:///system', help="the host's libvirtd")
     parser.add_argument('--netns', help='look at the links and rules of this namespace instead of the host')
+    parser.add_argument('--disks', help='a directory of disks that several hosts share')
     args = parser.parse_args()
     inside = ['ip', 'netns', 'exec', args.netns] if args.netns else []
 
@@ -69,9 +70,10 @@ def main():
         if name.startswith(args.domain_prefix) and name[len(args.domain_prefix):] not in placed:
             orphans.append('domain %s' % name)
     # Files: every name below the host's directory that carries an id.
-    for base, folders, files in os.walk(os.path.join(args.data, 'host')):
-        for name in folders + files:
-            ids_in('file %s' % os.path.join(base, name), name, placed)
+    for top in [os.path.join(args.data, 'host')] + ([args.disks] if args.disks else []):
+        for base, folders, files in os.walk(top):
+            for name in folders + files:
+                ids_in('file %s' % os.path.join(base, name), name, placed)
     for base, folders, files in os.walk(os.path.join(args.data, 'network')):
         for name in folders + files:
             ids_in('file %s' % os.path.join(base, name), name)

@@ -1,11 +1,12 @@
 // The process that holds a lab, in namespaces of its own: whatever ends it ends everything in the lab. It is asked by a unix socket.
-// keeper DIRECTORY ADDRESS: the lab's directory, and its address on the physical network with the length of the prefix
+// keeper DIRECTORY ADDRESS [--shared-disks]: the lab's directory, and its address on the physical network with the length of the prefix
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { messageOf } from '@cumulet/common';
 import { createLab, type Lab } from './lab';
+import { SHARED_DISKS } from './state';
 
 /** Answers a question: an object, or nothing. */
 async function answerTo(lab: Lab, method: string, path: string): Promise<unknown> {
@@ -24,13 +25,13 @@ async function answerTo(lab: Lab, method: string, path: string): Promise<unknown
   }
 }
 
-function main([directory = '', outside = '']: readonly string[]): void {
+function main([directory = '', outside = '', option]: readonly string[]): void {
   // What is below /sys/class/net must be ours.
   execFileSync('mount', ['-t', 'sysfs', 'sysfs', '/sys']);
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
   // Hosts' floating IPs are reached through us.
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
-  const lab = createLab(directory, outside);
+  const lab = createLab(directory, { outside, sharedDisks: option === SHARED_DISKS });
   createServer((request, response) => {
     answerTo(lab, request.method ?? '', request.url ?? '').then(
       (answer) => response.end(JSON.stringify(answer ?? null)),

@@ -1,5 +1,6 @@
 // Three hosts, two controllers, MariaDB and RabbitMQ, as they stand in a lab; all of it in the namespaces of this process.
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -77,8 +78,23 @@ function writeFence(directory: string, hosts: readonly HostMachine[]): void {
   for (const { name, machine } of hosts) writeFileSync(join(directory, `${name}.machine`), machine.directory);
 }
 
-/** `outside`: our address on the physical network, with the length of its prefix. */
-export function createLab(directory: string, outside: string): Lab {
+/** A directory of disks that all hosts see. */
+function makeSharedDisks(path: string): string {
+  // QEMU runs as another user and must get through to its disks.
+  mkdirSync(path, { mode: 0o711 });
+  writeFileSync(join(path, '.cumulet-disks'), randomUUID());
+  return path;
+}
+
+export interface LabOptions {
+  /** Our address on the physical network, with the length of its prefix. */
+  readonly outside: string;
+  /** Whether all hosts have one directory of disks. */
+  readonly sharedDisks: boolean;
+}
+
+export function createLab(directory: string, { outside, sharedDisks }: LabOptions): Lab {
+  const disks = join(directory, 'disks');
   let parts: Parts | undefined;
   let work: Promise<void> | undefined;
   let doing = '';
@@ -110,11 +126,20 @@ export function createLab(directory: string, outside: string): Lab {
       'controller-2': member('controller-2'),
     });
     const apis = controllerNames.map((name) => `https://${CENTRE}:${PORTS[`${name} agent api`]}`);
+    const shared_disks = sharedDisks ? makeSharedDisks(disks) : null;
+    const settings = { 'storage-agent': { shared_disks } };
     const bridges = { hosts: 'hosts', outside: 'outside' };
     const hosts: HostMachine[] = [];
     for (const [at, name] of hostNames.entries())
       hosts.push(
-        await createHostMachine({ name, address: `10.50.0.${at + 1}/24`, bridges, controllers: apis, neighbours }),
+        await createHostMachine({
+          name,
+          address: `10.50.0.${at + 1}/24`,
+          bridges,
+          controllers: apis,
+          neighbours,
+          settings,
+        }),
       );
     writeFence(centre, hosts);
     return { mariadb, broker, controllers, hosts };
@@ -177,6 +202,7 @@ export function createLab(directory: string, outside: string): Lab {
       // A host that is off has files only, which it looks at when it is back.
       for (const { name, machine } of built().hosts.filter((host) => host.machine.isOn())) {
         const argv = [script, '--data', machine.directory, '--mariadb', join(directory, 'client.cnf')];
+        if (sharedDisks) argv.push('--disks', disks);
         const said = await machine.run('sh', '-c', `python3 ${argv.join(' ')} 2>&1 || :`);
         const wrong = said.split('\n').filter((line) => /^(orphan|could not look): /.test(line));
         if (!/^\d+ orphans$/m.test(said)) throw new Error(`the count on ${name} failed: ${said}`);

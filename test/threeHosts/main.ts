@@ -1,4 +1,4 @@
-// npm run lab up|status|off HOST|count|down: three hosts on this machine. CUMULET_LAB names one of several labs.
+// npm run lab up [--shared-disks]|status|off HOST|count|down: three hosts on this machine. CUMULET_LAB names one of several labs.
 import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -9,11 +9,11 @@ import { connect, PASSWORD } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 import { ensureContent } from './content';
 import { ask, hold, lives, outerIds, placeOf, remove, type Place } from './place';
-import type { LabState } from './state';
+import { SHARED_DISKS, type LabState } from './state';
 
 const USAGE = `usage: npm run lab COMMAND   (as root)
 
-  up         start the lab, or what does not run of it
+  up         start the lab, or what does not run of it; with -- --shared-disks, when it is made, all hosts have one directory of disks
   status     hosts, processes and servers
   off HOST   cut a host's power; "up" boots it again
   count      look for things that no server, port or network has, with a script that shares no code with the cloud
@@ -77,13 +77,13 @@ async function started(place: Place): Promise<void> {
   await work;
 }
 
-async function up(place: Place): Promise<void> {
+async function up(place: Place, options: readonly string[]): Promise<void> {
   // Outside: inside there is no way to the distribution's packages.
   const image = tinyImage();
   if (!lives(place) || !existsSync(place.file('net'))) {
     await remove(place);
     const net = `198.${18 + randomInt(2)}.${randomInt(256)}`;
-    await hold(place, net);
+    await hold(place, net, options);
     writeFileSync(place.file('net'), net);
   }
   const access = readAccess(place);
@@ -138,14 +138,14 @@ async function count(place: Place): Promise<void> {
   if (found.length > 0) process.exitCode = 1;
 }
 
-async function main([command, host = '']: readonly string[]): Promise<void> {
+async function main([command = '', ...args]: readonly string[]): Promise<void> {
   const place = placeOf(process.env['CUMULET_LAB'] ?? 'own');
   if (process.getuid?.() !== 0) throw new Error('a lab needs root');
   if (command === 'status') return status(place);
   if (command === 'count') return count(place);
-  if (command === 'off') return void (await ask(place, 'POST', `/off/${host}`));
+  if (command === 'off') return void (await ask(place, 'POST', `/off/${args[0] ?? ''}`));
   await lock(place);
-  if (command === 'up') return up(place);
+  if (command === 'up' && args.every((arg) => arg === SHARED_DISKS)) return up(place, args);
   if (command === 'down') return remove(place);
   throw new Error(USAGE);
 }

@@ -88,12 +88,12 @@ export function ask<T>(place: Place, method: 'GET' | 'POST', path: string): Prom
   });
 }
 
-/** Starts the keeper, with a link from here; `net` is the first three numbers of all addresses outside. */
-export async function hold(place: Place, net: string): Promise<void> {
+/** Starts the keeper, with a link from here; `net` is the first three numbers of all addresses outside, `options` are the keeper's. */
+export async function hold(place: Place, net: string, options: readonly string[]): Promise<void> {
   mkdirSync(place.directory, { mode: 0o711 });
   const log = openSync(place.file('log'), 'a');
   const namespaces = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const keeper = [process.execPath, KEEPER, place.directory, `${net}.1/25`];
+  const keeper = [process.execPath, KEEPER, place.directory, `${net}.1/25`, ...options];
   const child = spawn('unshare', [...namespaces, 'bash', '-c', FIRST, 'first', ...keeper], {
     detached: true,
     stdio: ['ignore', log, log],

@@ -1,4 +1,7 @@
 // What is told of a lab that runs.
+
+/** The option with which all hosts have one directory of disks. */
+export const SHARED_DISKS = '--shared-disks';
 export interface ProcessState {
   readonly name: string;
   /** The host that it is on; null for what all hosts share. */
