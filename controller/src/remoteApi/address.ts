@@ -34,5 +34,7 @@ export async function resolveAddress(address: string, own: readonly string[] = m
     throw refuse(
       `the name ${address} leads to ${ours.join(', ')} here (see /etc/hosts), where no other machine comes; ${usable(own)}`,
     );
-  return [...new Set(ours)];
+  // Loopback has its own listener, on the same port.
+  const outside = ours.filter((one) => !isLoopback(one));
+  return [...new Set(outside.length > 0 ? outside : ours)];
 }
