@@ -146,6 +146,8 @@ export interface HostApi {
   setPassword(serverId: string, user: string, password: string): Promise<void>;
   /** A revision of a server's disk, which nobody writes to. @throws HostError when it is not there */
   openDisk(serverId: string, revision: number): Promise<DiskBytes>;
+  /** The bytes of an image that a server's disk there stands on, by SHA-512, from `start` on. @throws HostError when it is not there */
+  openImage(digest: string, start: number): Promise<{ readonly size: number; readonly stream: Readable }>;
   /** Everything on the host that carries our mark, for the audit. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }

@@ -26,7 +26,7 @@ export function createHostListener(
   log: Logger,
   target?: MigrationTarget,
 ): Server {
-  const { consoleLog, diagnostics, inventoryOfResources, openDisk, setPassword } = api;
+  const { consoleLog, diagnostics, inventoryOfResources, openDisk, openImage, setPassword } = api;
   const routes: Record<string, MtlsRoute> = {};
   if (inventoryOfResources)
     routes['GET /host/v1/resources'] = { handle: async () => ({ json: await inventoryOfResources() }) };
@@ -64,6 +64,16 @@ export function createHostListener(
           throw new CumuletError('bad_request', 'a disk is asked for by the id of a server and a revision');
         const { size, stream } = await openDisk(serverId(rest), revision);
         return { headers: { 'content-length': String(size) }, stream };
+      },
+    };
+  if (openImage)
+    routes['GET /host/v1/images/*'] = {
+      async handle({ rest, query }) {
+        const start = Number(query.get('start') ?? NaN);
+        if (!Number.isSafeInteger(start) || start < 0)
+          throw new CumuletError('bad_request', 'an image is asked for by its digest and the first byte');
+        const { size, stream } = await openImage(rest, start);
+        return { headers: { 'content-length': String(size - start) }, stream };
       },
     };
   const moves = target ? migrationRoutes(target) : { routes: {}, tunnels: {} };

@@ -66,6 +66,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   disk_not_found: 404,
   stale_session: 409,
   disk_missing: 409,
+  image_missing: 409,
   not_running: 409,
   migration_refused: 409,
   agent_missing: 409,

@@ -46,7 +46,7 @@ export interface ComputeAgentOptions {
   readonly connect?: () => Promise<Hypervisor>;
 }
 
-export interface ComputeAgent extends Agent, Omit<HostApi, 'openDisk'> {
+export interface ComputeAgent extends Agent, Omit<HostApi, 'openDisk' | 'openImage'> {
   /** What hosts may ask whose servers come here. */
   readonly target: MigrationTarget;
   /** Removes every server of ours from the host. The agent must not have been started. */

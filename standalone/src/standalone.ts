@@ -51,6 +51,7 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
     diagnostics,
     setPassword,
     openDisk: storage.openDisk,
+    openImage: storage.openImage,
     inventoryOfResources: async () => {
       const found = [compute.inventoryOfResources(), storage.inventoryOfResources(), network.inventory()];
       return (await Promise.all(found)).flat();

@@ -37,6 +37,8 @@ export interface StorageAgent extends Agent {
   purge(): Promise<void>;
   /** A disk for the host that its server goes to. */
   openDisk: HostApi['openDisk'];
+  /** What the disk of a server that leaves stands on, when nobody else has it. */
+  openImage: HostApi['openImage'];
   /** Files of servers on this host. */
   inventoryOfResources(): Promise<readonly HostResource[]>;
 }
@@ -157,6 +159,7 @@ export function createStorageAgent(options: StorageAgentOptions): StorageAgent {
     start: () => agent.start(),
     session: () => agent.session(),
     openDisk: (serverId, revision) => moves.open(serverId, revision),
+    openImage: (digest, start) => cache.open(digest, start),
     async purge() {
       // Other hosts have shared disks too, and nobody says here which are theirs.
       if (shared) return;

@@ -1,5 +1,6 @@
 // Images on this host by the digest of their bytes: fetched once, verified while they stream in, dropped when nothing uses them.
 import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open, mkdir, readdir, rename, rm, stat, statfs, utimes, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -18,6 +19,8 @@ export interface ImageCache {
    * @throws HostError image_unavailable, image_damaged, image_refused, disk_full; whatever aborted the signal
    */
   ensure(image: WantedImage, signal: AbortSignal, progress: (received: number) => Promise<void>): Promise<string>;
+  /** The bytes of an image that is here, from `start` on. @throws HostError bad_digest, image_missing */
+  open(digest: string, start: number): Promise<{ readonly size: number; readonly stream: Readable }>;
   /** Removes images that no disk stands on, by age and free space. @returns their digests */
   collect(): Promise<readonly string[]>;
   /** Removes what broken fetches left. */
@@ -178,6 +181,15 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
           'the image could not be fetched from the image service',
           error,
         );
+      }
+    },
+    async open(digest, start) {
+      const path = imagePath(dir, digest);
+      try {
+        const { size } = await stat(path);
+        return { size, stream: createReadStream(path, { start }) };
+      } catch (error) {
+        throw fileFault('image_missing', 'the image', 'the image is not on the host', error);
       }
     },
     collect: () => collect(),

@@ -8,7 +8,8 @@ void runAgent({
   config: StorageConfig,
   create(parts, config) {
     const agent = createStorageAgent({ ...parts, config });
-    const answers = { inventoryOfResources: () => agent.inventoryOfResources(), openDisk: agent.openDisk };
+    const { openDisk, openImage } = agent;
+    const answers = { inventoryOfResources: () => agent.inventoryOfResources(), openDisk, openImage };
     return { ...agent, answers };
   },
 });

@@ -183,6 +183,26 @@ describe('a host to which a server comes', () => {
     scene.world.host.domains.set(scene.serverId, 'running');
   });
 
+  test('gets what the disk stands on from the host that the server leaves, once nobody else has it', async () => {
+    await insert('node-1');
+    const { db } = scene.world.test.cloud;
+    const before = await db.read((session) => session.findOne(servers, { id: scene.serverId }));
+    const gone = sha512(Buffer.from('deleted'));
+    const image = before?.image && { ...before.image, digest: gone };
+    await db.write((session) => session.update(servers, { id: scene.serverId }, { image: image ?? null }));
+    const asked: unknown[] = [];
+    const openImage = jest.spyOn(scene.world.host.api, 'openImage').mockImplementation((...question) => {
+      asked.push(question);
+      return Promise.resolve({ size: 7, stream: Readable.from([Buffer.from('deleted')]) });
+    });
+    const { size, stream } = await clientOf('node-2').openImage('x', gone);
+    expect([size, (await buffer(stream)).toString(), asked]).toEqual([7, 'deleted', [[gone, 0]]]);
+    for (const other of ['node-1', 'node-3'])
+      await expect(clientOf(other).openImage('x', gone)).rejects.toMatchObject({ code: 'image_not_found' });
+    openImage.mockRestore();
+    await db.write((session) => session.update(servers, { id: scene.serverId }, { image: before?.image ?? null }));
+  });
+
   test('hears that the disk can not be had now when the other host is not reached', async () => {
     await insert('node-9');
     await expect(clientOf('node-2').openDisk('x', scene.serverId)).rejects.toMatchObject({ code: 'unreachable' });

@@ -16,6 +16,7 @@ const hostApi: HostApi = {
   consoleLog: async () => log,
   diagnostics: async () => Promise.reject(new Error('not asked here')),
   openDisk: () => Promise.reject(new Error('nobody moves here')),
+  openImage: () => Promise.reject(new Error('nobody moves here')),
   setPassword: async (...words) => void passwords.push(words),
   inventoryOfResources: async () => [],
 };

@@ -33,6 +33,10 @@ describe('the listener of an agent', () => {
           revision === 1
             ? Promise.resolve({ size: 3, stream: Readable.from([Buffer.from(id.slice(0, 3))]) })
             : Promise.reject(new HostError('disk_missing', 'no such disk', { retryable: true })),
+        openImage: (digest, start) =>
+          digest === 'known'
+            ? Promise.resolve({ size: 4, stream: Readable.from([Buffer.from('abcd').subarray(start)]) })
+            : Promise.reject(new HostError('image_missing', 'no such image', { retryable: false })),
         setPassword: (_id, user, password) => {
           passwords.push(`${user} ${password}`);
           if (user === 'root') return Promise.resolve();
@@ -74,6 +78,20 @@ describe('the listener of an agent', () => {
     await expect(host.openDisk(scene.serverId, 2)).rejects.toMatchObject({ name: 'HostError', code: 'disk_missing' });
     await expect(host.openDisk('nobody', 1)).rejects.toMatchObject({ code: 'bad_request' });
     await expect(host.openDisk(scene.serverId, NaN)).rejects.toMatchObject({ code: 'bad_request' });
+  });
+
+  test('gives an image, or the rest of it, by its digest', async () => {
+    const host = hosts.host('node-2');
+    for (const [start, rest] of [
+      [0, 'abcd'],
+      [3, 'd'],
+    ] as const) {
+      const { size, stream } = await host.openImage('known', start);
+      expect([size, (await buffer(stream)).toString()]).toEqual([4, rest]);
+    }
+    await expect(host.openImage('other', 0)).rejects.toMatchObject({ name: 'HostError', code: 'image_missing' });
+    for (const start of [NaN, -1])
+      await expect(host.openImage('known', start)).rejects.toMatchObject({ code: 'bad_request' });
   });
 
   test('gives nothing to another host', async () => {

@@ -77,7 +77,8 @@ async function startHost(name: string, controller: string): Promise<RealHost> {
     return agents;
   };
   const openDisk: HostApi['openDisk'] = async (...wanted) => running()[1].openDisk(...wanted);
-  const answers = createHostListener({ openDisk }, tls, silentLogger);
+  const openImage: HostApi['openImage'] = async (...wanted) => running()[1].openImage(...wanted);
+  const answers = createHostListener({ openDisk, openImage }, tls, silentLogger);
   const address = await listen(answers);
   const options = { controllers: [`https://${controller}`], tls, clock: systemClock, log: silentLogger };
   const remote = createAgentApiClient({ ...options, listener: address });
@@ -117,6 +118,7 @@ async function startHost(name: string, controller: string): Promise<RealHost> {
       diagnostics: (...wanted) => running()[0].diagnostics(...wanted),
       setPassword: (...wanted) => running()[0].setPassword(...wanted),
       openDisk: (...wanted) => clients.host(name).openDisk(...wanted),
+      openImage: (...wanted) => clients.host(name).openImage(...wanted),
       inventoryOfResources: async () => {
         const [compute, storage] = running();
         return [...(await compute.inventoryOfResources()), ...(await storage.inventoryOfResources())];
@@ -278,6 +280,29 @@ test('when its host is dead it is built anew on the other one once nothing of it
   expect([at('host-1').libvirtd.qemus().length, dead.libvirtd.qemus().length]).toEqual([1, 0]);
   expect(await dead.api.inventoryOfResources()).toEqual([]);
   expect(await findings()).toEqual([]);
+});
+
+test('shelved, it comes back with its data, and moves on to a host that never had the image, which is deleted', async () => {
+  await act('os-stop');
+  qemuIo(diskOn('host-1') ?? '', 'write -P 0x44 1200M 64M');
+  await act('shelve');
+  expect(await shown()).toEqual(['SHELVED_OFFLOADED', null]);
+  for (const name of hosts.keys()) expect(await at(name).api.inventoryOfResources()).toEqual([]);
+  await call('POST', `/compute/v2.1/servers/${id}/action`, { unshelve: { availability_zone: 'nova' } });
+  await settled();
+  const [status, host] = await shown();
+  expect(status).toBe('ACTIVE');
+  await booted(host);
+  expect((await call('GET', '/image/v2/images')).images.map(({ name }: { name: string }) => name)).toEqual(['tiny']);
+  const other = host === 'host-1' ? 'host-2' : 'host-1';
+  await act('migrate');
+  expect(await shown()).toEqual(['VERIFY_RESIZE', other]);
+  await booted(other);
+  await act('confirmResize');
+  await act('os-stop');
+  expect(qemuIo(diskOn(other) ?? '', 'read -P 0x44 1200M 64M')).not.toContain('failed');
+  expect(await findings()).toEqual([]);
+  await act('os-start');
 });
 
 test('after its deletion neither host has anything of it', async () => {

@@ -92,6 +92,7 @@ async function startHost(name: string, namespace: string): Promise<RealHost> {
       diagnostics: (...wanted) => compute.diagnostics(...wanted),
       setPassword: (...wanted) => compute.setPassword(...wanted),
       openDisk: (...wanted) => storage.openDisk(...wanted),
+      openImage: (...wanted) => storage.openImage(...wanted),
       inventoryOfResources: async () => [
         ...(await compute.inventoryOfResources()),
         ...(await storage.inventoryOfResources()),

@@ -135,6 +135,18 @@ describe('a copy of a disk', () => {
     },
   );
 
+  test('stands on an image that another host can have, from any byte on', async () => {
+    const { image } = await serverWithDisk();
+    const whole = Buffer.concat((await (await scene.agent.openImage(image.digest, 0)).stream.toArray()) as Buffer[]);
+    expect([whole.length, sha512(whole)]).toEqual([image.size, image.digest]);
+    const { size, stream } = await scene.agent.openImage(image.digest, 100);
+    const rest = Buffer.concat((await stream.toArray()) as Buffer[]);
+    expect([size, rest.equals(whole.subarray(100))]).toEqual([image.size, true]);
+    const unknown = 'a'.repeat(128);
+    await expect(scene.agent.openImage(unknown, 0)).rejects.toMatchObject({ code: 'image_missing' });
+    await expect(scene.agent.openImage('../disks', 0)).rejects.toMatchObject({ code: 'bad_digest' });
+  });
+
   test('that arrives damaged or cut off, for which there is no room, or that is not there, is no disk', async () => {
     const { server_id: id, image } = await serverWithDisk();
     const sent = Buffer.concat((await (await scene.agent.openDisk(id, 1)).stream.toArray()) as Buffer[]);

@@ -342,6 +342,7 @@ export function createSimulatedHost(
         const bytes = Buffer.from(`${id} ${revision}`);
         return Promise.resolve({ size: bytes.length, stream: Readable.from([bytes]) });
       },
+      openImage: () => Promise.reject(new HostError('image_missing', 'no such image', { retryable: false })),
       inventoryOfResources: async () => {
         const of = (kind: string, ids: Iterable<string>): HostResource[] =>
           [...ids].map((id) => ({ kind, id, name: `${kind}-${id}` }));

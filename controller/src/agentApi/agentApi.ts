@@ -138,8 +138,30 @@ async function sharedThere(session: ReadSession, host: string): Promise<Server[]
   ];
 }
 
+/** An image that was deleted is still on the host that a server leaves, under the server's disk. */
+async function openImageOfHost(
+  cloud: Cloud,
+  host: string,
+  digest: string,
+  start: number,
+): Promise<Pick<ImageBytes, 'size' | 'stream'> | undefined> {
+  const sources = await cloud.db.read(async (session) => {
+    const coming = (await migrationsOfHost(session, host)).filter(({ source_host }) => source_host !== host);
+    const ids = coming.map(({ server_id }) => server_id);
+    const rows = ids.length === 0 ? [] : await session.find(servers, { where: { id: In(ids), deleted_at: IsNull() } });
+    const standing = new Set(rows.filter(({ image }) => image?.digest === digest).map(({ id }) => id));
+    return coming.filter(({ server_id }) => standing.has(server_id)).map(({ source_host }) => source_host);
+  });
+  return sources[0] === undefined ? undefined : cloud.host(sources[0])?.openImage(digest, start);
+}
+
 /** The bytes of an image from a byte on. A host gets those that its servers stand on, and can't try others. */
-async function openImage(cloud: Cloud, host: string, digest: string, start: number): Promise<ImageBytes> {
+async function openImage(
+  cloud: Cloud,
+  host: string,
+  digest: string,
+  start: number,
+): Promise<Pick<ImageBytes, 'size' | 'stream'>> {
   const here = await cloud.db.read(async (session) => [
     ...(await session.find(servers, { where: { host, deleted_at: IsNull() } })),
     ...(await resizedThere(session, host)),
@@ -149,7 +171,10 @@ async function openImage(cloud: Cloud, host: string, digest: string, start: numb
   try {
     return await openImageBytes(cloud, digest, start);
   } catch (error) {
-    throw error instanceof NotFoundError ? none : error;
+    if (!(error instanceof NotFoundError)) throw error;
+    const bytes = await openImageOfHost(cloud, host, digest, start);
+    if (bytes) return bytes;
+    throw none;
   }
 }
 

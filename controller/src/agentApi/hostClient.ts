@@ -67,6 +67,13 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
         const response = await clientOf(name).open(question).catch(asHostError);
         return { size: Number(response.headers['content-length']), stream: response };
       },
+      async openImage(digest, start) {
+        const base = await baseOf(name, 'storage');
+        const path = `/host/v1/images/${digest}?start=${start}`;
+        const question = { method: 'GET' as const, base, path, timeout: DISK_TIMEOUT_MS };
+        const response = await clientOf(name).open(question).catch(asHostError);
+        return { size: start + Number(response.headers['content-length']), stream: response };
+      },
       async inventoryOfResources() {
         const found = await Promise.all(ROLES.map((role) => ask(name, role, 'resources')));
         return found.flatMap((bytes) => JSON.parse(bytes.toString()) as HostResource[]);
