@@ -8,7 +8,7 @@ RUNTIME="libvirt-daemon-system qemu-system-x86 qemu-utils dnsmasq-base nftables 
   kmod openssh-client iputils-ping iputils-arping genisoimage openssl e2fsprogs xz-utils zstd"
 # shellcheck disable=SC2034 # used by test.sh
 TEST_TOOLS="curl sshpass tcpdump python3-scapy python3-openstackclient python3-osc-placement shellcheck rabbitmq-server
-  mariadb-server haproxy"
+  mariadb-server haproxy chromium"
 # What those would start; the tests start their own.
 TEST_SERVICES="rabbitmq-server.service epmd.service epmd.socket mariadb.service haproxy.service"
 

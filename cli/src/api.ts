@@ -47,6 +47,8 @@ export interface Extra {
 
 export interface Api {
   readonly settings: Settings;
+  /** Whom to trust when it is asked by TLS. */
+  readonly tls: { readonly ca?: string; readonly verify?: boolean };
   token(): Promise<Token>;
   /** Sends a request; the caller must read the answer to its end, or the process does not. @throws HttpError for an answer that is not success, CliError for none */
   send(service: Service, method: string, path: string, body?: unknown, extra?: Extra): Promise<Answer>;
@@ -161,6 +163,7 @@ export function createApi(settings: Settings): Api {
 
   const api: Api = {
     settings,
+    tls,
     token,
     async send(service, method, path, body, extra = {}) {
       const { id } = await token();

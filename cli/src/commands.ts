@@ -16,6 +16,7 @@ const server: Load = () => ({
     require('./nouns/serverShelve'),
     require('./nouns/placement'),
     require('./nouns/why'),
+    require('./nouns/console'),
   ].flatMap((file) => (file as File).commands),
 });
 const network: Load = () => require('./nouns/network') as File;

@@ -1,5 +1,5 @@
 // What agents ask of the controller, and what the controller asks of an agent directly. In one process these are plain calls.
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { AgentRole } from './messages/commands';
 import type { NetworkChanges } from './messages/network';
 
@@ -133,10 +133,19 @@ export interface Traffic {
   readonly drops: number;
 }
 
+/** A guest's serial port, or its screen and keyboard by the RFB protocol (RFC 6143). */
+export const CONSOLE_KINDS = ['serial', 'vnc'] as const;
+export type ConsoleKind = (typeof CONSOLE_KINDS)[number];
+
 /** What a controller asks of a host's agents outside tasks. */
 export interface HostApi {
   /** The tail of a server's serial console log, at most `maxBytes`. Empty when there is none yet. */
   consoleLog(serverId: string, maxBytes: number): Promise<Buffer>;
+  /**
+   * Bytes from and to a guest, until either side ends. A serial port has one reader: who comes last takes over.
+   * @throws HostError when the guest does not run
+   */
+  openConsole(serverId: string, kind: ConsoleKind): Promise<Duplex>;
   /** @throws HostError when the guest does not run */
   diagnostics(serverId: string): Promise<Diagnostics>;
   /**

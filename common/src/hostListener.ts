@@ -1,13 +1,13 @@
 // What a controller asks of an agent in a process of its own: a listener for controllers, and for hosts whose servers come.
 import type { Server } from 'node:https';
 import { Type, type Static } from '@sinclair/typebox';
-import type { HostApi } from './agentApi';
+import { CONSOLE_KINDS, type HostApi } from './agentApi';
 import { CumuletError } from './errors';
 import { migrationRoutes, type MigrationTarget } from './hostMigration';
 import { isUuid } from './ids';
 import type { Logger } from './log';
-import { createMtlsServer, type MtlsRoute } from './mtlsServer';
-import type { TlsFiles } from './tls';
+import { createMtlsServer, type MtlsRoute, type MtlsTunnel } from './mtlsServer';
+import type { Peer, TlsFiles } from './tls';
 
 const LONGEST_LOG = 16 * 1024 * 1024;
 
@@ -19,6 +19,8 @@ function serverId(text: string): string {
   throw new CumuletError('bad_request', 'a server is named by its id');
 }
 
+const accepts = ({ role }: Peer): boolean => role === 'controller';
+
 /** Not yet listening. An agent offers what it has: only compute has console logs, and takes servers of other hosts. */
 export function createHostListener(
   api: Partial<HostApi>,
@@ -26,7 +28,7 @@ export function createHostListener(
   log: Logger,
   target?: MigrationTarget,
 ): Server {
-  const { consoleLog, diagnostics, inventoryOfResources, openDisk, openImage, setPassword } = api;
+  const { consoleLog, diagnostics, inventoryOfResources, openConsole, openDisk, openImage, setPassword } = api;
   const routes: Record<string, MtlsRoute> = {};
   if (inventoryOfResources)
     routes['GET /host/v1/resources'] = { handle: async () => ({ json: await inventoryOfResources() }) };
@@ -76,7 +78,11 @@ export function createHostListener(
         return { headers: { 'content-length': String(size - start) }, stream };
       },
     };
+  const tunnels: Record<string, MtlsTunnel> = {};
+  if (openConsole)
+    for (const kind of CONSOLE_KINDS)
+      tunnels[`/host/v1/consoles/${kind}/*`] = { accepts, open: ({ rest }) => openConsole(serverId(rest), kind) };
   const moves = target ? migrationRoutes(target) : { routes: {}, tunnels: {} };
-  const all = { routes: { ...routes, ...moves.routes }, tunnels: moves.tunnels };
-  return createMtlsServer({ tls, log, ...all, accepts: ({ role }) => role === 'controller' });
+  const all = { routes: { ...routes, ...moves.routes }, tunnels: { ...tunnels, ...moves.tunnels } };
+  return createMtlsServer({ tls, log, ...all, accepts });
 }

@@ -18,6 +18,7 @@ import {
 } from '@cumulet/common';
 import { LibvirtClient, XmlFlag } from '@cumulet/libvirt';
 import type { ComputeConfig } from './config';
+import { openConsole } from './console';
 import { readConsoleLog } from './consoleLog';
 import { copyDisk } from './copyDisk';
 import { parseMark } from './domainMark';
@@ -179,6 +180,9 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
       await reached?.context.hypervisor.close();
     },
     consoleLog: (serverId, maxBytes) => readConsoleLog(consoleLogPath(dir, serverId), maxBytes),
+    async openConsole(serverId, kind) {
+      return openConsole((await reach()).context, serverId, kind);
+    },
     async diagnostics(serverId) {
       const { context } = await reach();
       return readDiagnostics(context, serverId);

@@ -1,4 +1,4 @@
-// What the XML of a running domain tells: the mark it was started with, and the interfaces that it has by now.
+// What the XML of a running domain tells: the mark it was started with, the interfaces that it has by now, where its screen is.
 import { XMLParser } from 'fast-xml-parser';
 import { parseMark, type Mark } from './domainMark';
 import type { LiveInterface } from './interfacePlan';
@@ -6,14 +6,20 @@ import type { LiveInterface } from './interfacePlan';
 export interface LiveDomain {
   readonly mark: Mark | undefined;
   readonly interfaces: readonly LiveInterface[];
+  /** The unix socket of its VNC server; absent while it is off. */
+  readonly vncSocket: string | undefined;
 }
 
 interface ParsedInterface {
   readonly target?: { readonly dev?: string };
   readonly alias?: { readonly name?: string };
 }
+interface ParsedDevices {
+  readonly interface?: ParsedInterface[];
+  readonly graphics?: { readonly type?: string; readonly socket?: string };
+}
 interface ParsedDomain {
-  readonly domain?: { readonly devices?: { readonly interface?: ParsedInterface[] } | string };
+  readonly domain?: { readonly devices?: ParsedDevices | string };
 }
 
 const parser = new XMLParser({
@@ -30,5 +36,5 @@ export function parseLiveDomain(xml: string): LiveDomain {
     device: target?.dev ?? '',
     alias: alias?.name ?? '',
   }));
-  return { mark: parseMark(xml), interfaces };
+  return { mark: parseMark(xml), interfaces, vncSocket: devices.graphics?.socket };
 }

@@ -16,6 +16,7 @@ import type { ControllerConfig } from './config';
 import { openDatabaseClock, type DatabaseClock } from './databaseClock';
 import { databaseOptions } from './databaseConfig';
 import { createAgentApi } from './agentApi/agentApi';
+import { createConsoles } from './consoles/proxy';
 import { createEngine, type Engine, type EngineOptions } from './conductor/engine';
 import { taskKinds } from './conductor/kinds';
 import { openDatabase, type Database, type DatabaseOptions } from './db';
@@ -105,6 +106,13 @@ export async function createController(parts: ControllerParts): Promise<Controll
   let server: Server | undefined;
   const listening = (): AddressInfo[] => [...addressesOf(server), ...(remote?.listening() ?? [])];
   const watches: Repeating[] = [];
+  const originOf = createOrigins({
+    endpoint: config.endpoint,
+    names: [...config.names, ...(config.remote_api ? [config.remote_api.address] : [])],
+    listening,
+    remote: () => remote?.access().endpoint,
+  });
+  const consoles = createConsoles(cloud, originOf);
   const app = createApp(
     [
       identityService,
@@ -117,15 +125,11 @@ export async function createController(parts: ControllerParts): Promise<Controll
       identityRootService,
     ],
     cloud,
-    createOrigins({
-      endpoint: config.endpoint,
-      names: [...config.names, ...(config.remote_api ? [config.remote_api.address] : [])],
-      listening,
-      remote: () => remote?.access().endpoint,
-    }),
+    originOf,
+    consoles,
   );
   const remote = config.remote_api
-    ? createRemoteApi({ config, remote: config.remote_api, app, clock, log: parts.log })
+    ? createRemoteApi({ config, remote: config.remote_api, app, consoles, clock, log: parts.log })
     : undefined;
   return {
     cloud,
@@ -141,13 +145,14 @@ export async function createController(parts: ControllerParts): Promise<Controll
           repeat(cloud, 'recovering uploads', UPLOAD_WATCH_MS, () => recoverUploads(cloud)),
           repeat(cloud, 'offloading shelved servers', SHELVED_WATCH_MS, () => offloadWaiting(cloud)),
         );
-      server = await listen(app, config.listen, config.port);
+      server = await listen(app, consoles, config.listen, config.port);
       await remote?.start();
       identity.start();
       return server;
     },
     async stop() {
       await remote?.stop();
+      consoles.close();
       const open = server;
       if (open) {
         await new Promise((resolve) => {

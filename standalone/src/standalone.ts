@@ -45,10 +45,11 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   });
   const { compute, network, storage } = createAgents(parts, { bus, api: controller.agentApi });
   const agents = [network, storage, compute];
-  const { consoleLog, diagnostics, setPassword } = compute;
+  const { consoleLog, diagnostics, openConsole, setPassword } = compute;
   found.api = {
     consoleLog,
     diagnostics,
+    openConsole,
     setPassword,
     openDisk: storage.openDisk,
     openImage: storage.openImage,

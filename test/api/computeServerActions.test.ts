@@ -15,6 +15,7 @@ const passwords: string[][] = [];
 const hostApi: HostApi = {
   consoleLog: async () => log,
   diagnostics: async () => Promise.reject(new Error('not asked here')),
+  openConsole: () => Promise.reject(new Error('nobody looks here')),
   openDisk: () => Promise.reject(new Error('nobody moves here')),
   openImage: () => Promise.reject(new Error('nobody moves here')),
   setPassword: async (...words) => void passwords.push(words),

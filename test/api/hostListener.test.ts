@@ -29,6 +29,7 @@ describe('the listener of an agent', () => {
         consoleLog: async (id, bytes) => Buffer.from(`${asked.push(id)} ${bytes}`),
         inventoryOfResources: async () => [{ kind: 'domain', id: scene.serverId, name: 'a domain' }],
         diagnostics: (id) => scene.world.host.api.diagnostics(id),
+        openConsole: (id, kind) => scene.world.host.api.openConsole(id, kind),
         openDisk: (id, revision) =>
           revision === 1
             ? Promise.resolve({ size: 3, stream: Readable.from([Buffer.from(id.slice(0, 3))]) })
@@ -92,6 +93,23 @@ describe('the listener of an agent', () => {
     await expect(host.openImage('other', 0)).rejects.toMatchObject({ name: 'HostError', code: 'image_missing' });
     for (const start of [NaN, -1])
       await expect(host.openImage('known', start)).rejects.toMatchObject({ code: 'bad_request' });
+  });
+
+  test('opens consoles of guests for a controller, and for nobody else', async () => {
+    const host = hosts.host('node-2');
+    for (const kind of ['serial', 'vnc'] as const) {
+      const guest = await host.openConsole(scene.serverId, kind);
+      guest.end('hello');
+      expect((await buffer(guest)).toString()).toBe(`${kind} of ${scene.serverId}\r\nhello`);
+    }
+    const nobody = '99999999-9999-4999-8999-999999999999';
+    await expect(host.openConsole(nobody, 'vnc')).rejects.toMatchObject({ name: 'HostError', code: 'not_running' });
+    await expect(host.openConsole('nobody', 'vnc')).rejects.toMatchObject({ code: 'bad_request' });
+    const base = `https://127.0.0.1:${(agent.address() as AddressInfo).port}`;
+    const thief = createMtlsClient(scene.ca.files('node-1'), () => true, 'anybody');
+    const path = `/host/v1/consoles/serial/${scene.serverId}`;
+    await expect(thief.tunnel({ base, path, timeout: 5_000 })).rejects.toMatchObject({ code: 'forbidden' });
+    thief.close();
   });
 
   test('gives nothing to another host', async () => {

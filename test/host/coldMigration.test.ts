@@ -117,6 +117,7 @@ async function startHost(name: string, controller: string): Promise<RealHost> {
       consoleLog: (...wanted) => running()[0].consoleLog(...wanted),
       diagnostics: (...wanted) => running()[0].diagnostics(...wanted),
       setPassword: (...wanted) => running()[0].setPassword(...wanted),
+      openConsole: (...wanted) => running()[0].openConsole(...wanted),
       openDisk: (...wanted) => clients.host(name).openDisk(...wanted),
       openImage: (...wanted) => clients.host(name).openImage(...wanted),
       inventoryOfResources: async () => {

@@ -91,6 +91,7 @@ async function startHost(name: string, namespace: string): Promise<RealHost> {
       consoleLog: (...wanted) => compute.consoleLog(...wanted),
       diagnostics: (...wanted) => compute.diagnostics(...wanted),
       setPassword: (...wanted) => compute.setPassword(...wanted),
+      openConsole: (...wanted) => compute.openConsole(...wanted),
       openDisk: (...wanted) => storage.openDisk(...wanted),
       openImage: (...wanted) => storage.openImage(...wanted),
       inventoryOfResources: async () => [

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
+import { PassThrough } from 'node:stream';
 import type { Hypervisor } from '@cumulet/compute-agent';
 import {
   ErrorCode,
@@ -146,6 +147,11 @@ export function fakeHypervisor(): FakeHypervisor {
       doCallQuietly('memoryStats');
       active(uuid);
       return { actualBalloon: 65536 };
+    },
+    openConsole: async (uuid: string) => {
+      active(uuid);
+      doCall('openConsole');
+      return new PassThrough();
     },
     setUserPassword: async (uuid: string) => {
       if (!active(uuid).live?.includes('org.qemu.guest_agent'))

@@ -1,6 +1,6 @@
 // A host without a kernel: agents that carry out the same commands on sets in memory. Faults can be ordered.
 import { randomUUID } from 'node:crypto';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import {
   createAgent,
   CumuletError,
@@ -335,6 +335,14 @@ export function createSimulatedHost(
               hypervisor: 'qemu',
             })
           : Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false })),
+      openConsole: (id, kind) => {
+        if (domains.get(id) !== 'running')
+          return Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false }));
+        // The guest repeats what it hears, after saying who it is.
+        const guest = new PassThrough();
+        guest.write(`${kind} of ${id}\r\n`);
+        return Promise.resolve(guest);
+      },
       setPassword: () => Promise.resolve(),
       openDisk: (id, revision) => {
         const there = disks.get(id)?.has(revision) && (domains.get(id) ?? 'shutdown') === 'shutdown';

@@ -1,4 +1,4 @@
-// cumulet server start, stop, reboot, pause, ..., add, remove, event, image create; and the console's log.
+// cumulet server start, stop, reboot, pause, ..., add, remove, event, image create.
 import { pairs, said, sets, str } from '../fields';
 import { flag, text, type Command, type Context, type Options, type Row } from '../command';
 import { CliError, HttpError } from '../errors';
@@ -65,20 +65,6 @@ const actions = ACTIONS.map(({ verb, summary, action, options, fixed, state }): 
     });
   },
 }));
-
-const consoleLog: Command = {
-  name: 'console log show',
-  summary: 'Show what a server wrote to its console',
-  example: '--lines 20 hello',
-  args: ['server'],
-  options: { lines: text('only this many lines from the end', 'COUNT') },
-  async run({ api, input }) {
-    const length = input.number('lines');
-    const id = await idFor(api, server, input.arg(0));
-    const { output } = await act(api, id, { 'os-getConsoleOutput': length === undefined ? {} : { length } });
-    return { text: typeof output === 'string' ? output : '' };
-  },
-};
 
 const createImage: Command = {
   name: 'server image create',
@@ -287,4 +273,4 @@ const eventCommands: readonly Command[] = [
   },
 ];
 
-export const commands: readonly Command[] = [...actions, ...attachments, ...eventCommands, createImage, consoleLog];
+export const commands: readonly Command[] = [...actions, ...attachments, ...eventCommands, createImage];

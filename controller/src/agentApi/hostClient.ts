@@ -53,6 +53,11 @@ export function createHostClients(db: Database, tls: TlsFiles): HostClients {
   return {
     host: (name) => ({
       consoleLog: (serverId, maxBytes) => ask(name, 'compute', `console-logs/${serverId}?bytes=${maxBytes}`),
+      async openConsole(serverId, kind) {
+        const path = `/host/v1/consoles/${kind}/${serverId}`;
+        const base = await baseOf(name, 'compute');
+        return clientOf(name).tunnel({ base, path, timeout: TIMEOUT_MS }).catch(asHostError);
+      },
       async diagnostics(serverId) {
         const bytes = await ask(name, 'compute', `diagnostics/${serverId}`).catch(asHostError);
         return JSON.parse(bytes.toString()) as Diagnostics;

@@ -8,6 +8,7 @@ import type { Cloud } from '../cloud';
 import { ApiError, InvalidError, NotFoundError, UnauthorizedError } from '../errors';
 import type { Caller } from '../services/caller';
 import { stringifyInSlices } from '../slices';
+import { CONSOLE_PATH, type Consoles } from '../consoles/proxy';
 import { checkBody, DEFAULT_BODY_LIMIT, readJson } from './body';
 import { parseQuery } from './query';
 import type { ApiRequest, ApiResponse, ApiService, Method, Microversion, Route } from './route';
@@ -214,19 +215,22 @@ export function createApp(
   services: readonly ApiService[],
   cloud: Cloud,
   originOf: (request: IncomingMessage) => string,
+  consoles: Consoles,
 ): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
+  app.use(CONSOLE_PATH, consoles.pages);
   for (const service of services) mount(app, service, { cloud, originOf });
   return app;
 }
 
 /** Starts listening. Resolves when the port is open; rejects with the system's error when it is taken. */
-export function listen(app: Express, address: string, port: number): Promise<Server> {
+export function listen(app: Express, consoles: Consoles, address: string, port: number): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, app);
   answerUnreadable(server);
+  consoles.attach(server);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, address, () => resolve(server));

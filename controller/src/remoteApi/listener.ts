@@ -7,6 +7,7 @@ import { ConfigError, exec, listenOn, messageOf, type Clock, type Logger } from 
 import { answerUnreadable } from '../api/unreadable';
 import { urlHost } from '../api/origin';
 import type { ControllerConfig } from '../config';
+import type { Consoles } from '../consoles/proxy';
 import { repeat, type Repeating } from '../repeat';
 import { resolveAddress } from './address';
 import { givenCertificate, ownCertificate, ownNames, timeProblem, type Certificate } from './certificate';
@@ -34,6 +35,7 @@ interface Parts {
   readonly config: ControllerConfig;
   readonly remote: RemoteApiConfig;
   readonly app: RequestListener;
+  readonly consoles: Pick<Consoles, 'attach'>;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Logger;
 }
@@ -44,7 +46,7 @@ const certificateDirectory = ({ data_dir }: Pick<ControllerConfig, 'data_dir'>):
 const settings = ({ cert, key }: Certificate) => ({ cert, key, minVersion: 'TLSv1.2' as const });
 
 /** Nothing listens before `start`. */
-export function createRemoteApi({ config, remote, app, clock, log }: Parts): RemoteApi {
+export function createRemoteApi({ config, remote, app, consoles, clock, log }: Parts): RemoteApi {
   const servers: Server[] = [];
   const work: Repeating[] = [];
   let certificate: Certificate | undefined;
@@ -68,6 +70,7 @@ export function createRemoteApi({ config, remote, app, clock, log }: Parts): Rem
     for (const address of addresses) {
       const server = createServer({ ...settings(certificate), keepAliveTimeout: 65_000, requestTimeout: 0 }, app);
       answerUnreadable(server);
+      consoles.attach(server);
       await listenOn(server, address, remote.port);
       servers.push(server);
     }

@@ -11,6 +11,7 @@ import { keypairRoutes } from './keypairs';
 import { maximumVersion, microversionHeaders, minimumVersion, parseMicroversion } from './microversion';
 import { migrationRoutes } from './migrations';
 import { quotaRoutes } from './quotas';
+import { remoteConsoleRoutes } from './remoteConsoles';
 import { securityGroupRoutes } from './securityGroups';
 import { serverActionRoutes } from './serverActions';
 import { serverAddressRoutes } from './serverAddresses';
@@ -34,6 +35,7 @@ const resources: readonly Route[] = [
   ...instanceActionRoutes,
   ...migrationRoutes,
   ...diagnosticsRoutes,
+  ...remoteConsoleRoutes,
   ...flavorRoutes,
   ...flavorExtraRoutes,
   ...keypairRoutes,

@@ -42,6 +42,12 @@ export const consoleSchema = object(
   },
   ['os-getConsoleOutput'],
 );
+const consoleOf = (action: string, types: readonly string[]): object =>
+  object({ [action]: object({ type: { enum: types } }, ['type']) }, [action]);
+export const vncConsoleSchema = consoleOf('os-getVNCConsole', ['novnc', 'xvpvnc']);
+export const spiceConsoleSchema = consoleOf('os-getSPICEConsole', ['spice-html5']);
+export const rdpConsoleSchema = consoleOf('os-getRDPConsole', ['rdp-html5']);
+export const serialConsoleSchema = consoleOf('os-getSerialConsole', ['serial']);
 export const resetStateSchema = object(
   { 'os-resetState': object({ state: { enum: ['active', 'error'] } }, ['state']) },
   ['os-resetState'],

@@ -28,6 +28,7 @@ import type { ApiRequest, ApiResponse, Handler, Route } from '../route';
 import { evacuate } from './evacuate';
 import { migrateLive } from './migrateLive';
 import { rebuild } from './rebuild';
+import { consoleAction } from './remoteConsoles';
 import { rebuildSchema } from './serverSchema';
 import {
   addFixedIpSchema,
@@ -43,6 +44,7 @@ import {
   migrateLiveSchema,
   migrateSchema,
   pauseSchema,
+  rdpConsoleSchema,
   rebootSchema,
   removeFixedIpSchema,
   resetStateSchema,
@@ -51,12 +53,15 @@ import {
   revertResizeSchema,
   shelveOffloadSchema,
   shelveSchema,
+  serialConsoleSchema,
+  spiceConsoleSchema,
   startSchema,
   stopSchema,
   suspendSchema,
   unlockSchema,
   unpauseSchema,
   unshelveSchema,
+  vncConsoleSchema,
 } from './serverActionSchema';
 import { serverIdOf } from './servers';
 
@@ -214,6 +219,14 @@ const group = (work: typeof addServerGroup, action: string) =>
     work(session, cloud, server, valueOf<{ name: string }>(request, action).name),
   );
 
+/** An address of a console; from 2.6 on it is a resource of its own. */
+const remoteConsole = (action: string, schema: object): ServerAction => ({
+  until: 5,
+  schema,
+  policy: 'os-remote-consoles',
+  run: consoleAction(action),
+});
+
 const actions: Readonly<Record<string, ServerAction>> = {
   'os-start': { schema: startSchema, policy: 'servers:start', run: onHost('start') },
   'os-stop': { schema: stopSchema, policy: 'servers:stop', run: onHost('stop') },
@@ -247,6 +260,10 @@ const actions: Readonly<Record<string, ServerAction>> = {
   evacuate: { schema: evacuateSchema, policy: 'os-evacuate', run: evacuate },
   rebuild: { schema: rebuildSchema, policy: 'servers:rebuild', run: rebuild },
   'os-getConsoleOutput': { schema: consoleSchema, policy: 'os-console-output', run: consoleOutput },
+  'os-getVNCConsole': remoteConsole('os-getVNCConsole', vncConsoleSchema),
+  'os-getSPICEConsole': remoteConsole('os-getSPICEConsole', spiceConsoleSchema),
+  'os-getRDPConsole': remoteConsole('os-getRDPConsole', rdpConsoleSchema),
+  'os-getSerialConsole': remoteConsole('os-getSerialConsole', serialConsoleSchema),
   'os-resetState': {
     schema: resetStateSchema,
     policy: 'os-admin-actions:reset_state',
@@ -320,10 +337,6 @@ const absent: Readonly<Record<string, { readonly since?: number; readonly until?
   trigger_crash_dump: { since: 17 },
   addFloatingIp: { until: 43 },
   removeFloatingIp: { until: 43 },
-  'os-getVNCConsole': { until: 5 },
-  'os-getSPICEConsole': { until: 5 },
-  'os-getRDPConsole': { until: 5 },
-  'os-getSerialConsole': { until: 5 },
 };
 
 /** The action's name: the one key of the body. @throws InvalidError, ApiError 501 */

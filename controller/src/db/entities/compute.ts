@@ -1,4 +1,5 @@
 // Tables of the compute service: flavors, keypairs, quotas, servers and their moves.
+import type { ConsoleKind } from '@cumulet/common';
 import {
   flag,
   id,
@@ -358,6 +359,20 @@ export const serverMigrations = table(
 );
 export type ServerMigration = Row<typeof serverMigrations>;
 
+/** Leave to open one console of one server once. The ticket itself is not kept: the id is its SHA-256. */
+export const consoleTickets = table(
+  'console_ticket',
+  {
+    id: id(),
+    server_id: id(),
+    kind: text(16) as Column<ConsoleKind>,
+    user_id: id(),
+    expires_at: time(),
+    used_at: nullable(time()),
+  },
+  { indices: [['server_id'], ['expires_at']] },
+);
+
 export const computeTables: readonly Table[] = [
   flavors,
   flavorExtraSpecs,
@@ -369,4 +384,5 @@ export const computeTables: readonly Table[] = [
   serverTags,
   serverMigrations,
   shelvedServers,
+  consoleTickets,
 ];

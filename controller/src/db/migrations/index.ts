@@ -1,4 +1,5 @@
 // All migrations, oldest first. How to add one: docs/architecture.md.
+import { ConsoleTickets } from './consoleTickets';
 import { Initial } from './initial';
 import { LiveMigrations } from './liveMigrations';
 import { PlacementCatalog } from './placementCatalog';
@@ -15,4 +16,5 @@ export const migrations = [
   PlacementCatalog,
   LiveMigrations,
   ShelvedServers,
+  ConsoleTickets,
 ] as const;

@@ -58,6 +58,7 @@ const members = [
   'os-lock-server:unlock',
   'os-deferred-delete:force',
   'os-console-output',
+  'os-remote-consoles',
   'os-admin-password',
   'os-security-groups:add',
   'os-security-groups:remove',

@@ -1,7 +1,14 @@
 // The end of a server: what its owner no longer has to pay for.
 import type { Cloud } from '../../cloud';
 import { IsNull, type WriteSession } from '../../db';
-import { PowerState, servers, serverTags, shelvedServers, type Server } from '../../db/entities/compute';
+import {
+  consoleTickets,
+  PowerState,
+  servers,
+  serverTags,
+  shelvedServers,
+  type Server,
+} from '../../db/entities/compute';
 import { closeMigration, heldQuota, openMigration } from './migrations';
 import { giveBackQuota } from './quotas';
 
@@ -22,6 +29,7 @@ export async function forgetServer(session: WriteSession, cloud: Cloud, server: 
   if (ended === 0) return;
   await session.delete(serverTags, { server_id: server.id });
   await session.delete(shelvedServers, { server_id: server.id });
+  await session.delete(consoleTickets, { server_id: server.id });
   const migration = await openMigration(session, server.id);
   await giveBackQuota(session, server.project_id, heldQuota(server, migration));
   // Deleting a resized server says yes to its resize; one that was under way never came to its end.
