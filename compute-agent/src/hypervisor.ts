@@ -4,7 +4,7 @@ import type { LibvirtClient } from '@cumulet/libvirt';
 
 interface Consoles {
   /** Bytes from and to the serial port of a running guest; `force` takes over from another reader. */
-  openConsole(uuid: string, options: { force: boolean }): Promise<Duplex>;
+  readonly openConsole: (uuid: string, options: { force: boolean }) => Promise<Duplex>;
 }
 
 export type Hypervisor = Consoles &
