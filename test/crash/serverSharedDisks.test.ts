@@ -1,10 +1,9 @@
-// Every fault at every step of what moves servers, between hosts that have one directory of disks.
-import { taskKinds } from '@cumulet/controller';
+// Every fault at every step of servers that leave their host while they are off, between hosts that have one directory of disks.
 import { crossWithFaults } from './everyFault';
+import { RESIZES } from './kinds';
 
-const MOVING = /migrat|evacuate|(confirm|revert|undo)Resize/i;
-
+// A resize stays on its host where it can.
 crossWithFaults(
-  taskKinds.filter(({ kind }) => MOVING.test(kind)),
+  RESIZES.filter(({ kind }) => kind !== 'server.resize'),
   { sharedDisks: true },
 );

@@ -1,6 +1,6 @@
 // Two hosts' storage agents on one directory of disks, with real qemu-img: who has a disk, and who must leave it alone.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -72,7 +72,7 @@ const folder = (id: string, at = shared): string => join(at, 'disks', id);
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-shared-'));
   shared = join(directory, 'shared');
-  execFileSync('mkdir', [shared]);
+  mkdirSync(shared);
   writeFileSync(join(shared, '.cumulet-disks'), `${MARK}\n`);
   bytes = Buffer.alloc(64 * 1024, 0x5a);
   image = { id: newId(), digest: sha512(bytes), format: 'raw', size: bytes.length };
@@ -188,6 +188,9 @@ describe('what is not the same directory', () => {
       fault: { code: 'disks_away', retryable: true },
     });
     expect(await one.driver.run('disk.remove', id, { server_id: id })).toMatchObject({ fault: { code: 'disks_away' } });
+    // What can't be read is no mark either.
+    mkdirSync(join(shared, '.cumulet-disks'));
+    expect(await one.driver.run('disk.remove', newId(), { server_id: id })).toMatchObject({ outcome: 'failed' });
     expect(existsSync(folder(id))).toBe(false);
   });
 });
@@ -204,7 +207,7 @@ test('a disk that is not there is not made by who looks for it', async () => {
     fault: { code: 'disk_missing' },
   });
   rmSync(join(folder(id), 'disk-r1.qcow2'));
-  execFileSync('mkdir', [join(folder(id), 'disk-r1.qcow2')]);
+  mkdirSync(join(folder(id), 'disk-r1.qcow2'));
   expect(await two.driver.run('disk.find', newId(), find(id, 'h1', one))).toMatchObject({
     fault: { code: 'disk_failed' },
   });
