@@ -17,6 +17,7 @@ const server: Load = () => ({
     require('./nouns/placement'),
     require('./nouns/why'),
     require('./nouns/console'),
+    require('./nouns/serverSsh'),
   ].flatMap((file) => (file as File).commands),
 });
 const network: Load = () => require('./nouns/network') as File;

@@ -42,6 +42,8 @@ export async function ensureImage(admin: Session, file: string): Promise<string>
     disk_format: 'qcow2',
     container_format: 'bare',
     min_ram: 96,
+    // By which `server ssh` knows the user.
+    os_distro: 'tiny',
   });
   await admin.request('image', 'PUT', `/images/${image.id}/file`, bytes);
   return `tiny, ${Math.round(bytes.length / 1e6)} MB`;
