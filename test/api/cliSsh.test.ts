@@ -109,6 +109,18 @@ test('a keypair that was deleted leaves --identity', async () => {
   expect((await ssh(['--fixed', 'locked'])).err).toContain('keypair lost of server locked is not there or not yours');
 });
 
+test('without an external network, port or address there is nothing to tell a command for', async () => {
+  await all.ok('server create --image tiny --flavor m1.tiny --network none --wait alone');
+  expect((await ssh(['alone'])).err).toContain('server alone has no floating IP, and there is no port for one');
+  expect((await ssh(['--fixed', 'alone'])).err).toContain('server alone has no address');
+});
+
+test('a server whose image is gone needs --user', async () => {
+  await all.ok('image delete tiny');
+  expect((await ssh(['hello'])).err).toContain('the image of server hello does not say which user it lets in');
+  expect((await ssh(['--user', 'anna', 'hello'])).exit).toBe(7);
+});
+
 test('a server that is off is not entered, and how it is started is told', async () => {
   await all.ok('server stop hello');
   const { exit, err } = await ssh(['hello']);

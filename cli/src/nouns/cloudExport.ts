@@ -22,14 +22,18 @@ interface Named {
   readonly domain: string;
 }
 
-interface Login {
+export interface Login {
   readonly user: Named;
   readonly project: Named;
   readonly password?: string;
 }
 
-async function accessOf({ api }: Context): Promise<Access & { readonly endpoint: string }> {
-  const { access } = (await api.json('cumulet', 'GET', '/access')) as unknown as { access: Access };
+/** Where other machines reach the cloud, if they do, and the CA they need. */
+export const readAccess = async ({ api }: Context): Promise<Access> =>
+  ((await api.json('cumulet', 'GET', '/access')) as unknown as { access: Access }).access;
+
+async function accessOf(context: Context): Promise<Access & { readonly endpoint: string }> {
+  const access = await readAccess(context);
   const { endpoint } = access;
   if (endpoint === null)
     throw new CliError(
@@ -72,11 +76,13 @@ async function loginOf({ api, input }: Context, name: string): Promise<Login> {
   return { user: await named(who), project: await named(await get(api, project, id)) };
 }
 
-async function entryOf(context: Context, endpoint: string, cacert: string | undefined): Promise<CloudEntry> {
-  const { api, input } = context;
+async function wantedLogin(context: Context): Promise<Login> {
+  const other = context.input.text('user');
+  return other === undefined ? ownLogin(context, await context.api.token()) : loginOf(context, other);
+}
+
+async function entryOf({ api }: Context, login: Login, endpoint: string, cacert?: string): Promise<CloudEntry> {
   const token = await api.token();
-  const other = input.text('user');
-  const login = other === undefined ? ownLogin(context, token) : await loginOf(context, other);
   const { auth, ...entry } = cloudEntry(endpoint, login.user.name, login.password, login.project.name);
   const region = api.settings.region_name ?? token.catalog[0]?.endpoints[0]?.region ?? entry.region_name;
   const domains = { user_domain_name: login.user.domain, project_domain_name: login.project.domain };
@@ -106,6 +112,26 @@ function writeTo(
   }
 }
 
+/** What a login needs on another machine: files in the directory that --directory names, else the entry as text. */
+export async function handOver(
+  context: Context,
+  login: Login,
+  { endpoint, ca }: { readonly endpoint: string; readonly ca: string | null },
+  name: string,
+): Promise<string> {
+  const authority = ca === null ? undefined : { file: `${name}-ca.pem`, ca };
+  const cacert = authority && `${PLACE}/${authority.file}`;
+  const entry = await entryOf(context, login, endpoint, cacert);
+  const directory = context.input.text('directory');
+  if (directory !== undefined) return writeTo(directory, name, entry, authority);
+  const notes = [
+    `# For ${PLACE}/clouds.yaml of the other machine.`,
+    ...(cacert === undefined ? [] : [`# Its CA: cumulet cloud export --cacert > ${cacert}`]),
+    ...(entry.auth.password === undefined ? ['# The password is asked for.'] : []),
+  ];
+  return [...notes, mergeClouds('', { [name]: entry }).trimEnd()].join('\n');
+}
+
 const cloudExport: Command = {
   name: 'cloud export',
   summary: 'Show the entry of clouds.yaml with which another machine reaches this cloud',
@@ -128,17 +154,7 @@ const cloudExport: Command = {
     }
     const name = input.text('name') ?? 'cumulet';
     if (!/^[\w.-]+$/.test(name)) throw new CliError(`--name takes letters, digits, dots and dashes, not "${name}"`, 2);
-    const authority = ca === null ? undefined : { file: `${name}-ca.pem`, ca };
-    const cacert = authority && `${PLACE}/${authority.file}`;
-    const entry = await entryOf(context, endpoint, cacert);
-    const directory = input.text('directory');
-    if (directory !== undefined) return { text: writeTo(directory, name, entry, authority) };
-    const notes = [
-      `# For ${PLACE}/clouds.yaml of the other machine.`,
-      ...(cacert === undefined ? [] : [`# Its CA: cumulet cloud export --cacert > ${cacert}`]),
-      ...(entry.auth.password === undefined ? ['# The password is asked for.'] : []),
-    ];
-    return { text: [...notes, mergeClouds('', { [name]: entry }).trimEnd()].join('\n') };
+    return { text: await handOver(context, await wantedLogin(context), { endpoint, ca }, name) };
   },
 };
 

@@ -1,0 +1,114 @@
+// cumulet user add: what a newcomer gets works with what is handed over; it goes on after a failure, and takes nobody's things.
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseConfig } from '@cumulet/common';
+import { RemoteApiConfig } from '@cumulet/controller';
+import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
+
+jest.setTimeout(60_000);
+const remote_api = parseConfig(RemoteApiConfig, '{address: 127.0.0.1, port: 0}', 'test');
+let all: CommandCloud;
+const at = (...names: string[]): string => join(all.directory, ...names);
+const passwordIn = (text: string): string => /^ +password: (\S+)$/m.exec(text)?.[1] ?? '';
+const as = (name: string, password: string): Record<string, string> => ({
+  OS_AUTH_URL: `${all.cloud.test.url}/v3`,
+  OS_USERNAME: name,
+  OS_PASSWORD: password,
+  OS_PROJECT_NAME: name,
+});
+
+beforeAll(async () => void (all = await startCommandCloud({ remote_api })));
+afterAll(() => all.stop());
+
+test('without an external network nothing is made', async () => {
+  expect(await all.fails(1, 'user add anna')).toContain('no network is called "public"');
+  expect(await all.ok('project list -f value -c Name')).not.toContain('anna');
+});
+
+test('a newcomer boots a server with a floating IP with what was written for them', async () => {
+  await all.ok('network create --external public');
+  await all.ok('subnet create --network public --subnet-range 203.0.113.0/24 public');
+  const home = at('home/.config/openstack');
+  const out = await all.ok(`user add --cores 3 --ram 1024 --instances 2 --directory ${home} anna`);
+  expect(out).toBe(
+    `# Made: project anna, quota, network anna, subnet anna, router anna, interface of router anna, rule for ICMP, rule for ssh, user anna.\nWritten: ${home}/clouds.yaml, ${home}/cumulet-ca.pem. On the other machine they belong into ~/.config/openstack.`,
+  );
+  expect(statSync(join(home, 'clouds.yaml')).mode & 0o777).toBe(0o600);
+  const env = { HOME: at('home'), OS_CLOUD: 'cumulet', OS_CLIENT_CONFIG_FILE: join(home, 'clouds.yaml') };
+  const must = async (...words: string[]): Promise<string> => {
+    const { exit, out: said, err } = await all.spawn(words, env);
+    expect({ exit, err }).toEqual({ exit: 0, err: '' });
+    return said;
+  };
+  await must('server', 'create', '--image', 'tiny', '--flavor', 'm1.tiny', '--network', 'anna', '--wait', 'first');
+  const port = (await must('port', 'list', '--server', 'first', '-f', 'value', '-c', 'ID')).trim();
+  expect(await must('floating', 'ip', 'create', '--port', port, 'public')).toContain('203.0.113.');
+  const limits = await must('limits', 'show', '-f', 'value');
+  expect(limits).toContain('maxTotalCores 3\n');
+  expect(limits).toContain('maxTotalRAMSize 1024\n');
+  expect(limits).toContain('maxTotalInstances 2\n');
+  const rules = JSON.parse(await must('security', 'group', 'rule', 'list', '--ingress', '-f', 'json')) as object[];
+  expect(JSON.stringify(rules)).toMatch(/"icmp".*22:22|22:22.*"icmp"/);
+});
+
+test('run again it makes what is missing, and keeps the password and what was handed over', async () => {
+  const file = at('home/.config/openstack/clouds.yaml');
+  const before = readFileSync(file, 'utf8');
+  const again = await all.ok('user add anna');
+  expect(again).toMatch(/^# Everything was there\.\n# The password of anna is as before, and not known here: --new-/);
+  expect(again).toContain('# The password is asked for.');
+  expect(await all.ok(`user add --directory ${at('home/.config/openstack')} anna`)).toContain('# Nothing was written.');
+  expect(readFileSync(file, 'utf8')).toBe(before);
+  expect((await all.run('token issue', as('anna', passwordIn(before)))).exit).toBe(0);
+  const renewed = await all.ok('user add --new-password anna');
+  expect(renewed).toMatch(/^# Made: a new password\.\n/);
+  expect((await all.run('token issue', as('anna', passwordIn(before)))).exit).toBe(1);
+  expect((await all.run('token issue', as('anna', passwordIn(renewed)))).exit).toBe(0);
+});
+
+test('a failure tells what was made, and the next run goes on', async () => {
+  const told = await all.fails(1, 'user add --subnet-range nonsense bert');
+  expect(told).toMatch(/; made until then: project bert, network bert; running it again goes on from there$/);
+  const bert = String((await all.json('project show bert')).id);
+  await all.ok(`router create --project ${bert} bert`);
+  const out = await all.ok('user add bert');
+  expect(out).toMatch(/^# Made: subnet bert, gateway of router bert, interface of router bert, rule .*, user bert\.\n/);
+  expect((await all.run('network show bert', as('bert', passwordIn(out)))).exit).toBe(0);
+});
+
+test('a failure that made nothing says so', async () => {
+  await all.ok('project create empty');
+  expect(await all.fails(1, 'user add --cores -5 empty')).toMatch(/; nothing was made; running it again goes on/);
+});
+
+test("a project or user of the name that is somebody else's is refused", async () => {
+  await all.ok('project create taken');
+  await all.ok('role add --user demo --project taken member');
+  expect(await all.fails(1, 'user add taken')).toBe(
+    "project taken is there already, and somebody else's: choose another name",
+  );
+  await all.ok('user create --project taken carl');
+  expect(await all.fails(1, 'user add carl')).toBe(
+    'user carl is there already, with another project: choose another name',
+  );
+  expect(await all.fails(2, 'user add "a b"')).toContain('letters, digits, dots and dashes');
+});
+
+test('members may not', async () => {
+  const { exit, out } = await all.run('user add dora', { OS_CLOUD: 'demo' });
+  expect({ exit, out }).toEqual({ exit: 1, out: '' });
+});
+
+test('a cloud that listens on its own machine only is reached from there', async () => {
+  const closed = await startCommandCloud();
+  try {
+    await closed.ok('network create --external outer');
+    await closed.ok('subnet create --network outer --subnet-range 203.0.113.0/24 outer');
+    const out = await closed.ok('user add --public outer --subnet-range 10.9.0.0/24 eva');
+    expect(out).toContain('# The cloud listens on its own machine only.');
+    expect(out).toContain(`auth_url: ${closed.cloud.test.url}/v3\n`);
+    expect(await closed.ok('subnet show -f value -c cidr eva')).toBe('10.9.0.0/24');
+  } finally {
+    await closed.stop();
+  }
+});
