@@ -77,6 +77,7 @@ function bodyOf({ method, path }: Route): unknown {
     [/metadata\/:key$/, { meta: { known: 'theirs' } }],
     [/\/tags$/, { tags: ['theirs'] }],
     [/os-interface$/, { interfaceAttachment: {} }],
+    [/remote-consoles$/, { remote_console: { protocol: 'vnc', type: 'novnc' } }],
     [/os-security-groups\/:id$/, { security_group: { name: 'theirs', description: '' } }],
     [/import$/, { method: { name: 'glance-direct' } }],
     [/members$/, { member: 'other-project' }],

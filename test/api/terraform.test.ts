@@ -24,7 +24,7 @@ function idOf(name: string): string {
 beforeAll(async () => {
   const bus = createMemoryBus();
   const found: { host?: SimulatedHost } = {};
-  const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
+  const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.03 };
   cloud = await startIdentity({ bus, host: () => found.host?.api, engine });
   host = found.host = createSimulatedHost('node-1', bus, cloud.test.controller.agentApi);
   await host.start();

@@ -12,7 +12,7 @@ export interface CloudWithHost {
   /** All of them, the one above first. */
   readonly hosts: readonly SimulatedHost[];
   readonly bus: Bus;
-  /** Starts an engine, in place of one that was killed. By default it asks a host again after 1/200 of the time that it takes in life. */
+  /** Starts an engine, in place of one that was killed. By default it asks a host again after 1/70 of the time that it takes in life. */
   startEngine(observer?: EngineObserver, askAgainFactor?: number): Promise<Engine>;
   /** Kills the engine that runs now and starts another one of the same kind. */
   restartEngine(): Promise<void>;
@@ -87,7 +87,7 @@ export async function startCloudWithHost(
     host,
     hosts,
     bus,
-    async startEngine(observer, askAgainFactor = 0.005) {
+    async startEngine(observer, askAgainFactor = 0.015) {
       observe = observer;
       factor = askAgainFactor;
       engine = createEngine(cloud, {

@@ -71,7 +71,7 @@ async function content(cloud: IdentityCloud): Promise<void> {
 export async function startCommandCloud(config: Partial<ControllerConfig> = {}): Promise<CommandCloud> {
   const bus = createMemoryBus();
   const hosts = new Map<string, SimulatedHost>();
-  const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.01 };
+  const engine = { kinds: taskKinds, leaseMs: 200, pollMs: 20, maxBackoffMs: 30, askAgainFactor: 0.03 };
   const cloud = await startIdentity({
     bus,
     host: (name) => hosts.get(name)?.api,

@@ -1,8 +1,9 @@
-// Servers that come at once are placed by one look at the hosts, and each counts in those before it.
+// Servers that come at once are placed by one look at the hosts, and each counts in those before it. Where reads overlap, as on MariaDB,
+// a look may come before another's claim is committed: there it is only likely, and the claim refuses what has no room.
 import { hosts } from '../../controller/src/db/entities/tasks';
 import { servers } from '../../controller/src/db/entities/compute';
 import { hostsOfRound } from '../../controller/src/services/compute/hostRounds';
-import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
+import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 
 let world: CloudWithHost;
 beforeEach(async () => {
