@@ -1,7 +1,11 @@
 // Consoles: addresses that open one once, over HTTP and WebSocket, with a guest that repeats what it hears.
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { WebSocket, type ClientOptions } from 'ws';
 import { consoleTickets, servers } from '../../controller/src/db/entities/compute';
+import { createConsoles, ending } from '../../controller/src/consoles/proxy';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 import type { Answer } from '../support/testCloud';
 
@@ -208,6 +212,66 @@ test('a frame that is too large ends its console and nobody else’s', async () 
   const [heard] = (await once(socket, 'message')) as [Buffer];
   expect(heard.toString()).toBe('still here');
   socket.close();
+});
+
+test('a browser that does not answer is cut off, one that does is not', async () => {
+  const consoles = createConsoles(world.test.cloud, () => '', 100);
+  const server = createServer();
+  consoles.attach(server);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const openWith = async (autoPong: boolean): Promise<WebSocket> => {
+    const address = (await addressOf('vnc', 'novnc')).replace(/^http:..[^/]*/, `ws://127.0.0.1:${port}`);
+    const socket = new WebSocket(address, { autoPong });
+    await once(socket, 'message');
+    return socket;
+  };
+  const [silent, there] = [await openWith(false), await openWith(true)];
+  const [code] = (await once(silent, 'close')) as [number];
+  expect(code).toBe(1006);
+  for (let turn = 0; turn < 3; turn++) await once(there, 'ping');
+  expect(there.readyState).toBe(WebSocket.OPEN);
+  consoles.close();
+  await once(there, 'close');
+  server.close();
+});
+
+test('an error that nobody expected opens nothing and is not told', async () => {
+  const url = await addressOf('serial', 'serial');
+  const { log } = world.test.cloud;
+  const told = jest.spyOn(log, 'error').mockImplementation(() => undefined);
+  const write = jest.spyOn(world.test.cloud.db, 'write').mockRejectedValueOnce(new Error('/secret/path'));
+  expect(await listenTo(url)).toMatchObject({ code: 4003, reason: 'An unexpected error prevented it.' });
+  expect(told).toHaveBeenCalledWith({ error: '/secret/path' }, 'a console could not be opened');
+  told.mockRestore();
+  write.mockRestore();
+});
+
+test('who leaves before the guest was reached leaves nothing open', async () => {
+  const url = await addressOf('serial', 'serial');
+  const guest = new PassThrough();
+  let arrive: (guest: PassThrough) => void = () => undefined;
+  const asked = new Promise<void>((reached) => {
+    jest.spyOn(world.host.api, 'openConsole').mockImplementationOnce(() => {
+      reached();
+      return new Promise((resolve) => (arrive = resolve));
+    });
+  });
+  const socket = new WebSocket(url.replace(/^http/, 'ws'), 'binary');
+  await Promise.all([once(socket, 'open'), asked]);
+  expect(socket.protocol).toBe('binary');
+  socket.terminate();
+  await new Promise((done) => setTimeout(done, 50));
+  arrive(guest);
+  await once(guest, 'close');
+  expect(guest.destroyed).toBe(true);
+});
+
+test('words that are too long for the end of a WebSocket are cut between letters', () => {
+  expect(ending('short')).toBe('short');
+  const long = ending('ü'.repeat(100));
+  expect(long).toMatch(/^ü+…$/);
+  expect(Buffer.byteLength(long)).toBeLessThanOrEqual(123);
 });
 
 test('the end of the cloud ends consoles, and says so', async () => {

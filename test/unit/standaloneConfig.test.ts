@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfig } from '@cumulet/common';
-import { partsOf, StandaloneConfig } from '@cumulet/standalone';
+import { createStandalone, partsOf, StandaloneConfig } from '@cumulet/standalone';
 import { runProcess } from '../support/programs';
 
 let directory: string;
@@ -44,4 +44,14 @@ test('what people set at the top reaches the parts', () => {
     remote_api: { address: '10.0.0.5', port: 5000 },
   });
   expect(network.external).toMatchObject({ bridge: 'cml-ext', floating: { interface: 'eth0' } });
+});
+
+test.each([
+  ['', []],
+  ['remote_api: {address: 127.0.0.1, port: 1}', ['not yet started']],
+])('a cloud that is composed and not started says what is missing: %s', async (text, missing) => {
+  const config = parseConfig(StandaloneConfig, `data_dir: ${join(directory, 'data')}\n${text}\n`, 'test');
+  const cloud = await createStandalone(partsOf(config, 'test'));
+  expect(cloud.missing()).toEqual(missing);
+  await cloud.stop();
 });

@@ -33,7 +33,7 @@ export interface Consoles {
 }
 
 /** As much of a text as the end of a WebSocket carries. */
-const ending = (words: string): string => {
+export const ending = (words: string): string => {
   const bytes = Buffer.from(words);
   return bytes.length <= LONGEST_WORDS
     ? words
@@ -41,13 +41,13 @@ const ending = (words: string): string => {
 };
 
 /** Pings the other side; who does not answer until the next time is cut off. */
-function keepAlive(socket: WebSocket): void {
+function keepAlive(socket: WebSocket, pingMs: number): void {
   let heard = true;
   const timer = setInterval(() => {
     if (!heard) return socket.terminate();
     heard = false;
     socket.ping();
-  }, PING_MS);
+  }, pingMs);
   socket.on('pong', () => (heard = true));
   socket.on('close', () => clearInterval(timer));
 }
@@ -66,8 +66,15 @@ function join(socket: WebSocket, guest: Duplex): void {
   guest.pipe(browser, { end: false });
 }
 
-/** @param originOf - scheme and authority by which the caller reached us, if they are ours */
-export function createConsoles(cloud: Cloud, originOf: (request: IncomingMessage) => string): Consoles {
+/**
+ * @param originOf - scheme and authority by which the caller reached us, if they are ours
+ * @param pingMs - how often a browser is asked whether it is there
+ */
+export function createConsoles(
+  cloud: Cloud,
+  originOf: (request: IncomingMessage) => string,
+  pingMs = PING_MS,
+): Consoles {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: LONGEST_FRAME,
@@ -76,7 +83,7 @@ export function createConsoles(cloud: Cloud, originOf: (request: IncomingMessage
   });
 
   async function serve(socket: WebSocket, kind: ConsoleKind, ticket: string): Promise<void> {
-    keepAlive(socket);
+    keepAlive(socket, pingMs);
     // A frame that is too large, or what is no WebSocket: the connection ends, and nobody else is concerned.
     socket.on('error', (error) => cloud.log.debug({ error: messageOf(error) }, 'a console was cut off'));
     try {
