@@ -3,6 +3,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseConfig } from '@cumulet/common';
 import { RemoteApiConfig } from '@cumulet/controller';
+import type { Context } from '../../cli/src/command';
+import { ensureNewcomer } from '../../cli/src/newcomer';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
 jest.setTimeout(60_000);
@@ -74,6 +76,16 @@ test('a failure tells what was made, and the next run goes on', async () => {
   const out = await all.ok('user add bert');
   expect(out).toMatch(/^# Made: subnet bert, gateway of router bert, interface of router bert, rule .*, user bert\.\n/);
   expect((await all.run('network show bert', as('bert', passwordIn(out)))).exit).toBe(0);
+});
+
+test('an error of ours is not dressed up as a refusal', async () => {
+  const shown: string[] = [];
+  const bug = new TypeError('a bug');
+  const api = { list: () => Promise.resolve([]), json: () => Promise.reject(bug) } as unknown as Context['api'];
+  const context = { api, progress: (text: string) => void shown.push(text) } as unknown as Context;
+  const wanted = { name: 'f', password: '', renew: false, quota: {}, outside: '', range: '' };
+  await expect(ensureNewcomer(context, wanted)).rejects.toBe(bug);
+  expect(shown.at(-1)).toBe('');
 });
 
 test('a failure that made nothing says so', async () => {
