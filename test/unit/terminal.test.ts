@@ -9,7 +9,6 @@ let url: string;
 const shown: string[] = [];
 const raw: boolean[] = [];
 const { stdin } = process;
-const { isTTY, setRawMode } = stdin;
 beforeAll(async () => {
   server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
@@ -26,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   jest.restoreAllMocks();
-  Object.assign(stdin, { isTTY, setRawMode });
+  for (const name of ['isTTY', 'setRawMode']) Reflect.deleteProperty(stdin, name);
 });
 afterAll(() => void server.close());
 
