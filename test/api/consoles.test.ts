@@ -1,7 +1,7 @@
 // Consoles: addresses that open one once, over HTTP and WebSocket, with a guest that repeats what it hears.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { WebSocket, type ClientOptions } from 'ws';
 import { consoleTickets, servers } from '../../controller/src/db/entities/compute';
@@ -195,6 +195,31 @@ describe('the pages', () => {
     for (const path of ['files/web/../../package.json', 'files/web/%2e%2e/package.json', 'files/web', 'files/', 'rdp'])
       expect((await world.test.call('GET', `/console/${path}`)).status).toBe(404);
   });
+
+  test('what is no path is answered without a word of the machine', async () => {
+    for (const path of ['files/web/%zz', 'files/web/%00', '%zz']) {
+      const answer = await fetch(`${world.test.url}/console/${path}`);
+      expect([400, 404]).toContain(answer.status);
+      expect(await answer.text()).not.toMatch(/node_modules|\/controller\//);
+    }
+  });
+
+  test.each(['//', '/console/serial?token=%zz', 'http://[', '*', '/console/serial?a?b'])(
+    'an upgrade of %s is refused, and the cloud goes on',
+    async (path) => {
+      const { hostname, port } = new URL(world.test.url);
+      const socket = connect(Number(port), hostname);
+      const key = Buffer.alloc(16).toString('base64');
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nhost: ${hostname}:${port}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+          `sec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
+      );
+      const [head] = (await once(socket, 'data')) as [Buffer];
+      expect(head.toString()).toMatch(/^HTTP\/1.1 (404 Not Found|400 Bad Request|101 Switching Protocols)/);
+      socket.destroy();
+      expect((await fetch(`${world.test.url}/healthz`)).status).toBe(200);
+    },
+  );
 
   test('what is no console is no WebSocket either', async () => {
     await expect(listenTo(`${world.test.url}/console/rdp`)).rejects.toThrow('404');

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { CONSOLE_KINDS } from '@cumulet/common';
-import express, { Router } from 'express';
+import express, { Router, type NextFunction, type Request, type Response } from 'express';
 
 const own = join(__dirname, '..', '..', 'web');
 const xterm = dirname(require.resolve('@xterm/xterm/package.json'));
@@ -50,5 +50,9 @@ export function consolePages(originOf: (request: IncomingMessage) => string): Ro
     });
   for (const [name, directory] of Object.entries(directories))
     router.use(`/files/${name}`, express.static(directory, { index: false, redirect: false }));
+  // Without this Express would tell where its files are.
+  router.use((_error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    response.status(404).type('text').send('There is no such file.\n');
+  });
   return router;
 }

@@ -1,5 +1,5 @@
 // Consoles for people: pages for a browser, and WebSockets between it and a guest. Whoever has a ticket needs nothing else.
-import type { IncomingMessage, Server } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { CONSOLE_KINDS, messageOf, type ConsoleKind } from '@cumulet/common';
@@ -98,18 +98,31 @@ export function createConsoles(
     }
   }
 
-  const refuse = (socket: Duplex, status: string): void =>
-    void socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  /** In the shape of the errors of requests that have no service. */
+  const refuse = (socket: Duplex, status: number, message: string): void => {
+    const title = STATUS_CODES[status] ?? '';
+    const body = JSON.stringify({ error: { code: status, title, message } });
+    const head = ['connection: close', 'content-type: application/json', `content-length: ${Buffer.byteLength(body)}`];
+    socket.end([`HTTP/1.1 ${status} ${title}`, ...head, '', body].join('\r\n'));
+  };
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://any');
+    // Not by URL, which throws at some of what may stand here.
+    const [pathname, query] = (request.url ?? '').split('?', 2);
     const kind = CONSOLE_KINDS.find((one) => pathname === `${CONSOLE_PATH}/${one}`);
-    if (!kind) return refuse(socket, '404 Not Found');
+    if (!kind)
+      return refuse(socket, 404, 'Only consoles are WebSockets; ask for anything else without the header Upgrade.');
     // Programs send none. A page of another origin has no business here, even with a ticket.
     const { origin } = request.headers;
-    if (origin !== undefined && origin !== originOf(request)) return refuse(socket, '403 Forbidden');
-    sockets.handleUpgrade(request, socket, head, (opened) => void serve(opened, kind, searchParams.get('token') ?? ''));
+    if (origin !== undefined && origin !== originOf(request))
+      return refuse(socket, 403, 'A page of another origin may not open a console.');
+    sockets.handleUpgrade(
+      request,
+      socket,
+      head,
+      (opened) => void serve(opened, kind, new URLSearchParams(query).get('token') ?? ''),
+    );
   };
 
   return {
