@@ -211,7 +211,7 @@ test('an upload that kill -9 cut off is queued again by the other controller, wh
 test('controllers that are stopped one after the other hand their tasks over at once, and no request fails', async () => {
   const client = await connectToAny(Object.values(fleet.urls));
   for (const host of fleet.hosts) host.before = () => pause(100 + Math.random() * 900);
-  const stops = { seconds: 10, every: 5, signal: 'SIGTERM', workers: 4 } as const;
+  const stops = { seconds: 10, every: 5, signal: 'SIGTERM', workers: 4, atLeast: 2 } as const;
   const report = await killUnderLoad(fleet, db, client, content, stops);
   expect([client.seen.failed, report.stuck]).toEqual([[], []]);
   expect(report).toMatchObject({ exits: [0, 0], orphans: 0 });

@@ -12,6 +12,8 @@ export interface KillOptions {
   /** Seconds from one kill to the next. */
   readonly every: number;
   readonly signal: 'SIGKILL' | 'SIGTERM';
+  /** Kills that are made however long they take; default 1. */
+  readonly atLeast?: number;
   /** Servers that are made and deleted side by side. */
   readonly workers: number;
 }
@@ -55,17 +57,18 @@ export async function killUnderLoad(
   db: Database,
   client: RetryingClient,
   content: Content,
-  { seconds, every, signal, workers }: KillOptions,
+  { seconds, every, signal, workers, atLeast = 1 }: KillOptions,
 ): Promise<KillReport> {
   const load = emptyLoad();
   const end = Date.now() + seconds * 1000;
-  const working = Array.from({ length: workers }, (_, at) =>
-    makeServers(client, content, `worker-${at}`, () => Date.now() > end, load),
-  );
   const exits: (number | undefined)[] = [];
   let [kills, orphans, slowestHandover] = [0, 0, 0];
+  const isOver = (): boolean => Date.now() > end && kills >= atLeast;
+  const working = Array.from({ length: workers }, (_, at) =>
+    makeServers(client, content, `worker-${at}`, isOver, load),
+  );
   await pause(3_000);
-  for (; Date.now() < end; kills++) {
+  for (; !isOver(); kills++) {
     const next = pause(every * 1000);
     const victim = controllerNames[kills % controllerNames.length] ?? 'controller-1';
     exits.push(await fleet.controllers.end(victim, signal));

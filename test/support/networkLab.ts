@@ -7,6 +7,7 @@ import {
   createMemoryBus,
   exec,
   interfaceName,
+  messageOf,
   parseConfig,
   silentLogger,
   systemClock,
@@ -217,7 +218,13 @@ export async function createNetworkLab(): Promise<NetworkLab> {
       const name = await namespace(`${prefix}-${interfaceName('tap', port.id)}`);
       const tap = interfaceName('tap', port.id);
       const run = inNamespace(name);
-      await onHost(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
+      const plug = () => onHost(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
+      // An agent that looks often may have made a tap of its own by now, which no guest would be on.
+      await plug().catch(async (error: unknown) => {
+        if (!messageOf(error).includes('File exists')) throw error;
+        await onHost(['ip', 'link', 'del', tap]);
+        await plug();
+      });
       await onHost(['ip', 'link', 'set', 'dev', tap, 'alias', port.id]);
       plugged.add(port.id);
       await run(['ip', 'link', 'set', 'dev', 'eth0', 'address', port.mac]);
