@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { servers } from '../../controller/src/db/entities/compute';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import type { Run } from '../support/programs';
 
@@ -125,4 +126,16 @@ test('a server that is off is not entered, and how it is started is told', async
   await all.ok('server stop hello');
   const { exit, err } = await ssh(['hello']);
   expect({ exit, err }).toEqual({ exit: 1, err: 'cumulet: server hello is SHUTOFF: cumulet server start hello\n' });
+});
+
+test('a server in ERROR is not entered, and where the reason is is told', async () => {
+  await all.cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: 'error' }));
+  expect((await ssh(['hello'])).err).toContain('server hello is ERROR; "cumulet server why hello" tells more');
+});
+
+test('a machine without ssh is told so', async () => {
+  await all.cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: 'active' }));
+  const { exit, err } = await ssh(['--user', 'anna', 'hello'], { PATH: at('nothing') });
+  expect(exit).toBe(1);
+  expect(err).toContain('ssh could not be run (is it installed?)');
 });
