@@ -107,7 +107,8 @@ async function openDoors({ api }: Context, projectId: string, { made }: Progress
       await api.json('network', 'POST', securityGroupRule.path, { security_group_rule: { ...rule, ...opened } });
       made.push(`rule for ${what}`);
     } catch (error) {
-      if (!(error instanceof HttpError) || error.status !== 409) throw error;
+      // A quota that is full is a conflict too, and must be told.
+      if (!(error instanceof HttpError) || !error.message.includes('already exists')) throw error;
     }
   }
 }

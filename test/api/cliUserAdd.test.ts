@@ -88,6 +88,18 @@ test('an error of ours is not dressed up as a refusal', async () => {
   expect(shown.at(-1)).toBe('');
 });
 
+test('rules that the quota does not allow are told, not left out', async () => {
+  await all.ok('project create tight');
+  const { id } = await all.json('project show tight');
+  const { test: cloud, admin } = all.cloud;
+  const limit = (count: number) =>
+    cloud.call('PUT', `/network/v2.0/quotas/${id}`, { token: admin, body: { quota: { security_group_rule: count } } });
+  expect((await limit(4)).status).toBe(200);
+  expect(await all.fails(1, 'user add tight')).toMatch(/[Qq]uota.*security_group_rule.*running it again goes on/);
+  expect((await limit(-1)).status).toBe(200);
+  expect(await all.ok('user add tight')).toMatch(/^# Made: rule for ICMP, rule for ssh, user tight\.\n/);
+});
+
 test('a failure that made nothing says so', async () => {
   await all.ok('project create empty');
   expect(await all.fails(1, 'user add --cores -5 empty')).toMatch(/; nothing was made; running it again goes on/);
