@@ -2,8 +2,13 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createApi, type Api } from '../../cli/src/api';
+import { inputOf } from '../../cli/src/command';
+import { HttpError } from '../../cli/src/errors';
+import { commands } from '../../cli/src/nouns/serverSsh';
 import { servers } from '../../controller/src/db/entities/compute';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
+import { ADMIN_PASSWORD } from '../support/identity';
 import type { Run } from '../support/programs';
 
 jest.setTimeout(60_000);
@@ -24,10 +29,6 @@ beforeAll(async () => {
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at('.ssh', name)]);
   await all.ok(`keypair create --public-key ${at('.ssh/id_mine.pub')} mine`);
   await all.ok(`keypair create --public-key ${at('.ssh/elsewhere.pub')} lost`);
-  await all.ok('network create --external outside');
-  await all.ok('subnet create --network outside --subnet-range 203.0.113.0/24 outside');
-  await all.ok('router create --external-gateway outside gate');
-  await all.ok('router add subnet gate demo-subnet');
   const create = 'server create --image tiny --flavor m1.tiny --network demo --wait';
   await all.ok(`${create} --key-name mine hello`);
   await all.ok(`${create} --key-name lost locked`);
@@ -36,7 +37,15 @@ beforeAll(async () => {
 });
 afterAll(() => all.stop());
 
+test('without an external network there is no command that makes a floating IP', async () => {
+  expect((await ssh(['hello'])).err).toContain('hello has no floating IP, and there is no external network for one');
+});
+
 test('without a floating IP the command that makes one is told, and does', async () => {
+  await all.ok('network create --external outside');
+  await all.ok('subnet create --network outside --subnet-range 203.0.113.0/24 outside');
+  await all.ok('router create --external-gateway outside gate');
+  await all.ok('router add subnet gate demo-subnet');
   const { exit, err } = await ssh(['hello']);
   expect(exit).toBe(1);
   const [, command = ''] =
@@ -105,6 +114,33 @@ test.each([
   expect(await ssh(['hello'], { ...places, ...env })).toMatchObject({ exit: 1, err: expect.stringContaining(told) });
 });
 
+test("an administrator enters another user's server with the key of its owner", async () => {
+  const demo = { OS_CLOUD: 'demo' };
+  expect((await all.run(`keypair create --public-key ${at('.ssh/id_other.pub')} theirs`, demo)).exit).toBe(0);
+  const create = 'server create --image tiny --flavor m1.tiny --network demo --wait --key-name theirs far';
+  expect((await all.run('network set --share demo')).exit).toBe(0);
+  expect(await all.run(create, demo)).toMatchObject({ exit: 0, err: '' });
+  const far = (JSON.parse((await all.run('server show far -f json', demo)).out) as { readonly id: string }).id;
+  expect((await ssh(['--fixed', far])).out).toContain(`identityfile ${at('.ssh/id_other')}\n`);
+});
+
+test.each(['image', 'compute'])('a failure of the %s service is told as it is', async (service) => {
+  const { test: cloud } = all.cloud;
+  const auth = { username: 'admin', password: ADMIN_PASSWORD, project_name: 'admin' };
+  const api = createApi({ auth_url: `${cloud.url}/v3`, ...auth });
+  const down = new HttpError('down (HTTP 503)', 503);
+  const broken: Api = {
+    ...api,
+    json: (asked, method, path, ...rest) =>
+      asked === service && /^.(images|os-keypairs)/.test(path)
+        ? Promise.reject(down)
+        : api.json(asked, method, path, ...rest),
+  };
+  const input = inputOf(['hello'], {});
+  const [command] = commands;
+  await expect(command?.run({ api: broken, input, progress: () => undefined })).rejects.toBe(down);
+});
+
 test('a keypair that was deleted leaves --identity', async () => {
   await all.ok('keypair delete lost');
   expect((await ssh(['--fixed', 'locked'])).err).toContain('keypair lost of server locked is not there or not yours');
@@ -120,6 +156,11 @@ test('a server whose image is gone needs --user', async () => {
   await all.ok('image delete tiny');
   expect((await ssh(['hello'])).err).toContain('the image of server hello does not say which user it lets in');
   expect((await ssh(['--user', 'anna', 'hello'])).exit).toBe(7);
+});
+
+test('a server that boots from a volume needs --user', async () => {
+  await all.cloud.test.cloud.db.write((session) => session.update(servers, { id }, { image_id: null }));
+  expect((await ssh(['hello'])).err).toContain('does not say which user it lets in');
 });
 
 test('a server that is off is not entered, and how it is started is told', async () => {

@@ -47,7 +47,7 @@ async function withoutFloating({ api }: Context, row: Row): Promise<string> {
 }
 
 async function addressOf(context: Context, row: Row): Promise<string> {
-  const all = Object.values((row['addresses'] ?? {}) as Record<string, readonly Address[]>).flat();
+  const all = Object.values(row['addresses'] as Record<string, readonly Address[]>).flat();
   const floating = all.find((each) => each['OS-EXT-IPS:type'] === 'floating');
   if (context.input.flag('fixed')) {
     const fixed = all.filter((each) => each['OS-EXT-IPS:type'] === 'fixed');
@@ -123,7 +123,7 @@ function runSsh(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn('ssh', args, { stdio: 'inherit' });
     child.once('error', (error) => reject(new CliError(`ssh could not be run (is it installed?): ${error.message}`)));
-    child.once('exit', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : (code ?? 1)));
+    child.once('exit', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : Number(code)));
   });
 }
 
