@@ -35,12 +35,22 @@ async function ensure(context: Context, resource: Resource, query: Row, body: Ro
   return answer[key] as Row;
 }
 
+/** @throws CliError when the user is an administrator, of whatever: the password of one is not set in passing */
+async function checkRole({ api }: Context, itsUser: Row): Promise<void> {
+  const query = { 'user.id': idOf(user, itsUser), 'role.id': await idFor(api, role, 'admin'), effective: true };
+  const grants = await api.list('identity', '/role_assignments', 'role_assignments', query);
+  if (grants.length > 0)
+    throw new CliError(`user ${String(itsUser['name'])} is an administrator: choose another name for a newcomer`);
+}
+
 /** Whether a project and a user that are there already belong together. @throws CliError when somebody else has one of them */
-async function checkOwner({ api }: Context, name: string): Promise<void> {
+async function checkOwner(context: Context, name: string): Promise<void> {
+  const { api } = context;
   const [[itsProject], [itsUser]] = await Promise.all([
     rowsOf(api, project, { name, ...DOMAIN }),
     rowsOf(api, user, { name, ...DOMAIN }),
   ]);
+  if (itsUser) await checkRole(context, itsUser);
   const home = itsUser?.['default_project_id'];
   if (typeof home === 'string' && home !== itsProject?.['id'])
     throw new CliError(`user ${name} is there already, with another project: choose another name`);

@@ -1,5 +1,5 @@
 // cumulet user add: what a newcomer gets works with what is handed over; it goes on after a failure, and takes nobody's things.
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseConfig } from '@cumulet/common';
 import { RemoteApiConfig } from '@cumulet/controller';
@@ -31,7 +31,9 @@ test('a newcomer boots a server with a floating IP with what was written for the
   await all.ok('network create --external public');
   await all.ok('subnet create --network public --subnet-range 203.0.113.0/24 public');
   const home = at('home/.config/openstack');
-  const out = await all.ok(`user add --cores 3 --ram 1024 --instances 2 --directory ${home} anna`);
+  const out = await all.ok(
+    `user add --cores 3 --ram 1024 --instances 2 --subnet-range 10.24.0.0/24 --directory ${home} anna`,
+  );
   expect(out).toBe(
     `# Made: project anna, quota, network anna, subnet anna, router anna, interface of router anna, rule for ICMP, rule for ssh, user anna.\nWritten: ${home}/clouds.yaml, ${home}/cumulet-ca.pem. On the other machine they belong into ~/.config/openstack.`,
   );
@@ -116,6 +118,60 @@ test("a project or user of the name that is somebody else's is refused", async (
     'user carl is there already, with another project: choose another name',
   );
   expect(await all.fails(2, 'user add "a b"')).toContain('letters, digits, dots and dashes');
+});
+
+test('no administrator is a newcomer', async () => {
+  expect(await all.fails(1, 'user add --new-password admin')).toBe(
+    'user admin is an administrator: choose another name for a newcomer',
+  );
+  await all.ok('group create chiefs');
+  await all.ok('user create nora');
+  await all.ok('group add user chiefs nora');
+  await all.ok('role add --group chiefs --project demo admin');
+  expect(await all.fails(1, 'user add nora')).toContain('user nora is an administrator');
+  expect((await all.run('token issue')).exit).toBe(0);
+});
+
+describe('the range of a newcomer', () => {
+  /** `ip` that knows these routes, or fails. */
+  const add = async (name: string, ip: string | undefined): Promise<string> => {
+    const bin = at(`bin-${name}`);
+    mkdirSync(bin);
+    if (ip !== undefined) writeFileSync(join(bin, 'ip'), `#!/bin/sh\n${ip}\n`, { mode: 0o755 });
+    const { out, err } = await all.spawn(['user', 'add', name], { OS_CLOUD: 'test', PATH: bin });
+    return out + err;
+  };
+  const routes = (...list: string[]): string => {
+    const rows = JSON.stringify(list.map((dst) => ({ dst, dev: 'lab0' })));
+    return `case "$*" in *route*) echo '${rows}' ;; *) echo '[]' ;; esac`;
+  };
+  const cidrOf = (name: string): Promise<string> => all.ok(`subnet show -f value -c cidr ${name}`);
+
+  test('leaves out what this machine reaches and what is outside', async () => {
+    await all.ok('subnet create --network public --subnet-range 10.24.1.0/24 --no-dhcp more');
+    expect(await add('fay', routes('10.24.0.128/25'))).toContain(
+      '# The subnet is 10.24.2.0/24, as 10.24.0.0/24 meets 10.24.0.128/25 of lab0.\n',
+    );
+    expect(await cidrOf('fay')).toBe('10.24.2.0/24');
+    expect(await add('gus', routes('192.168.7.0/24'))).not.toContain('The subnet is');
+    expect(await cidrOf('gus')).toBe('10.24.0.0/24');
+  });
+
+  test('is the usual one where nobody tells routes', async () => {
+    expect(await add('hal', undefined)).toContain('Made: project hal');
+    expect(await cidrOf('hal')).toBe('10.24.0.0/24');
+  });
+
+  test('must be given when routes can not be read, or leave nothing', async () => {
+    expect(await add('ida', 'echo no such table >&2; exit 1')).toMatch(
+      /routes of this machine could not be read: .*no such/,
+    );
+    const whole = routes('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16');
+    expect(await add('joe', whole)).toMatch(
+      /every network .* meets a route of this machine: give one with --subnet-range/,
+    );
+    expect(await all.ok('project list -f value -c Name')).not.toMatch(/ida|joe/);
+  });
 });
 
 test('members may not', async () => {

@@ -4,12 +4,10 @@ import { flag, text, type Command, type Options } from '../command';
 import { CliError } from '../errors';
 import { int, said } from '../fields';
 import { ensureNewcomer } from '../newcomer';
+import { newcomerRange, USUAL } from '../newcomerRange';
 import { find, idOf } from '../resource';
 import { handOver, readAccess } from './cloudExport';
 import { net } from './resources';
-
-/** What the subnet of a newcomer is unless said; networks of projects do not see each other. */
-const RANGE = '10.24.0.0/24';
 
 const quotas: Options = {
   cores: int('cores', 'how many vCPUs the project may have; as every project unless said'),
@@ -25,7 +23,10 @@ const add: Command = {
   options: {
     ...quotas,
     public: text('the external network (public)', 'NETWORK'),
-    'subnet-range': text(`addresses of the network (${RANGE})`, 'CIDR'),
+    'subnet-range': text(
+      `addresses of the network (${USUAL}.0/24, or the next that nothing reached from here meets)`,
+      'CIDR',
+    ),
     'new-password': flag('set a new password when the user is there already'),
     directory: text('write clouds.yaml and the file of the CA into this directory', 'DIRECTORY'),
   },
@@ -39,6 +40,8 @@ const add: Command = {
       readAccess(context),
       find(api, net, input.text('public') ?? 'public', { 'router:external': true }),
     ]);
+    const given = input.text('subnet-range');
+    const { range, reason } = given === undefined ? await newcomerRange(context, outside) : { range: given };
     const password = randomBytes(18).toString('base64url');
     const { made, passwordSet } = await ensureNewcomer(context, {
       name,
@@ -46,9 +49,11 @@ const add: Command = {
       renew: input.flag('new-password'),
       quota,
       outside: idOf(net, outside),
-      range: input.text('subnet-range') ?? RANGE,
+      range,
     });
-    const done = `# ${made.length > 0 ? `Made: ${made.join(', ')}` : 'Everything was there'}.`;
+    const moved =
+      reason !== undefined && made.includes(`subnet ${name}`) ? `\n# The subnet is ${range}, as ${reason}.` : '';
+    const done = `# ${made.length > 0 ? `Made: ${made.join(', ')}` : 'Everything was there'}.${moved}`;
     const unknown = `# The password of ${name} is as before, and not known here: --new-password sets one.`;
     // A file that was handed over has the password, which must not be lost.
     if (!passwordSet && input.text('directory') !== undefined)

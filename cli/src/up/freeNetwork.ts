@@ -34,7 +34,7 @@ export interface Route {
 /** Every route, of all tables, and the network of every address, of interfaces that are down too. */
 export function usedNetworks(): Route[] {
   const ip = <T>(...words: string[]): T =>
-    JSON.parse(execFileSync('ip', ['-json', '-4', ...words], { encoding: 'utf8' }) || '[]') as T;
+    JSON.parse(execFileSync('ip', ['-json', '-4', ...words], { encoding: 'utf8', stdio: 'pipe' }) || '[]') as T;
   const routes = ip<Route[]>('route', 'show', 'table', 'all');
   interface Link {
     readonly ifname: string;
