@@ -19,15 +19,24 @@ const covers = passedOn.length === 0;
 const children = path.join(directory, 'children');
 let broken = false;
 
-/** Projects with jest's options: those of a row run one after another, the rows beside each other. */
+// More workers than processors, because tests wait for timers and for the database.
+const WORKERS = '--maxWorkers=3';
+/**
+ * Parts of the tests by jest's project and options: those of a row run one after another, the rows beside each other. Coverage costs a
+ * third of a test's time, so what runs on MariaDB once more is not measured again.
+ */
 const ROWS = [
   // Has the machine's libvirt and network for itself.
-  [['host', '--maxWorkers=1']],
-  [['lab', '--maxWorkers=1']],
-  // More workers than processors, because tests wait for timers and for the database.
+  [{ project: 'host', measured: true, options: ['--maxWorkers=1'] }],
+  [{ project: 'lab', measured: true, options: ['--maxWorkers=1'] }],
   [
-    ['unit', '--maxWorkers=3'],
-    ['mariadb', '--maxWorkers=3'],
+    { project: 'unit', measured: true, options: [WORKERS] },
+    ...(covers
+      ? [
+          { project: 'mariadb', measured: true, options: [WORKERS, '/test/(mariadb|unit)/'] },
+          { project: 'mariadb', measured: false, options: [WORKERS, '/test/(api|crash)/'] },
+        ]
+      : [{ project: 'mariadb', measured: false, options: [WORKERS] }]),
   ],
 ];
 
@@ -39,13 +48,15 @@ if (covers) {
   chmodSync(children, 0o1777);
 }
 
-/** Runs a project to its end and adds its results. */
-async function runProject(project, ...options) {
-  const out = path.join(directory, `${project}.json`);
+/** Runs a part to its end and adds its results. */
+async function runPart({ project, measured, options }) {
+  const out = path.join(directory, `${project}${measured ? '' : '-again'}.json`);
+  const began = Date.now();
+  const measures = covers && measured;
   const jest = [
     path.join(root, 'node_modules/jest/bin/jest.js'),
     ...passedOn,
-    ...(covers
+    ...(measures
       ? ['--coverage', '--coverageReporters=json', `--coverageDirectory=${path.join(coverage, project)}`]
       : []),
     '--json',
@@ -57,7 +68,7 @@ async function runProject(project, ...options) {
     '--selectProjects',
     project,
   ];
-  const env = covers ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
+  const env = measures ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
   const ran = spawn(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
   const [status, signal] = await once(ran, 'exit');
   try {
@@ -73,6 +84,7 @@ async function runProject(project, ...options) {
     );
     sums.failed += 1;
   }
+  console.error(`The ${project} tests (${options.join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`);
 }
 
 /** Runs a script of package.json. @returns {Promise<boolean>} whether it succeeded */
@@ -94,7 +106,7 @@ async function main() {
   if (covers) await runScript('build');
   await Promise.all([
     ...ROWS.map(async (row) => {
-      for (const [project, ...options] of row) await runProject(project, ...options);
+      for (const part of row) await runPart(part);
     }),
     ...(covers ? [check()] : []),
   ]);

@@ -31,6 +31,10 @@ export async function applyNamespace(
   if (lines.length > 0) await inside(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
+/** What conntrack says of a flow that ended by itself between being listed and deleted. It stops there, with filters undone. */
+const FLOW_VANISHED = "such conntrack doesn't exist";
+const FLOW_ATTEMPTS = 20;
+
 /** `conntrack -D` for each filter in one process. Filters are lines of options; nothing found is no failure. */
 export async function deleteFlows(exec: Exec, filters: readonly string[]): Promise<void> {
   if (filters.length === 0) return;
@@ -39,7 +43,14 @@ export async function deleteFlows(exec: Exec, filters: readonly string[]): Promi
   try {
     const file = join(folder, 'filters');
     await writeFile(file, `${filters.join('\n')}\n`);
-    await exec(['conntrack', '-R', file]);
+    for (let left = FLOW_ATTEMPTS; ; left--) {
+      try {
+        await exec(['conntrack', '-R', file]);
+        return;
+      } catch (error) {
+        if (left === 1 || !(error instanceof CommandError) || !error.stderr.includes(FLOW_VANISHED)) throw error;
+      }
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -43,6 +43,8 @@ const ownSettings = (directory: string): string =>
   [
     'user = mysql',
     `datadir = ${join(directory, 'data')}`,
+    // Of its own: a server that starts removes all temporary tables in it, also those of other servers.
+    `tmpdir = ${join(directory, 'data')}`,
     `socket = ${join(directory, 'socket')}`,
     `pid_file = ${join(directory, 'pid')}`,
     'skip_log_bin',

@@ -60,6 +60,8 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
     '--no-defaults',
     '--user=root',
     `--datadir=${data}`,
+    // Of its own: a server that starts removes all temporary tables in it, also those of other servers.
+    `--tmpdir=${directory}`,
     `--socket=${socket}`,
     '--bind-address=127.0.0.1',
     `--port=${port}`,

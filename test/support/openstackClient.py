@@ -3,6 +3,7 @@
 # Prints one a line, when a command has ended: id and status. Ends with its standard input.
 import json
 import os
+import select
 import signal
 import sys
 from importlib.metadata import entry_points
@@ -21,7 +22,7 @@ SECONDS = 180
 running = {}
 
 
-def reap(*_):
+def reap():
     while running:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
@@ -30,8 +31,8 @@ def reap(*_):
 
 
 def become(order):
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     signal.alarm(SECONDS)
     os.environ.clear()
     os.environ.update(order["env"])
@@ -42,13 +43,25 @@ def become(order):
     sys.exit(main(order["words"]))
 
 
-signal.signal(signal.SIGCHLD, reap)
-for line in iter(sys.stdin.readline, ""):
-    # A child that ends before it is noted must wait for that.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    order = json.loads(line)
-    pid = os.fork()
-    if pid == 0:
-        become(order)
-    running[pid] = order["id"]
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+# The end of a child comes by a pipe: a handler is not run while a read blocks that began just before the signal was noted.
+ended, end = os.pipe()
+os.set_blocking(end, False)
+signal.set_wakeup_fd(end)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+text = b""
+while True:
+    ready, _, _ = select.select([0, ended], [], [])
+    if ended in ready:
+        os.read(ended, 4096)
+        reap()
+    if 0 in ready:
+        piece = os.read(0, 65536)
+        if not piece:
+            break
+        *lines, text = (text + piece).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                become(order)
+            running[pid] = order["id"]
