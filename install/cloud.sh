@@ -1,4 +1,4 @@
-# The running cloud: libvirt, the configuration, the process and its end. Sourced.
+# What the cloud stands on: libvirt, the configuration; and its start. Sourced.
 # shellcheck shell=sh disable=SC2154 # root, node, state, log_dir are set by the callers
 
 config_dir=/etc/cumulet
@@ -6,13 +6,6 @@ data_dir=/var/lib/cumulet
 run_dir=/run/cumulet
 daemon_pids=/run
 kvm_device=/dev/kvm
-API_URL=http://127.0.0.1:$API_PORT
-
-# cloud_pid: the process id of our cloud; fails when it does not run. A recycled id is not taken for it.
-cloud_pid() {
-  pid=$(cat "$run_dir/cumulet.pid" 2> /dev/null) && [ -n "$pid" ] &&
-    { tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null | grep -q 'standalone/dist/main.js' && echo "$pid"
-}
 
 # libvirt_answers: somebody listens on its socket.
 libvirt_answers() {
@@ -82,53 +75,6 @@ start_libvirt() {
   done
 }
 
-# start_process: the cloud as a daemon; its log is kept small by one older copy.
-start_process() {
-  log=$log_dir/cumulet.log
-  if [ "$(stat -c %s "$log" 2> /dev/null || echo 0)" -gt 50000000 ]; then mv "$log" "$log.1"; fi
-  cd /
-  setsid "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" >> "$log" 2>&1 < /dev/null 9>&- &
-  echo $! > "$run_dir/cumulet.pid"
-}
-
-# wait_ready: until the API answers, as long as the process lives; 60 s at most.
-wait_ready() {
-  "$node" -e '
-    const [url, pid] = process.argv.slice(1);
-    const until = Date.now() + 60_000;
-    (async () => {
-      while (Date.now() < until) {
-        try { process.kill(+pid, 0); } catch { process.exit(2); }
-        const answer = await fetch(url + "/healthz").catch(() => undefined);
-        if (answer?.status === 200) process.exit(0);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      process.exit(3);
-    })();' "$API_URL" "$1"
-}
-
-# last_words: why the process ended, as far as its log tells.
-last_words() { grep -E 'rror|cumulet-standalone:' "$log_dir/cumulet.log" | tail -n 1; }
-
-# stop_process: asks it to end, insists after 20 s.
-stop_process() {
-  pid=$(cloud_pid) || return 0
-  kill -TERM "$pid" 2> /dev/null || :
-  tries=0
-  while cloud_pid > /dev/null; do
-    tries=$((tries + 1))
-    if [ $tries = 200 ]; then kill -KILL "$pid" 2> /dev/null || :; fi
-    sleep 0.1
-  done
-  rm -f "$run_dir/cumulet.pid"
-}
-
-# outdated: the build or the configuration is younger than the running process.
-outdated() {
-  if [ -n "$(find "$config_dir/cumulet.yaml" -newer "$run_dir/cumulet.pid")" ]; then return 0; fi
-  [ -n "$(find "$root" -path '*/node_modules' -prune -o -path '*/dist/*' -newer "$run_dir/cumulet.pid" -type f -name '*.js' -print | head -n 1)" ]
-}
-
 # absent PATH...: those that are not there.
 absent() {
   for each in "$@"; do
@@ -141,6 +87,7 @@ absent() {
 # cumulet.yaml stays, as that may have led to a database which knows it.
 take_back() {
   if ! echo "$before" | grep -qxF "$data_dir"; then return 0; fi
+  remove_unit
   # Its agents may have begun with bridges and rules. What can't be removed now is taken over by the next start.
   if [ -e "$config_dir/cumulet.yaml" ]; then
     timeout 60 "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" --purge > /dev/null 2>&1 || :
@@ -174,7 +121,7 @@ task_cloud() {
     fail "no configuration could be written: $(sed 's/^cumulet: //' "$state/configure")"
   fi
   take_settings
-  if cloud_pid > /dev/null && ! outdated; then
+  if cloud_pid > /dev/null && managed && ! outdated; then
     wait_ready "$(cloud_pid)" || fail "the cloud runs (process $(cloud_pid)) but its API does not answer: see $log_dir/cumulet.log; sudo $self down stops it"
     detail "runs already"
     return 0

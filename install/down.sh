@@ -13,6 +13,7 @@ purge_cloud() {
     await_task compile "Database library"
     await_task purge "Cloud"
   fi
+  remove_unit
   leave_libvirt
   rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" "$guest_logs"/cumulet-*
   rm -f "$lock_file"
@@ -46,8 +47,10 @@ run_down() {
     purge_cloud
     return 0
   fi
-  if cloud_pid > /dev/null; then
-    stop_process
+  ran=$(cloud_pid || :)
+  stop_process
+  if systemd_runs && [ -e "$unit_file" ]; then systemctl -q disable "$unit"; fi
+  if [ -n "$ran" ]; then
     echo "The cloud is stopped. Its servers keep running, with their networks; sudo $self up takes them over again."
   else
     echo "The cloud is not running."

@@ -1,6 +1,6 @@
 // What systemd hears of a process that `systemd/notify-exec` became: a socket of the same kind stands in for systemd's.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServiceManager, silentLogger, type Logger } from '@cumulet/common';
@@ -72,6 +72,13 @@ test('without a service manager the command runs all the same', async () => {
   const speaker = start(join(root, 'systemd/notify-exec'), ['echo', 'here'], environment);
   expect(await new Promise((done) => speaker.child.once('close', done))).toBe(0);
   expect(speaker.text()).toBe('here\n');
+});
+
+test('the id of the process is written where it is looked for', async () => {
+  const environment = { NOTIFY_SOCKET: undefined, CUMULET_PID_FILE: join(directory, 'pid') };
+  const speaker = start(join(root, 'systemd/notify-exec'), ['echo', 'here'], environment);
+  expect(await new Promise((done) => speaker.child.once('close', done))).toBe(0);
+  expect(readFileSync(join(directory, 'pid'), 'utf8')).toBe(`${speaker.child.pid}\n`);
 });
 
 describe('a process that can not speak to it goes on', () => {

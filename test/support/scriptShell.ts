@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './checkout';
 
-const PARTS = 'node tasks machine packages build cloud up down test';
+const PARTS = 'node tasks machine packages build process cloud up down test';
 const TOOLS =
   'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv';
 
@@ -13,12 +13,14 @@ const TOOLS =
 const OWN = `
   data_dir=$own/data config_dir=$own/etc run_dir=$own/run cache_dir=$own/cache log_dir=$own/log state=$own/state
   guest_logs=$own/guests lock_file=$own/lock qemu_conf=$own/qemu.conf daemon_pids=$own/pids kvm_device=$own/kvm
+  systemd_dir=$own/systemd unit_file=$own/units/cumulet.service
   start_libvirt() { mkdir -p "$run_dir"; : > "$run_dir/started_libvirt"; }
   reread_qemu_conf() { echo qemu.conf changed; }
   chown() { echo "chown $*"; }
 `;
 
-/** @param directory - of the test; gets the tools, and everything that the script's functions write
+/** @param directory - of the test; gets the tools, and everything that the script's functions write; a directory
+ * `systemd` in it stands for a systemd that runs the machine
  * @returns how it ended and what it said, without blanks around */
 export function scriptShell(directory: string, text: string, env: Readonly<Record<string, string>> = {}) {
   const tools = path.join(directory, 'tools');
