@@ -7,6 +7,7 @@ import { cutOffPorts } from './cutOff';
 import { createDhcpServers } from './dnsmasq';
 import { staleFlows } from './firewall/conntrack';
 import { parseBridgeAlias } from './firewall/zones';
+import { createFirewalld } from './firewalld';
 import { applyFloating, type FloatingRange } from './floatingRange';
 import { inventoryOf } from './inventory';
 import { createNamespaces } from './namespaces';
@@ -15,7 +16,7 @@ import { runSteps } from './ipBatch';
 import { foreignBridges, planLinks, type LinkPlan, type ObservedLinks } from './linkPlan';
 import { desiredLinks, type DesiredLinks } from './links';
 import type { Listeners } from './listeners';
-import { bridgeName } from './names';
+import { bridgeName, isBridgeName } from './names';
 import { observeLinks } from './observe';
 import { deleteFlows } from './routers';
 import { createRuleset, RefusedRules } from './ruleset';
@@ -69,6 +70,9 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
   const dhcp = createDhcpServers(exec, config.stateDir, clock, log);
   const namespaces = createNamespaces({ exec, prefix, dhcp, listeners, log });
   const memory = createAppliedFile(join(config.stateDir, 'applied.json'), log);
+  const firewalld = createFirewalld(exec, log, (name) => isBridgeName(name) || name === config.external?.bridge);
+  /** What firewalld was told last. */
+  let passed = '';
 
   let last = nothingApplied;
 
@@ -141,6 +145,15 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
 
   const observe = (): Promise<ObservedLinks> => observeLinks(exec, prefix);
 
+  /** Bridges that the administrator made are theirs to give a zone. */
+  const passFirewalld = async (zones: ReadonlyMap<string, number>, depth: Depth): Promise<void> => {
+    const names = [...zones.keys(), ...(config.external ? [config.external.bridge] : [])];
+    const text = names.sort().join(' ');
+    if (depth === 'links' && text === passed) return;
+    await firewalld.sync(new Set(names));
+    passed = text;
+  };
+
   const floating = (wanted: FloatingRange | undefined): Promise<ReadonlyMap<string, string>> =>
     applyFloating(exec, config.external?.bridge ?? '', wanted);
 
@@ -161,7 +174,11 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
       mergeFaults(faults, await runSteps(exec, forward, 'bridge'));
       await namespaces.apply(desired, links, observed, faults, depth);
     };
-    const [served, ruled] = await Promise.allSettled([serve(), applyRules(wiring, desired)]);
+    const [served, ruled] = await Promise.allSettled([
+      serve(),
+      applyRules(wiring, desired),
+      passFirewalld(plan.zones, depth),
+    ]);
     if (served.status === 'rejected') throw served.reason;
     if (ruled.status === 'rejected') throw ruled.reason;
     const closed = ruled.value;
@@ -188,6 +205,7 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
       await apply(nothingDesired, 'links');
       await ruleset.remove();
       await floating(undefined);
+      await firewalld.sync(new Set());
       const { external } = config;
       const { links } = await observe();
       if (external && links.get(external.bridge)?.alias === 'cumulet external') {

@@ -18,6 +18,8 @@ export function safeId(id: string): string {
 }
 
 export const bridgeName = (networkId: string): string => interfaceName('br', networkId);
+/** Whether a network's bridge could have this name. */
+export const isBridgeName = (name: string): boolean => /^br[0-9a-f]{11}$/.test(name);
 export const vxlanName = (networkId: string): string => interfaceName('vx', networkId);
 export const tapName = (portId: string): string => interfaceName('tap', portId);
 export const dhcpLinkName = (portId: string): string => interfaceName('dh', portId);
