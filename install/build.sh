@@ -44,11 +44,13 @@ modules_ready() {
     (cd "$root" && "$node" -e 'new (require("better-sqlite3"))(":memory:")' 2> /dev/null)
 }
 
-# find_npm: beside node or on the PATH.
-find_npm() {
-  npm=$(dirname "$node")/npm
-  [ -x "$npm" ] || npm=$(command -v npm) || fail "npm is not there beside $node: install it (Debian: apt install npm), or Node.js from https://nodejs.org/en/download"
+# npm_path: beside node or on the PATH.
+npm_path() {
+  if [ -x "$(dirname "$node")/npm" ]; then echo "$(dirname "$node")/npm"; else command -v npm; fi
 }
+
+# find_npm: sets npm.
+find_npm() { npm=$(npm_path) || fail "$(judge_npm "$node" "" yes | texts problem)"; }
 
 # run_npm ARGUMENT...: nothing is asked, nothing is fetched but packages.
 run_npm() {

@@ -15,9 +15,9 @@ TEST_SERVICES="rabbitmq-server.service epmd.service epmd.socket mariadb.service 
 # missing PACKAGE...: those that are not installed.
 missing() {
   # shellcheck disable=SC2016 # dpkg's own format
-  dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null | awk '$2 == "installed" {print $1}' > "$state/$task.installed"
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null | awk '$2 == "installed" {print " " $1 " "}')
   for package in "$@"; do
-    grep -qxF "$package" "$state/$task.installed" || echo "$package"
+    case $installed in *" $package "*) ;; *) echo "$package" ;; esac
   done
 }
 

@@ -46,6 +46,8 @@ export function overview(commands: readonly Command[], words: readonly string[] 
     ...(words.length === 0
       ? ['', 'Which cloud, and who asks (also as OS_* variables and in clouds.yaml):', ...lines(CLOUD)]
       : []),
-    ...(words.length === 0 ? ['', 'This machine as a cloud: cumulet up, cumulet down, cumulet test'] : []),
+    ...(words.length === 0
+      ? ['', 'This machine as a cloud: cumulet up, cumulet down, cumulet doctor, cumulet test']
+      : []),
   ].join('\n');
 }

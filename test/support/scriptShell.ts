@@ -5,9 +5,9 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './checkout';
 
-const PARTS = 'node tasks machine packages build process cloud up down test';
+const PARTS = 'node tasks judges doctor machine packages build process cloud up down test';
 const TOOLS =
-  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv';
+  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv df tr wc timeout';
 
 /** The script's directories and files, all inside the test's own; libvirt is "started" by the mark that it leaves. */
 const OWN = `

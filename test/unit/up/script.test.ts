@@ -1,7 +1,5 @@
-// The script's own decisions: which Node.js, whether KVM works, whether the machine is fit, what it says when it cannot go on.
-import { once } from 'node:events';
+// The script's own decisions: which Node.js, who may run it, what its options are.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { scriptShell } from '../../support/scriptShell';
@@ -52,32 +50,6 @@ test('a missing or old Node.js is told in one line with a way to get one', () =>
   expect(shell(`${only(`echo ${old}`)} find_node`).err).toContain(`v18.20.4 at ${old}`);
 });
 
-test.each([
-  ['flags\t\t: fpu vme de pse', 1],
-  ['flags\t\t: fpu hypervisor ibpb_exit_to_user', 1],
-  ['vmx flags\t: vmx', 1],
-])("KVM does not work without the processor's flag: %s", (line, status) => {
-  const file = path.join(directory, 'cpuinfo');
-  writeFileSync(file, `processor\t: 0\n${line}\n`);
-  expect(shell('kvm_works', { CPUINFO: file }).status).toBe(status);
-});
-
-test.each([
-  ['ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"', ''],
-  ['ID=ubuntu\nVERSION_ID="22.04"\nPRETTY_NAME="Ubuntu 22.04"', ''],
-  ['ID=debian\nVERSION_ID="11"\nPRETTY_NAME="Debian 11"', 'Debian 11 is not supported'],
-  ['ID=ubuntu\nVERSION_ID="20.04"\nPRETTY_NAME="Ubuntu 20.04"', 'Ubuntu 20.04 is not supported'],
-  ['ID=fedora\nVERSION_ID="40"\nPRETTY_NAME="Fedora 40"', 'Fedora 40 is not supported'],
-])('distribution %j', (text, error) => {
-  const file = path.join(directory, 'os-release');
-  writeFileSync(file, text);
-  const result = shell('fail() { echo "$*"; exit 1; }; uname() { echo x86_64; }; check_distribution', {
-    OS_RELEASE: file,
-  });
-  expect(result.out).toContain(error);
-  expect(result.status).toBe(error === '' ? 0 : 1);
-});
-
 test('commands that need root say how to get it', () => {
   const refused = shell('id() { echo 1000; }; need_root up');
   expect(refused).toMatchObject({ status: 1, out: '' });
@@ -112,50 +84,4 @@ describe('the options of up', () => {
       out: expect.stringMatching(/example: sudo cumulet up --listen/),
     });
   });
-});
-
-const FAIL = 'fail() { echo "$*"; exit 1; };';
-const free = (mebibytes: number) => `df() { printf 'head\\nfs 9 9 ${mebibytes} 9%% /\\n'; };`;
-
-test.each([
-  [2999, 1, /^only 2999 MiB are free in .*, and 3000 MiB are needed/],
-  [3000, 0, /^$/],
-])('room for a first up with %i MiB free', (mebibytes, status, words) => {
-  const later = path.join(directory, 'not/yet/there');
-  const result = shell(`${FAIL} ${free(mebibytes)} check_disk ${later}`);
-  expect(result).toMatchObject({ status, out: expect.stringMatching(words) });
-  // The filesystem that it will be on.
-  if (status !== 0) expect(result.out).toContain(`free in ${directory},`);
-});
-
-/** The rest of task_machine, on a machine that is fit. */
-const FIT = 'check_distribution() { name=Debian; }; kvm_works() { :; }; detail() { :; }; check_port() { echo port; };';
-
-test.each([
-  ['a first up', 'yes', false, /^only 10 MiB are free/],
-  ['an up with its cloud there', 'yes', true, /^port$/],
-  ['down and test', '', false, /^$/],
-])('what is asked of the machine by %s on a full disk', (_, startsCloud, there, words) => {
-  if (there) mkdirSync(path.join(directory, 'data'));
-  const result = shell(`${FAIL} ${free(10)} ${FIT} task_machine`, { starts_cloud: startsCloud });
-  expect(result).toMatchObject({ out: expect.stringMatching(words), err: '' });
-});
-
-test.each([
-  ['LISTEN 0 511 127.0.0.1:5000 0.0.0.0:* users:(("nginx",pid=77,fd=3))', 'nginx (process 77)'],
-  ['', 'another program'],
-])('a port that is taken is told with who has it: %j', async (line, holder) => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const check = `${FAIL} node=${process.execPath}; API_PORT=${port}; ss() { echo '${line}'; }; check_port`;
-  try {
-    expect(shell(check)).toMatchObject({ status: 1, out: expect.stringContaining(`in use by ${holder},`) });
-    // Our own cloud may have it.
-    expect(shell(`cloud_pid() { echo 1; }; ${check}`)).toMatchObject({ status: 0, out: '' });
-  } finally {
-    server.close();
-    await once(server, 'close');
-  }
-  expect(shell(check)).toEqual({ status: 0, out: '', err: '' });
 });
