@@ -1,8 +1,9 @@
 // The audit's view of the database, and what a fix makes of it. Hosts are in test/crash and test/host.
 import { newId } from '@cumulet/common';
-import { computeUsages, serverMigrations } from '../../controller/src/db/entities/compute';
+import { computeUsages, serverMigrations, servers } from '../../controller/src/db/entities/compute';
 import { networks, portAddresses, ports } from '../../controller/src/db/entities/network';
-import { allocations, hosts } from '../../controller/src/db/entities/tasks';
+import { allocations, hosts, tasks } from '../../controller/src/db/entities/tasks';
+import { makeFlavor, makeImage } from '../support/computeFixtures';
 import { startTestCloud, type TestCloud } from '../support/testCloud';
 
 interface Found {
@@ -97,4 +98,39 @@ test('rows that name nothing and wrong sums are named with their remedy, and fix
   }));
   expect(left).toMatchObject({ ports: [kept], networks: 1, host: { used_vcpus: 0 } });
   expect(await quota()).toBe(used - 2);
+});
+
+test('a server that is busy without a task is named, and set to ERROR', async () => {
+  const [flavorRef, imageRef] = [await makeFlavor(world, 'audited'), await makeImage(world)];
+  const create = async (): Promise<string> => {
+    const server = { name: 'new', flavorRef, imageRef, networks: 'none' };
+    const { body } = await world.call('POST', '/compute/v2.1/servers', {
+      token: 'demo',
+      body: { server },
+      headers: { 'openstack-api-version': 'compute 2.37' },
+    });
+    return body.server.id as string;
+  };
+  const [attended, lost] = [await create(), await create()];
+  const unattended = async (): Promise<Found[]> => (await look()).filter(({ kind }) => kind === 'server');
+  expect(await unattended()).toEqual([]);
+  await world.cloud.db.write((session) => session.update(tasks, { resource_id: lost }, { active: null }));
+  expect(await unattended()).toEqual([
+    {
+      ...{ type: 'wrong', host: null, kind: 'server', id: lost, name: 'new' },
+      message: `server ${lost} is scheduling, but no task works on it`,
+      remedy: 'a fix sets it to ERROR, from which it can be rebooted, rebuilt or deleted',
+    },
+  ]);
+  await world.call('POST', '/cumulet/v1/audit/fix', { token: 'admin' });
+  expect(await unattended()).toEqual([]);
+  const now = await world.cloud.db.read((session) => session.find(servers));
+  expect(
+    new Map(now.map(({ id, vm_state, task_state, fault }) => [id, [vm_state, task_state, fault?.message]])),
+  ).toEqual(
+    new Map([
+      [attended, ['building', 'scheduling', undefined]],
+      [lost, ['error', null, expect.stringContaining('ended without saying how')]],
+    ]),
+  );
 });

@@ -48,6 +48,16 @@ async function settled({ tasks }: MatrixWorld, server?: string): Promise<string[
   return left.map((task) => `stuck: ${task}`);
 }
 
+/** Whether a server is said to be busy while no task works on it, in words. */
+async function unattended({ client, tasks }: MatrixWorld, server: string): Promise<string[]> {
+  const { status, body } = await client.call('GET', `/compute/v2.1/servers/${server}`);
+  if (status === 404) return [];
+  const { 'OS-EXT-STS:vm_state': state, 'OS-EXT-STS:task_state': busy } = body.server as Record<string, string | null>;
+  if ((state !== 'building' && busy === null) || (await tasks(server)).length > 0) return [];
+  const again = await client.call('GET', `/compute/v2.1/servers/${server}`);
+  return again.body.server?.updated === body.server.updated ? [`${state} and ${busy} without a task`] : [];
+}
+
 /** Asks until nothing is found, because agents follow the database after a moment. */
 async function untilClean({ patienceMs }: MatrixWorld, look: () => Promise<string[]>): Promise<string[]> {
   for (const end = Date.now() + patienceMs; ; await pause(500)) {
@@ -62,6 +72,7 @@ async function prepare(world: MatrixWorld, { kind, step, story }: Cell): Promise
   for (const act of story.before) {
     server = await act(world, server);
     const left = await settled(world, server);
+    left.push(...(await unattended(world, server)));
     if (left.length > 0) throw new Error(`${kind}.${step}: ${left.join()} before the fault`);
   }
   return server;
@@ -109,6 +120,7 @@ async function judge(world: MatrixWorld, play: Play, struckAt: number): Promise<
   play.end = status === 404 ? undefined : (body.server.status as string);
   if (play.end === 'ERROR' && !body.server.fault?.message) play.problems.push('in ERROR without a reason');
   if (play.end === undefined && play.cell.story.end !== undefined) play.problems.push('gone');
+  play.problems.push(...(await unattended(world, play.server)));
   const { body: made } = await world.client.must('GET', `/image/v2/images?instance_uuid=${play.server}`);
   for (const { id, status: of } of made.images as { id: string; status: string }[])
     if (of !== 'active') play.problems.push(`image ${id} is ${of}`);

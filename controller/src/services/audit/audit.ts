@@ -11,6 +11,7 @@ import { networkChanges } from '../network/networkChanges';
 import { readBalances } from './balances';
 import { compareBalances, compareHost, type ExpectedResource, type Finding } from './compare';
 import { danglingFindings } from './dangling';
+import { unattendedFindings } from './unattended';
 
 export interface AuditReport {
   /** Everything that was looked at. */
@@ -131,7 +132,11 @@ export async function audit(cloud: Cloud): Promise<AuditReport> {
       shared: await sharedDisks(session),
       known: await session.find(hosts),
       busy: new Set(running.map((task) => task.resource_id)),
-      database: [...compareBalances(await readBalances(session)), ...(await danglingFindings(session))],
+      database: [
+        ...compareBalances(await readBalances(session)),
+        ...(await danglingFindings(session)),
+        ...(await unattendedFindings(session)),
+      ],
     };
   });
   const answers = await Promise.all(known.map((host) => auditHost(cloud, host, what)));

@@ -6,6 +6,7 @@ import { audit, type AuditReport } from './audit';
 import { recount } from './balances';
 import type { Finding } from './compare';
 import { removeDangling } from './dangling';
+import { endUnattended } from './unattended';
 
 export interface FixReport extends AuditReport {
   /** What was found before and is not there any more. */
@@ -33,6 +34,7 @@ export async function fixFindings(cloud: Cloud): Promise<FixReport> {
   // A host that does not answer has no agent that could do anything.
   const hosts = new Set(before.flatMap(({ host, kind }) => (host !== null && kind !== 'host' ? [host] : [])));
   await cloud.db.write(async (session) => {
+    await endUnattended(session, cloud);
     await removeDangling(session, cloud);
     await recount(session);
     await endSessions(session, [...hosts]);

@@ -12,5 +12,6 @@ export function remedyOf({ type, kind, host }: Finding): string {
   if (type === 'missing') return MISSING[kind] ?? 'a fix has the agent of its host make it again';
   if (type === 'wrong' && host !== null) return 'do what it says; a fix has the agent of its host try again';
   if (host !== null) return 'a fix has the agent of its host remove it';
+  if (kind === 'server') return 'a fix sets it to ERROR, from which it can be rebooted, rebuilt or deleted';
   return kind === 'host' || kind === 'project' ? 'a fix counts it again' : 'a fix removes the row';
 }
