@@ -41,7 +41,9 @@ const FILES: Readonly<Record<string, Load>> = {
   console: server,
   audit: server,
   aggregate: server,
-  image: () => require('./nouns/image') as File,
+  image: () => ({
+    commands: [require('./nouns/image'), require('./nouns/imageAdd')].flatMap((file) => (file as File).commands),
+  }),
   flavor: () => require('./nouns/flavor') as File,
   keypair: () => require('./nouns/keypair') as File,
   network,

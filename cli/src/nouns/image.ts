@@ -1,10 +1,10 @@
 // cumulet image: create with a file, save, list, show, set, unset, delete, and the projects it is shared with.
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
-import { Transform } from 'node:stream';
+import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { text, type Command, type Context, type Options } from '../command';
+import { text, type Command, type Options } from '../command';
 import { CliError } from '../errors';
 import { either, int, list, marks, pairs, ref, said, sets, str, unmarks } from '../fields';
+import { metered, upload } from '../imageData';
 import { changeCommand, deleteCommand, listCommand, paging, projectOptions, showCommand } from '../noun';
 import { get, idFor, idOf } from '../resource';
 import { image, project } from './resources';
@@ -38,39 +38,6 @@ function sizeOf(file: string): number {
   }
 }
 
-/** Lets bytes through and tells how far they are. */
-function metered(total: number, tell: (text: string) => void, what: string): Transform {
-  let passed = 0;
-  let shown = -1;
-  return new Transform({
-    transform(chunk: Buffer, _, done) {
-      passed += chunk.length;
-      const percent = total > 0 ? Math.floor((passed / total) * 100) : 0;
-      if (percent !== shown) tell(`${what}: ${percent} % of ${(total / 1e6).toFixed(1)} MB`);
-      shown = percent;
-      done(null, chunk);
-    },
-  });
-}
-
-async function upload({ api, progress }: Context, id: string, file: string, size: number): Promise<void> {
-  const source = createReadStream(file);
-  const meter = metered(size, progress, `sending ${file}`);
-  source.on('error', (error) => meter.destroy(error));
-  try {
-    await api.json('image', 'PUT', `/images/${id}/file`, undefined, {
-      stream: source.pipe(meter),
-      headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': String(size) },
-    });
-  } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
-    throw new CliError(`image ${id} was made but its data was not taken: ${cause}`);
-  } finally {
-    source.destroy();
-    progress('');
-  }
-}
-
 const creatable: Options = { ...settable, tag: list('tags', 'a tag of it', 'TAG'), id: str('id', 'its id', 'ID') };
 
 const createImage: Command = {
@@ -89,7 +56,12 @@ const createImage: Command = {
     const one = await api.json('image', 'POST', '/images', fields);
     if (file === undefined) return { one };
     const id = idOf(image, one);
-    await upload(context, id, file, size);
+    try {
+      await upload(context, id, file, size);
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error);
+      throw new CliError(`image ${id} was made but its data was not taken: ${cause}`);
+    }
     return { one: await get(api, image, id) };
   },
 };
