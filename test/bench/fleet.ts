@@ -228,7 +228,7 @@ export async function benchFleet(): Promise<Figure[]> {
         slowest <= 150,
       ),
       figure('other requests meanwhile, p95', slowed, 'ms', '<= 50 ms', slowed <= 50),
-      figure('memory of the controller and 1,000 simulated hosts', memory, 'MB', '<= 300 MB', memory <= 300),
+      figure('memory of the controller of 1,000 hosts', memory, 'MB', '<= 300 MB', memory <= 300),
     ];
   } finally {
     fleet.end();

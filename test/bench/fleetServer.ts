@@ -1,9 +1,19 @@
-// The child process of the fleet benchmark: one controller and many simulated hosts, which cost their share of the process.
+// The child process of the fleet benchmark: one controller, whose many hosts are simulated by a process of their own.
+import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMemoryBus, HostError, newId, parseConfig, silentLogger, systemClock, type Bus } from '@cumulet/common';
+import {
+  CumuletError,
+  messageOf,
+  newId,
+  parseConfig,
+  silentLogger,
+  systemClock,
+  type AgentApi,
+  type Bus,
+} from '@cumulet/common';
 import {
   allocations,
   ControllerConfig,
@@ -15,9 +25,9 @@ import {
   servers,
   taskKinds,
 } from '@cumulet/controller';
-import { createSimulatedHost, type SimulatedHost } from '../support/simulatedHost';
 import { benchCaller } from './benchCaller';
 import { fillServers } from './fill';
+import type { FromHosts, ToHosts } from './fleetHosts';
 
 /** What the parent asks; the answers are plain data. */
 export type FleetQuestion = 'fill' | 'calm' | 'counts' | 'decisions' | 'balance';
@@ -29,7 +39,7 @@ export interface FleetCounts {
   readonly messages: number;
   /** Milliseconds of processor time. */
   readonly processor: number;
-  /** Proportional set size in MB, simulated hosts included. */
+  /** Proportional set size in MB. */
   readonly memory: number;
 }
 
@@ -41,42 +51,65 @@ export interface FleetBalance {
 }
 
 const [HOSTS, SERVERS] = [1_000, 10_000];
-/** Parts of the commands that fail and that are lost, until the fleet is told to be calm. */
-let fails = 0.02;
+/** Part of the commands that are lost, until the fleet is told to be calm. */
 let lost = 0.01;
-/** Seconds that a host works on a server, half of them for each of the two rounds of commands. */
-const [FASTEST, SLOWEST] = [0.2, 3];
 
 let statements = 0;
 let commits = 0;
 let messages = 0;
 
-function countingBus(): Bus {
-  const bus = createMemoryBus();
+/** The bus to the process of the hosts: messages are JSON on a pipe. Agents' questions are answered by `api`. */
+function busTo(hostsProcess: ChildProcess, api: () => AgentApi): Bus {
+  const send = (message: ToHosts): void => void hostsProcess.send(message);
+  const handlers: Parameters<Bus['onReply']>[0][] = [];
+  const answer = async ({ ask, method, args }: Extract<FromHosts, { ask: number }>): Promise<void> => {
+    try {
+      const value = await (api()[method] as (...all: readonly unknown[]) => Promise<unknown>)(...args);
+      send({ answer: ask, value });
+    } catch (error) {
+      const code = error instanceof CumuletError ? error.code : 'failed';
+      send({ answer: ask, error: { code, message: messageOf(error) } });
+    }
+  };
+  hostsProcess.on('message', (message: FromHosts) => {
+    if ('ask' in message) void answer(message);
+    if (!('reply' in message)) return;
+    messages++;
+    for (const handler of handlers) void handler(message.reply);
+  });
+  const noAgent = (): never => {
+    throw new Error('agents are in the other process');
+  };
   return {
-    ...bus,
-    async sendCommand(command) {
+    declareHost: () => Promise.resolve(),
+    sendCommand(command) {
       messages++;
       // One of a hundred is lost on its way; the step asks again.
-      if (Math.random() >= lost) await bus.sendCommand(command);
+      if (Math.random() >= lost) send({ command });
+      return Promise.resolve();
     },
-    async sendReply(reply) {
-      messages++;
-      await bus.sendReply(reply);
+    onCommand: noAgent,
+    sendReply: noAgent,
+    onReply(handler) {
+      handlers.push(handler);
+      return Promise.resolve({ close: () => Promise.resolve() });
     },
+    hintChanges: (...changes) => Promise.resolve(send({ changes })),
+    onChanges: noAgent,
   };
 }
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-fleet-'));
-  const bus = countingBus();
-  const fleet = new Map<string, SimulatedHost>();
+  const hostsProcess = fork(join(__dirname, 'fleetHosts.js'), [String(HOSTS)]);
+  hostsProcess.on('exit', () => process.exit(1));
+  const bus = busTo(hostsProcess, () => controller.agentApi);
   const controller = await createController({
     config: { ...parseConfig(ControllerConfig, '', 'defaults'), data_dir: directory, port: 0 },
     bus,
     clock: systemClock,
     log: silentLogger,
-    host: (name) => fleet.get(name)?.api,
+    host: () => undefined,
     engine: { kinds: taskKinds },
     tokens: { authenticate: () => Promise.resolve(benchCaller) },
     onStatement: (sql) => {
@@ -86,18 +119,9 @@ async function main(): Promise<void> {
   });
   const server = await controller.start();
   const { cloud } = controller;
-  for (let at = 1; at <= HOSTS; at++) {
-    const host = createSimulatedHost(`node-${at}`, bus, controller.agentApi, 2_000);
-    host.before = async () => {
-      const seconds = FASTEST + Math.random() * (SLOWEST - FASTEST);
-      await systemClock.sleep((seconds * 1000) / 2);
-      if (Math.random() < fails) throw new HostError('bad_luck', 'the host had bad luck', { retryable: false });
-    };
-    fleet.set(host.name, host);
-  }
-  const all = [...fleet.values()];
-  // Not all in one moment: no lab starts all its hosts at once.
-  for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((host) => host.start()));
+  await new Promise<void>((done) => {
+    hostsProcess.on('message', (message: FromHosts) => 'started' in message && done());
+  });
 
   const decisions = async (): Promise<number[]> => {
     const [some] = await cloud.db.read((session) => session.find(servers, { limit: 1 }));
@@ -137,7 +161,10 @@ async function main(): Promise<void> {
   };
   const answers: Readonly<Record<FleetQuestion, () => unknown>> = {
     fill: () => fillServers(cloud, SERVERS, newId, { hosts: HOSTS, networks: SERVERS / 100 }),
-    calm: () => void ([fails, lost] = [0, 0]),
+    calm: () => {
+      lost = 0;
+      hostsProcess.send({ calm: true } satisfies ToHosts);
+    },
     counts,
     decisions,
     balance,
