@@ -3,7 +3,7 @@ import type { EntityManager, FindOptionsWhere } from 'typeorm';
 import { textLimits, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
 import { change, engineOf, readRaw, readTable } from './execute';
-import { countSql, deleteSql, insertSql, selectSql, updateSql } from './sql';
+import { countSql, deleteSql, fitsNothing, insertSql, selectSql, updateSql } from './sql';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
 
@@ -89,6 +89,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     options: FindOptions<T> & { readonly distinct?: boolean },
     only?: readonly string[],
   ): Promise<Row<T>[]> => {
+    if (fitsNothing(options.where)) return [];
     const { lock, ...rest } = options;
     const suffix = lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive ? lockSql[lock] : '';
     const statement = selectSql(table, engine, { ...rest, suffix, ...(only ? { only } : {}) });
@@ -102,6 +103,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
       return rows[0];
     },
     async count(table, where) {
+      if (fitsNothing(where)) return 0;
       const [row] = await readRaw(manager, countSql(table, engine, where));
       return Number(row?.['total']);
     },
@@ -115,9 +117,11 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     },
     async update(table, where, set) {
       requireFits(table, set);
+      if (fitsNothing(where)) return 0;
       return (await change(manager, updateSql(table, engine, where, set))).rows;
     },
     async delete(table, where) {
+      if (fitsNothing(where)) return 0;
       return (await change(manager, deleteSql(table, engine, where))).rows;
     },
     afterCommit,

@@ -95,6 +95,17 @@ function conditionSql(field: Field, value: unknown, parameters: unknown[], engin
   }
 }
 
+/** Whether no row can fit: each alternative asks for one of no values. Nobody has to ask the database then. */
+export function fitsNothing(where: Conditions): boolean {
+  const isNever = (value: unknown): boolean => {
+    if (value instanceof SubSelect) return fitsNothing(value.where);
+    return value instanceof FindOperator && value.type === 'in' && (value.value as readonly unknown[]).length === 0;
+  };
+  if (where === undefined) return false;
+  const alternatives = Array.isArray(where) ? (where as readonly Values[]) : [where as Values];
+  return alternatives.length > 0 && alternatives.every((all) => Object.values(all).some(isNever));
+}
+
 function whereSql(table: Table, engine: DatabaseEngine, where: Conditions, parameters: unknown[]): string {
   if (where === undefined) return '';
   const fields = fieldsOf(table, engine);

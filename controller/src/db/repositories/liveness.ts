@@ -42,6 +42,7 @@ export async function hostsHeard(
   since: number,
   names?: readonly string[],
 ): Promise<Set<string>> {
+  if (names?.length === 0) return new Set();
   const query = managerOf(session)
     .createQueryBuilder()
     .select('t.host', 'host')
@@ -49,6 +50,6 @@ export async function hostsHeard(
     .where('t.heard_at >= :since AND t.role IN (:...roles)', { since, roles })
     .groupBy('t.host')
     .having('COUNT(*) = :all', { all: roles.length });
-  if (names) query.andWhere(names.length > 0 ? 't.host IN (:...names)' : '1 = 0', { names });
+  if (names) query.andWhere('t.host IN (:...names)', { names });
   return new Set((await query.getRawMany<{ host: string }>()).map(({ host }) => host));
 }
