@@ -1,5 +1,5 @@
 // Quotas: limits per project over defaults, and per user within a project, and use that is counted by conditional statements.
-import { addToCounter, In, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
+import { addToCounter, addToCounters, In, isDuplicate, IsNull, type ReadSession, type WriteSession } from '../../db';
 import { computeQuotas, computeUsages, keypairs, servers } from '../../db/entities/compute';
 import { InvalidError, OverQuotaError } from '../../errors';
 import { heldQuota, openMigrations } from './migrations';
@@ -73,10 +73,14 @@ export async function limitOf(
 
 /** What a project's servers use now. */
 export async function projectUsage(session: ReadSession, projectId: string): Promise<Usage> {
-  const used = { instances: 0, cores: 0, ram: 0 };
-  for (const row of await session.find(computeUsages, { where: { project_id: projectId } }))
-    if (row.resource in used) used[row.resource as CountedResource] = row.used;
-  return used;
+  const { instances = 0, cores = 0, ram = 0 } = await countedUsage(session, projectId);
+  return { instances, cores, ram };
+}
+
+/** The same, without what was never counted. */
+async function countedUsage(session: ReadSession, projectId: string): Promise<Partial<Usage>> {
+  const rows = await session.find(computeUsages, { where: { project_id: projectId } });
+  return Object.fromEntries(rows.map((row) => [row.resource, row.used]));
 }
 
 /** What the servers that a user made in a project use now; counted, because few users have limits of their own. */
@@ -92,23 +96,38 @@ export async function userUsage(session: ReadSession, projectId: string, userId:
 export const keypairUsage = (session: ReadSession, userId: string): Promise<number> =>
   session.count(keypairs, { user_id: userId });
 
-async function addUsage(
-  session: WriteSession,
-  projectId: string,
-  resource: CountedResource,
-  amount: number,
-  limit: number,
-): Promise<boolean> {
-  const where = { project_id: projectId, resource };
-  const maximum = limit < 0 ? undefined : limit;
-  if (await addToCounter(session, computeUsages, where, 'used', amount, maximum)) return true;
-  if (await session.findOne(computeUsages, where)) return false;
-  try {
-    await session.insert(computeUsages, { ...where, used: 0 });
-  } catch (error) {
-    if (!isDuplicate(error)) throw error;
-  }
-  return addToCounter(session, computeUsages, where, 'used', amount, maximum);
+/** What a transaction decides by that takes quota: limits, those of the user where somebody set some, and what is used. */
+export interface Account {
+  readonly projectId: string;
+  readonly userId: string;
+  readonly project: Limits;
+  readonly user: SomeLimits;
+  /** What is used, as far as something was ever counted. */
+  readonly used: Partial<Usage>;
+}
+
+/** A user's account in a project, in two statements. */
+export async function readAccount(session: ReadSession, projectId: string, userId: string): Promise<Account> {
+  const limits = await storedLimits(session, projectId, userId);
+  return { projectId, userId, ...limits, used: await countedUsage(session, projectId) };
+}
+
+async function addUsage(session: WriteSession, { projectId, project }: Account, amount: Usage): Promise<boolean> {
+  const additions = countedResources
+    .filter((key) => amount[key] !== 0)
+    .map((key) => ({ key, amount: amount[key], ...(project[key] < 0 ? {} : { limit: project[key] }) }));
+  const where = { project_id: projectId };
+  return addToCounters(session, computeUsages, where, { key: 'resource', count: 'used' }, additions);
+}
+
+/** Makes the rows that count, for the first server of a project. */
+async function makeUsages(session: WriteSession, { projectId, used }: Account): Promise<void> {
+  for (const resource of countedResources.filter((one) => used[one] === undefined))
+    try {
+      await session.insert(computeUsages, { project_id: projectId, resource, used: 0 });
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
 }
 
 /** Says what was asked, used and allowed. */
@@ -119,24 +138,29 @@ const overQuota = (resource: CountedResource, requested: number, used: number, l
   );
 
 /** Takes quota for new servers in the caller's transaction. @throws OverQuotaError */
-export async function takeQuota(session: WriteSession, projectId: string, amount: Usage): Promise<void> {
-  const limits = await projectQuota(session, projectId);
-  for (const resource of countedResources) {
-    if (amount[resource] === 0) continue;
-    if (await addUsage(session, projectId, resource, amount[resource], limits[resource])) continue;
-    const used = await projectUsage(session, projectId);
-    throw overQuota(resource, amount[resource], used[resource], limits[resource]);
-  }
+export async function takeQuota(session: WriteSession, account: Account, amount: Usage): Promise<void> {
+  const { projectId, project } = account;
+  const requireRoom = (used: Partial<Usage>): void => {
+    for (const one of countedResources) {
+      const [now, limit] = [used[one] ?? 0, project[one]];
+      if (amount[one] > 0 && limit >= 0 && now + amount[one] > limit) throw overQuota(one, amount[one], now, limit);
+    }
+  };
+  requireRoom(account.used);
+  await makeUsages(session, account);
+  if (await addUsage(session, account, amount)) return requireUserQuota(session, account, amount);
+  // Somebody else was faster.
+  requireRoom(await projectUsage(session, projectId));
+  throw new Error(`the quota of project ${projectId} was not counted`);
 }
 
 /** Limits and use of servers: the project's, and the user's in it where somebody limited that user. */
 export async function serverAccounts(
   session: ReadSession,
-  projectId: string,
-  userId: string,
+  { projectId, userId, project, user, used }: Account,
 ): Promise<readonly { readonly limits: Usage; readonly used: Usage }[]> {
-  const { project, user } = await storedLimits(session, projectId, userId);
-  const account = { limits: project, used: await projectUsage(session, projectId) };
+  const { instances = 0, cores = 0, ram = 0 } = used;
+  const account = { limits: project, used: { instances, cores, ram } };
   if (!countedResources.some((resource) => resource in user)) return [account];
   return [account, { limits: { ...project, ...user }, used: await userUsage(session, projectId, userId) }];
 }
@@ -145,13 +169,11 @@ export async function serverAccounts(
  * Checks the user's account after quota was taken: it made requests of one project come one after the other, so that two of one user
  * don't both find room. @throws OverQuotaError
  */
-export async function requireUserQuota(
+async function requireUserQuota(
   session: ReadSession,
-  projectId: string,
-  userId: string,
+  { projectId, userId, user }: Account,
   amount: Usage,
 ): Promise<void> {
-  const { user } = await storedLimits(session, projectId, userId);
   if (!countedResources.some((resource) => resource in user)) return;
   const usage = await userUsage(session, projectId, userId);
   for (const resource of countedResources) {

@@ -8,7 +8,7 @@ import { hostAlive } from '../hosts';
 import { requireImageFits, rootDiskBytes } from './bootImage';
 import { extraSpecsOf } from './flavors';
 import { insertMigration, markMigration, nextDiskRevision, openMigration } from './migrations';
-import { requireUserQuota, takeQuota } from './quotas';
+import { readAccount, takeQuota } from './quotas';
 import { startAction, type Actor } from './serverActions';
 import { requireHost, requireState, requireUnlocked } from './serverStates';
 import { flavorFor, serverFlavor } from './servers';
@@ -33,8 +33,7 @@ async function takeDifference(session: WriteSession, server: Server, flavor: Ser
     cores: Math.max(0, flavor.vcpus - server.flavor.vcpus),
     ram: Math.max(0, flavor.ram - server.flavor.ram),
   };
-  await takeQuota(session, server.project_id, amount);
-  await requireUserQuota(session, server.project_id, server.user_id, amount);
+  await takeQuota(session, await readAccount(session, server.project_id, server.user_id), amount);
 }
 
 /** A host that is silent neither lets a server go nor takes it back. @throws ConflictError */

@@ -23,7 +23,15 @@ import { hostnameFrom } from './hostname';
 import { findKeypair } from './keypairs';
 import { DEFAULT_ZONE, requirePlacement, type Placement } from './placement';
 import { labelOf } from './portNames';
-import { countedResources, requireUserQuota, serverAccounts, takeQuota, userQuota, type Limits } from './quotas';
+import {
+  countedResources,
+  readAccount,
+  serverAccounts,
+  takeQuota,
+  userQuota,
+  type Account,
+  type Limits,
+} from './quotas';
 import { groupForServers } from './serverGroups';
 import { makePorts, resolveNetworks, type NetworkRequest } from './serverNetworks';
 
@@ -89,21 +97,19 @@ export async function requireWithinItemQuota(
 /** How many servers the quota allows, at least the minimum that was asked for. Takes the quota. @throws OverQuotaError */
 async function takeServers(
   session: WriteSession,
-  projectId: string,
-  userId: string,
+  account: Account,
   flavor: Flavor,
   request: CreateRequest,
 ): Promise<number> {
   const each = { instances: 1, cores: flavor.vcpus, ram: flavor.ram };
-  const room = (await serverAccounts(session, projectId, userId)).flatMap(({ limits, used }) =>
+  const room = (await serverAccounts(session, account)).flatMap(({ limits, used }) =>
     countedResources.map((resource) =>
       limits[resource] < 0 ? Infinity : Math.floor((limits[resource] - used[resource]) / each[resource]),
     ),
   );
   const count = Math.max(request.minCount, Math.min(request.maxCount, ...room));
   const amount = { instances: count, cores: count * flavor.vcpus, ram: count * flavor.ram };
-  await takeQuota(session, projectId, amount);
-  await requireUserQuota(session, projectId, userId, amount);
+  await takeQuota(session, account, amount);
   return count;
 }
 
@@ -269,9 +275,10 @@ export async function createServers(
   }
   await requirePlacement(session, request.placement);
   const key = await keyOf(session, caller.userId, request.keyName);
-  await requireWithinItemQuota(session, projectId, caller.userId, request);
+  const account = await readAccount(session, projectId, caller.userId);
+  requireSmall(request, { ...account.project, ...account.user });
   const networks = await resolveNetworks(session, caller, projectId, request.networks, request.maxCount);
-  const count = await takeServers(session, projectId, caller.userId, flavor, request);
+  const count = await takeServers(session, account, flavor, request);
   const parts: Parts = {
     flavor,
     extraSpecs: (await extraSpecsOf(session, [flavor.flavorid])).get(flavor.flavorid) ?? {},

@@ -23,15 +23,13 @@ export interface QuotaState {
   readonly used: number;
 }
 
-async function ensureRow(session: WriteSession, projectId: string, resource: QuotaResource): Promise<number> {
-  const row = await session.findOne(networkQuotas, { project_id: projectId, resource });
-  if (row) return row.quota_limit ?? defaultQuotas[resource];
+async function ensureRow(session: WriteSession, projectId: string, resource: QuotaResource): Promise<void> {
+  if (await session.findOne(networkQuotas, { project_id: projectId, resource })) return;
   try {
     await session.insert(networkQuotas, { project_id: projectId, resource, quota_limit: null, used: 0 });
   } catch (error) {
     if (!isDuplicate(error)) throw error;
   }
-  return defaultQuotas[resource];
 }
 
 /**
@@ -46,11 +44,13 @@ export async function takeQuota(
   enforce = true,
 ): Promise<void> {
   if (projectId === '' || amount === 0) return;
-  const limit = await ensureRow(session, projectId, resource);
   const where = { project_id: projectId, resource };
-  const bounded = enforce && limit >= 0;
-  if (!(await addToCounter(session, networkQuotas, where, 'used', amount, bounded ? limit : undefined)))
-    throw overQuota([resource]);
+  const limit = enforce ? { column: 'quota_limit', otherwise: defaultQuotas[resource] } : undefined;
+  const count = (): Promise<boolean> => addToCounter(session, networkQuotas, where, 'used', amount, limit);
+  if (await count()) return;
+  // The first of the project, or one too many.
+  await ensureRow(session, projectId, resource);
+  if (!(await count())) throw overQuota([resource]);
 }
 
 export async function returnQuota(
