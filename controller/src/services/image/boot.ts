@@ -3,7 +3,7 @@ import type { ReadSession } from '../../db';
 import { InvalidError } from '../../errors';
 import type { Caller } from '../caller';
 import { imageNotFound } from './access';
-import { visibleImage } from './record';
+import { visibleForBoot } from './record';
 
 /** Formats that hosts boot from. */
 const BOOTABLE = ['qcow2', 'raw'] as const;
@@ -32,7 +32,7 @@ export interface BootableImage {
  * @throws NotFoundError (unknown or hidden), InvalidError (not active, or not a disk that hosts boot)
  */
 export async function findBootableImage(session: ReadSession, caller: Caller, imageId: string): Promise<BootableImage> {
-  const image = await visibleImage(session, caller, imageId);
+  const image = await visibleForBoot(session, caller, imageId);
   if (!image) throw imageNotFound(imageId);
   const { id, name, status, size, os_hash_value, container_format, disk_format } = image;
   if (status !== 'active' || size === null || os_hash_value === null) {

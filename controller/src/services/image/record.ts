@@ -13,16 +13,25 @@ export interface ImageRecord extends Image {
 /** Statuses in which the bytes are complete. */
 export const DATA_STATUSES = ['active', 'deactivated'] as const;
 
-/** Adds properties and tags to rows: two queries, however many rows. Membership is left open. */
-export async function withDetails(session: ReadSession, rows: readonly Image[]): Promise<ImageRecord[]> {
-  if (rows.length === 0) return [];
-  const image_id = In(rows.map((row) => row.id));
+/** Custom properties by image, in one query. */
+export async function propertiesOf(
+  session: ReadSession,
+  ids: readonly string[],
+): Promise<Map<string, Record<string, string>>> {
   const properties = new Map<string, Record<string, string>>();
-  for (const one of await session.find(imageProperties, { where: { image_id } })) {
+  for (const one of await session.find(imageProperties, { where: { image_id: In([...ids]) } })) {
     const known = properties.get(one.image_id) ?? {};
     known[one.name] = one.value;
     properties.set(one.image_id, known);
   }
+  return properties;
+}
+
+/** Adds properties and tags to rows: two queries, however many rows. Membership is left open. */
+export async function withDetails(session: ReadSession, rows: readonly Image[]): Promise<ImageRecord[]> {
+  const ids = rows.map((row) => row.id);
+  const image_id = In(ids);
+  const properties = await propertiesOf(session, ids);
   const tags = new Map<string, string[]>();
   for (const one of await session.find(imageTags, { where: { image_id }, order: { value: 'ASC' } })) {
     const known = tags.get(one.image_id) ?? [];
@@ -43,6 +52,22 @@ async function isMember(session: ReadSession, image: Image, projectId: string): 
   return (await session.findOne(imageMembers, { image_id: image.id, member_id: projectId })) !== undefined;
 }
 
+/** The row of an image that the caller may know of, and whether the caller's project is a member. */
+async function visibleRow(
+  session: ReadSession,
+  caller: Caller,
+  id: string,
+  lock: Lock,
+): Promise<{ readonly row: Image; readonly member: boolean } | undefined> {
+  const row = await session.findOne(images, { id }, lock);
+  if (!row) return undefined;
+  const owns = caller.projectId !== null && row.owner === caller.projectId;
+  const member = !owns && caller.projectId !== null && (await isMember(session, row, caller.projectId));
+  const open = row.visibility === 'public' || row.visibility === 'community';
+  if (!owns && !member && !open && !caller.isAdmin) return undefined;
+  return { row, member };
+}
+
 /**
  * An image that the caller may know of; undefined when there is none or it is hidden from the caller. A transaction holds it,
  * `exclusive` when it changes what was read.
@@ -53,12 +78,17 @@ export async function visibleImage(
   id: string,
   lock: Lock = 'shared',
 ): Promise<ImageRecord | undefined> {
-  const row = await session.findOne(images, { id }, lock);
-  if (!row) return undefined;
-  const owns = caller.projectId !== null && row.owner === caller.projectId;
-  const member = !owns && caller.projectId !== null && (await isMember(session, row, caller.projectId));
-  const open = row.visibility === 'public' || row.visibility === 'community';
-  if (!owns && !member && !open && !caller.isAdmin) return undefined;
-  const [record] = await withDetails(session, [row]);
-  return record && { ...record, memberId: member ? caller.projectId : null };
+  const found = await visibleRow(session, caller, id, lock);
+  const [record] = found ? await withDetails(session, [found.row]) : [];
+  return record && { ...record, memberId: found?.member ? caller.projectId : null };
+}
+
+/** The same without tags, which booting from it does not look at. */
+export async function visibleForBoot(
+  session: ReadSession,
+  caller: Caller,
+  id: string,
+): Promise<Omit<ImageRecord, 'tags' | 'memberId'> | undefined> {
+  const found = await visibleRow(session, caller, id, 'shared');
+  return found && { ...found.row, properties: (await propertiesOf(session, [id])).get(id) ?? {} };
 }
