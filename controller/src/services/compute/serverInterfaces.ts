@@ -109,13 +109,13 @@ export async function attachInterface(
   const { id, project_id: projectId, hostname, availability_zone } = server;
   const none = request.networkId === undefined && request.portId === undefined;
   const wanted = none ? { ...request, ...(await onlyNetwork(session, projectId)) } : request;
-  await requireUsable(session, actor.caller, projectId, [wanted]);
+  const usable = await requireUsable(session, actor.caller, projectId, [wanted]);
   const last = (await portsOf(session, server)).at(-1)?.device_position ?? -1;
   const owner = { projectId, userId: actor.caller.userId, isAdmin: actor.caller.isAdmin };
   const place = { id, availabilityZone: availability_zone ?? DEFAULT_ZONE, hostname: labelOf(hostname) };
   let made: Port[];
   try {
-    made = await createServerPorts(session, cloud, owner, place, [wanted], [], last + 1);
+    made = await createServerPorts(session, cloud, owner, place, usable, [], last + 1);
   } catch (error) {
     throw asInterfaceError(error);
   }

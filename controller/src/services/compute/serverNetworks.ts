@@ -1,11 +1,10 @@
 // Which networks a new server gets, and the network service's refusals in compute's words.
 import type { Cloud } from '../../cloud';
-import { In, type WriteSession } from '../../db';
-import { networks, subnets } from '../../db/entities/network';
+import type { WriteSession } from '../../db';
 import { ApiError, ConflictError, ForbiddenError, InvalidError, OverQuotaError } from '../../errors';
 import type { Caller } from '../caller';
-import { createServerPorts, type ServerOfPorts, type ServerPortRequest } from '../network/serverPorts';
-import { networksOfProject, openToProject } from '../network/visibility';
+import { createServerPorts, usableNetworks, type ServerOfPorts, type ServerPortRequest } from '../network/serverPorts';
+import { networksOfProject } from '../network/visibility';
 
 /** A list, or what 2.37 calls auto and none; `default` is no word about networks at all, as older clients send it. */
 export type NetworkRequest = readonly ServerPortRequest[] | 'auto' | 'none' | 'default';
@@ -51,34 +50,34 @@ async function onlyNetwork(
   );
 }
 
-/** @throws ForbiddenError for an external network, InvalidError for one without subnets */
+/**
+ * Looks at the networks of requests, and holds them. @returns the requests with what was found
+ * @throws ForbiddenError for an external network, InvalidError for one without subnets
+ */
 export async function requireUsable(
   session: WriteSession,
-  caller: Caller,
+  { userId, isAdmin }: Caller,
   projectId: string,
   requests: readonly ServerPortRequest[],
-): Promise<void> {
+): Promise<readonly ServerPortRequest[]> {
   const ids = [...new Set(requests.flatMap((request) => request.networkId ?? []))];
-  if (ids.length === 0) return;
-  const found = await session.find(networks, { where: { id: In(ids) } });
-  const shared = await openToProject(session, 'network', projectId, ['access_as_shared']);
-  for (const network of found) {
-    const open = caller.isAdmin || network.project_id === projectId || shared.includes(network.id);
-    if (network.external && !open)
-      throw new ForbiddenError(
-        `It is not allowed to create an interface on external network ${network.id}`,
-        'ExternalNetworkAttachForbidden',
-      );
-  }
-  const withSubnet = new Set(
-    (await session.find(subnets, { where: { network_id: In(ids) } })).map((row) => row.network_id),
-  );
-  const bare = found.find((network) => !withSubnet.has(network.id));
-  if (bare)
-    throw new InvalidError(
-      `Network ${bare.id} requires a subnet in order to boot instances on.`,
-      'NetworkRequiresSubnet',
+  const { usable, closed } = await usableNetworks(session, { projectId, userId, isAdmin }, ids);
+  const external = closed.find((network) => network.external);
+  if (external)
+    throw new ForbiddenError(
+      `It is not allowed to create an interface on external network ${external.id}`,
+      'ExternalNetworkAttachForbidden',
     );
+  for (const { network, subnets } of usable.values())
+    if (subnets.length === 0)
+      throw new InvalidError(
+        `Network ${network.id} requires a subnet in order to boot instances on.`,
+        'NetworkRequiresSubnet',
+      );
+  return requests.map((request) => {
+    const found = usable.get(request.networkId ?? '');
+    return found ? { ...request, usable: found } : request;
+  });
 }
 
 /**
@@ -107,8 +106,7 @@ export async function resolveNetworks(
       'InvalidFixedIpAndMaxCountRequest',
     );
   }
-  await requireUsable(session, caller, projectId, list);
-  return list;
+  return requireUsable(session, caller, projectId, list);
 }
 
 /** Makes a server's ports in the same transaction. @throws ApiError in compute's words */

@@ -47,7 +47,9 @@ export async function alignDhcpPort(session: WriteSession, cloud: Cloud, network
   const position = Math.max(-1, ...have.map((row) => row.position)) + 1;
   // Address by address: asking for a subnet with automatic addresses would add those of all such subnets again.
   for (const [at, subnet] of missing.entries())
-    await claimAddresses(session, existing.id, addressed, [{ subnet_id: subnet.id }], position + at, subnet.id);
+    await claimAddresses(session, existing.id, addressed, [{ subnet_id: subnet.id }], position + at, {
+      onlySubnetId: subnet.id,
+    });
   await recordChanges(session, cloud, [changedNetwork(networkId)]);
 }
 

@@ -1,6 +1,6 @@
 // Gives addresses to ports and takes them back. The unique (subnet, address) row is the claim.
 import { randomInt } from 'node:crypto';
-import { In, isDuplicate, type ReadSession, type WriteSession } from '../../db';
+import { In, isDuplicate, type ReadSession, type Where, type WriteSession } from '../../db';
 import { portAddresses, subnets, type PortAddress, type Subnet } from '../../db/entities/network';
 import { residues } from '../../db/entities/tasks';
 import { freeAddresses, planAddresses, type AddressedPort, type AddressWish, type FixedIpRequest } from './addressPlan';
@@ -76,9 +76,13 @@ async function claimOne(session: WriteSession, claim: Claim, wish: AddressWish):
   throw addressesExhausted(claim.network_id);
 }
 
+/** Subnets, oldest first, held so that they stay while addresses are taken from them. */
+export const heldSubnets = (session: WriteSession, where: Where<typeof subnets>): Promise<Subnet[]> =>
+  session.find(subnets, { where, order: { created_at: 'ASC', id: 'ASC' }, lock: 'shared' });
+
 /**
  * Claims the addresses of a new port. Named ones are claimed first, so that a free choice never takes one of them.
- * With `onlySubnetId` no other subnet of the network is looked at.
+ * With `onlySubnetId` no other subnet of the network is looked at; `known` are its subnets when the transaction holds them.
  * @throws ApiError InvalidInput, IpAddressInUse, IpAddressGenerationFailure
  */
 export async function claimAddresses(
@@ -87,13 +91,10 @@ export async function claimAddresses(
   port: AddressedPort,
   requests: readonly FixedIpRequest[] | undefined,
   startPosition = 0,
-  onlySubnetId?: string,
+  { onlySubnetId, known }: { readonly onlySubnetId?: string; readonly known?: readonly Subnet[] } = {},
 ): Promise<PortAddress[]> {
-  const own = await session.find(subnets, {
-    where: { network_id: port.networkId, ...(onlySubnetId === undefined ? {} : { id: onlySubnetId }) },
-    order: { created_at: 'ASC', id: 'ASC' },
-    lock: 'shared',
-  });
+  const only = onlySubnetId === undefined ? {} : { id: onlySubnetId };
+  const own = known ?? (await heldSubnets(session, { network_id: port.networkId, ...only }));
   // Automatic addresses are wished for every time; a port that gets more keeps those it has.
   const have = startPosition === 0 ? [] : await session.find(portAddresses, { where: { port_id: portId } });
   const held = new Set(have.map(keyOf));

@@ -12,6 +12,7 @@ import {
   type Network,
   type Port,
   type PortAddress,
+  type Subnet,
 } from '../../db/entities/network';
 import type { FixedIpRequest } from './addressPlan';
 import { changedGroups, changedPort, recordChanges, type ChangedObject } from './changes';
@@ -31,6 +32,8 @@ export interface NewPort {
   readonly id?: string;
   readonly projectId: string;
   readonly network: Pick<Network, 'id' | 'port_security_enabled'>;
+  /** The network's subnets, when the transaction holds them already. */
+  readonly subnets?: readonly Subnet[];
   readonly fixedIps?: readonly FixedIpRequest[];
   readonly groupIds: readonly string[];
   /** A generated address when absent. */
@@ -127,7 +130,8 @@ export async function insertPort(session: WriteSession, cloud: Cloud, wanted: Ne
   };
   const port = await insertWithMac(session, row, wanted.mac);
   const addressed = { networkId: port.network_id, deviceOwner: port.device_owner, mac: port.mac_address };
-  const addresses = await claimAddresses(session, port.id, addressed, wanted.fixedIps);
+  const known = wanted.subnets ? { known: wanted.subnets } : {};
+  const addresses = await claimAddresses(session, port.id, addressed, wanted.fixedIps, 0, known);
   if (wanted.groupIds.length > 0)
     await session.insert(
       portGroups,

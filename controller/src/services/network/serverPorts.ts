@@ -1,16 +1,16 @@
 // Ports of servers, for the compute service: made in its transaction, bound to a host by its tasks, released at its end.
 import type { Cloud } from '../../cloud';
-import { In, type WriteSession } from '../../db';
-import { networks, portAddresses, ports, type Network, type Port } from '../../db/entities/network';
+import { groupBy, In, type WriteSession } from '../../db';
+import { networks, portAddresses, ports, type Network, type Port, type Subnet } from '../../db/entities/network';
 import { ConflictError, ForbiddenError, InvalidError } from '../../errors';
 import type { FixedIpRequest } from './addressPlan';
 import { recordChanges } from './changes';
 import { ensureDefaultGroup } from './defaultGroup';
 import { notFound } from './errors';
 import { resolveGroups } from './groupLookup';
-import { holdAddresses } from './portAddresses';
+import { heldSubnets, holdAddresses } from './portAddresses';
 import { changesOfPorts, insertPort, removePorts } from './portRows';
-import { networksOfProject } from './visibility';
+import { sharedAmong } from './visibility';
 
 export interface ServerOwner {
   readonly projectId: string;
@@ -29,11 +29,19 @@ export interface ServerOfPorts {
 /** How the interfaces of a server are ordered. */
 export const interfaceOrder = { device_position: 'ASC', created_at: 'ASC', id: 'ASC' } as const;
 
+/** A network on which its user may have ports, with its subnets; held by the transaction that looked. */
+export interface UsableNetwork {
+  readonly network: Network;
+  readonly subnets: readonly Subnet[];
+}
+
 export interface ServerPortRequest {
   readonly networkId?: string;
   readonly portId?: string;
   readonly fixedIp?: string;
   readonly tag?: string;
+  /** The network, when the transaction has looked at it already. */
+  readonly usable?: UsableNetwork;
 }
 
 /** What the compute service waits for: these ports as of this number of the change feed. */
@@ -42,12 +50,30 @@ export interface PortChange {
   readonly sequence: number;
 }
 
-async function networkFor(session: WriteSession, owner: ServerOwner, id: string): Promise<Network> {
-  const network = await session.findOne(networks, { id }, 'shared');
-  const open =
-    owner.isAdmin === true || (await networksOfProject(session, owner.projectId)).some((one) => one.id === id);
-  if (!network || !open) throw notFound('network', id);
-  return network;
+/** The networks with these ids on which a project may have ports. */
+export async function usableNetworks(
+  session: WriteSession,
+  { projectId, isAdmin }: ServerOwner,
+  ids: readonly string[],
+): Promise<{ readonly usable: ReadonlyMap<string, UsableNetwork>; readonly closed: readonly Network[] }> {
+  const rows = await session.find(networks, { where: { id: In([...ids]) }, order: { id: 'ASC' }, lock: 'shared' });
+  const foreign = rows.filter((network) => isAdmin !== true && network.project_id !== projectId);
+  const shared = await sharedAmong(
+    session,
+    'network',
+    foreign.map(({ id }) => id),
+    projectId,
+  );
+  const closed = foreign.filter(({ id }) => !shared.has(id));
+  const open = rows.filter((network) => !closed.includes(network));
+  const parts = groupBy(
+    await heldSubnets(session, { network_id: In(open.map(({ id }) => id)) }),
+    (one) => one.network_id,
+  );
+  return {
+    usable: new Map(open.map((network) => [network.id, { network, subnets: parts.get(network.id) ?? [] }])),
+    closed,
+  };
 }
 
 /** Takes a user's own port for a server. @throws ApiError PortNotFound, PortInUse, FixedIpNotOnPort */
@@ -95,7 +121,10 @@ async function makePort(
   groupIds: readonly string[],
   position: number,
 ): Promise<Port> {
-  const network = await networkFor(session, owner, request.networkId ?? '');
+  const { networkId = '' } = request;
+  const found = request.usable ?? (await usableNetworks(session, owner, [networkId])).usable.get(networkId);
+  if (!found) throw notFound('network', networkId);
+  const { network, subnets } = found;
   // As for ports: on somebody else's network nobody picks an address, which could be the gateway's.
   if (request.fixedIp !== undefined && network.project_id !== owner.projectId && !owner.isAdmin)
     throw new ForbiddenError(
@@ -107,6 +136,7 @@ async function makePort(
   const made = await insertPort(session, cloud, {
     projectId: owner.projectId,
     network,
+    subnets,
     ...(fixedIps ? { fixedIps } : {}),
     groupIds: network.port_security_enabled ? groupIds : [],
     values: {

@@ -70,7 +70,9 @@ async function addAutomaticAddresses(context: NetworkContext, subnet: Subnet): P
   for (const port of all.filter((one) => !one.device_owner.startsWith('network:'))) {
     const position = await session.count(portAddresses, { port_id: port.id });
     const addressed = { networkId: port.network_id, deviceOwner: port.device_owner, mac: port.mac_address };
-    await claimAddresses(session, port.id, addressed, [{ subnet_id: subnet.id }], position, subnet.id);
+    await claimAddresses(session, port.id, addressed, [{ subnet_id: subnet.id }], position, {
+      onlySubnetId: subnet.id,
+    });
   }
 }
 
