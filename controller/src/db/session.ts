@@ -34,7 +34,7 @@ export interface ReadSession {
 }
 
 export interface WriteSession extends ReadSession {
-  /** Inserts one row or many in one statement. Generated columns may be left out; the generated key of a single row is returned. */
+  /** Inserts one row or many in one statement. Generated columns may be left out; the row's generated key is returned, of many the last one's. */
   insert<T extends Table>(table: T, rows: InsertRow<T> | readonly InsertRow<T>[]): Promise<number>;
   /** Sets columns of the rows that fit; returns how many. Conditional writes look at this number. */
   update<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>, set: Partial<Row<T>>): Promise<number>;
@@ -111,9 +111,13 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
       const all = (Array.isArray(rows) ? rows : [rows]) as readonly Record<string, unknown>[];
       for (const row of all) requireFits(table, row);
       let key = 0;
-      for (let start = 0; start < all.length; start += INSERT_CHUNK)
-        ({ key } = await change(manager, insertSql(table, engine, all.slice(start, start + INSERT_CHUNK))));
-      return Array.isArray(rows) ? 0 : Number(all[0]?.['sequence'] ?? key);
+      for (let start = 0; start < all.length; start += INSERT_CHUNK) {
+        const some = all.slice(start, start + INSERT_CHUNK);
+        ({ key } = await change(manager, insertSql(table, engine, some)));
+        // MariaDB tells the first of those that it has counted up, which are without gaps.
+        if (engine === 'mariadb') key += some.length - 1;
+      }
+      return Number(all[0]?.['sequence'] ?? key);
     },
     async update(table, where, set) {
       requireFits(table, set);

@@ -42,20 +42,16 @@ export async function recordChanges(
 ): Promise<number> {
   const now = cloud.clock.now();
   const unique = new Map(objects.map((object) => [`${object.kind} ${object.id}`, object]));
-  let sequence = 0;
-  for (const object of unique.values()) {
-    sequence = await session.insert(changes, {
-      kind: object.kind,
-      object_id: object.id,
-      network_id: object.networkId ?? null,
-      created_at: now,
-    });
-    if (sequence % PRUNE_EVERY === 0)
-      await session.delete(changes, { created_at: LessThan(now - KEEP_MILLISECONDS), sequence: LessThan(sequence) });
-  }
-  if (sequence > 0) {
-    const last = sequence;
-    session.afterCommit(() => hintChanges(cloud, last, [...unique.values()]));
-  }
+  if (unique.size === 0) return 0;
+  const rows = [...unique.values()].map((object) => ({
+    kind: object.kind,
+    object_id: object.id,
+    network_id: object.networkId ?? null,
+    created_at: now,
+  }));
+  const sequence = await session.insert(changes, rows);
+  if (sequence % PRUNE_EVERY < rows.length)
+    await session.delete(changes, { created_at: LessThan(now - KEEP_MILLISECONDS), sequence: LessThan(sequence) });
+  session.afterCommit(() => hintChanges(cloud, sequence, [...unique.values()]));
   return sequence;
 }

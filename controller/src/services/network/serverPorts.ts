@@ -4,7 +4,7 @@ import { groupBy, In, type WriteSession } from '../../db';
 import { networks, portAddresses, ports, type Network, type Port, type Subnet } from '../../db/entities/network';
 import { ConflictError, ForbiddenError, InvalidError } from '../../errors';
 import type { FixedIpRequest } from './addressPlan';
-import { recordChanges } from './changes';
+import { changedPort, recordChanges } from './changes';
 import { ensureDefaultGroup } from './defaultGroup';
 import { notFound } from './errors';
 import { resolveGroups } from './groupLookup';
@@ -207,7 +207,12 @@ export async function bindServerPorts(
       },
     );
   }
-  const sequence = await recordChanges(session, cloud, await changesOfPorts(session, rows));
+  // Groups are the same wherever their members are; only a host that loses one may have to forget them.
+  const left = await changesOfPorts(
+    session,
+    rows.filter((row) => row.host !== '' && row.host !== host),
+  );
+  const sequence = await recordChanges(session, cloud, [...rows.map(changedPort), ...left]);
   return { portIds: rows.map((row) => row.id), sequence };
 }
 
