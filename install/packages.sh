@@ -34,6 +34,30 @@ apt_get() {
   [ ! -e "$code_file" ]
 }
 
+# What we had apt install, a name a line. Beside data_dir, because a first start that fails takes that back, and packages stay.
+packages_file=/var/lib/cumulet.packages
+
+# note_packages PACKAGE...: writes down what apt is about to install anew, dependencies included, so that nothing is forgotten when
+# it is cut off. What is upgraded was there before.
+note_packages() {
+  LC_ALL=C apt-get -q -s --no-install-recommends install "$@" 2> /dev/null |
+    awk '$1 == "Inst" && $3 !~ /^\[/ {print $2}' >> "$packages_file"
+}
+
+# our_packages: those that we had apt install and that are still there.
+our_packages() {
+  if [ ! -s "$packages_file" ]; then return 0; fi
+  sort -u "$packages_file" > "$state/ours"
+  # shellcheck disable=SC2016 # dpkg's own format
+  dpkg-query -W -f '${Package} ${db:Status-Status}\n${binary:Package} ${db:Status-Status}\n' 2> /dev/null |
+    awk '$2 == "installed" {print $1}' | sort -u | grep -xFf "$state/ours" || :
+}
+
+# foreign_needs PACKAGE...: what would go with these packages and is not ours: somebody has installed it since.
+foreign_needs() {
+  LC_ALL=C apt-get -q -s purge "$@" | awk '$1 == "Purg" || $1 == "Remv" {print $2}' | grep -vxFf "$state/ours" || :
+}
+
 # install_packages PACKAGE...
 install_packages() {
   # shellcheck disable=SC2046 # a list of names
@@ -46,6 +70,7 @@ install_packages() {
   if ! apt_lists_known "$@"; then
     apt_get update || fail "apt-get update failed (network? see $log_dir/install.log): $(apt_error)"
   fi
+  note_packages "$@"
   apt_get install --no-install-recommends "$@" || fail "apt could not install $*: $(apt_error)"
 }
 
@@ -89,4 +114,18 @@ task_packages() {
   install_tools ${extra_packages-}
   command -v qemu-system-x86_64 > /dev/null || fail "qemu-system-x86_64 is not there: without QEMU no server can run"
   detail "$(awk '{n += $1} END {print n ? n " installed" : "all there"}' "$state/packages" 2> /dev/null || echo "all there")"
+}
+
+# task_removal: the packages that we had apt install go, with their configuration, unless something of somebody else's needs them.
+task_removal() {
+  # shellcheck disable=SC2046 # a list of names
+  set -- $(our_packages)
+  if [ $# = 0 ]; then return 0; fi
+  needed=$(foreign_needs "$@" | tr '\n' ' ')
+  if [ -n "$needed" ]; then
+    detail "they stay: ${needed% } came later and needs them"
+    return 0
+  fi
+  apt_get purge "$@" || fail "apt could not remove all packages: $(apt_error)"
+  detail "$# removed"
 }

@@ -7,6 +7,7 @@ export * from './conductor/kinds';
 export * from './conductor/task';
 export * from './config';
 export * from './controller';
+export { databaseOptions } from './databaseConfig';
 export * from './db';
 export * from './errors';
 export { printPolicy } from './policyRules';

@@ -49,6 +49,8 @@ export interface NetworkAgent {
   stop(): Promise<void>;
   /** Everything on the host that carries our mark, for the audit. */
   inventory(): Promise<HostResource[]>;
+  /** Settings of the kernel that a purge puts back, with what they were. */
+  changedSettings(): Promise<Readonly<Record<string, string>>>;
   /** Removes every trace of ours from the host. The agent must be stopped. */
   purge(): Promise<void>;
 }
@@ -290,6 +292,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       listeners.close();
     },
     inventory: () => dataplane.inventory(),
+    changedSettings: () => kernel.before(),
     purge: async () => {
       await dataplane.purge();
       await kernel.restore();

@@ -10,7 +10,9 @@ type Settings = Readonly<Record<string, string>>;
 export interface HostKernel {
   /** Puts the settings right. @returns those that were wrong. @throws CumuletError no_bridge_filter when the kernel has none of it */
   ensure(forwarding: boolean): Promise<string[]>;
-  /** Puts back what `ensure` found the first time it changed a setting. */
+  /** What settings were before `ensure` changed them the first time. */
+  before(): Promise<Settings>;
+  /** Puts those back. */
   restore(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export function createHostKernel(exec: Exec, read: ReadKernel, path: string): Ho
       await exec(['sysctl', '-q', '-w', ...assignments(Object.fromEntries(wrong))]);
       return names;
     },
+    before: () => remembered(path),
     async restore() {
       const before = await remembered(path);
       if (Object.keys(before).length > 0) await exec(['sysctl', '-e', '-q', '-w', ...assignments(before)]);

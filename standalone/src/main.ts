@@ -3,6 +3,7 @@ import { exec, runProcess } from '@cumulet/common';
 import { checkRemoteApi, printPolicy } from '@cumulet/controller';
 import { checkFloating } from '@cumulet/network-agent';
 import { partsOf, StandaloneConfig } from './config';
+import { belongings } from './belongings';
 import { createStandalone, purgeHost } from './standalone';
 
 void runProcess({
@@ -28,6 +29,10 @@ void runProcess({
   },
   actions: {
     'print-policy': { help: printPolicy.help, run: ({ parts }) => printPolicy.run(parts.controller) },
+    list: {
+      help: 'say what of the cloud is on this machine, which a purge would remove, and exit',
+      run: async ({ parts }) => (await belongings(parts)).join('\n'),
+    },
     purge: {
       help: 'remove all servers, networks and rules of the cloud from this machine and exit; it must not be running',
       async run({ parts }) {

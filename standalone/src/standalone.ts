@@ -72,9 +72,13 @@ export async function createStandalone(parts: Parts): Promise<Standalone> {
   };
 }
 
+/** The agents without a controller, to look at or clear up what is on the host. */
+export const idleAgents = (parts: Parts): ReturnType<typeof createAgents> =>
+  createAgents(parts, { bus: createMemoryBus(), api: noController() });
+
 /** Removes servers, disks, networks and rules of ours from this machine, whatever the database says. Nothing else may run. */
 export async function purgeHost(parts: Parts): Promise<void> {
-  const { compute, storage, network } = createAgents(parts, { bus: createMemoryBus(), api: noController() });
+  const { compute, storage, network } = idleAgents(parts);
   // Guests first: nothing they use may go while they run.
   await compute.purge();
   await compute.stop();

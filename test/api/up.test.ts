@@ -172,6 +172,8 @@ test('what was put into homes is taken out again, also when an account is gone',
   expect((await up()).exit).toBe(0);
   writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'x', finished: true, users: ['gone', 'me'] }));
   expect(existsSync(cloudsFile())).toBe(true);
+  const told = `the entries cumulet and cumulet-demo in ${cloudsFile()}\n`;
+  expect(await up('entries')).toEqual({ exit: 0, out: told, err: '' });
   expect(await up('forget')).toEqual({ exit: 0, out: '', err: '' });
   expect(existsSync(cloudsFile())).toBe(false);
 });

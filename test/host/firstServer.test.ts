@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pingable, sshOpens } from '../../cli/src/up/reach';
 import { root } from '../support/checkout';
-import { runProgram, type Run } from '../support/programs';
+import { runProcess, runProgram, type Run } from '../support/programs';
 import { startRealCloud, until, type RealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 
@@ -74,6 +74,26 @@ test('the next run makes nothing and finds the server again', async () => {
     finished: true,
     users: [CALLER.name],
   });
+});
+
+test('what a purge would remove is told while the cloud runs', async () => {
+  const { exit, out, err } = await runProcess(
+    'standalone',
+    '--config',
+    join(cloud.directory, 'cumulet.yaml'),
+    '--list',
+  );
+  expect({ exit, err }).toEqual({ exit: 0, err: '' });
+  expect(out.split('\n')).toEqual(
+    expect.arrayContaining([
+      'servers (1): hello',
+      expect.stringMatching(/^disks: \d+$/),
+      expect.stringMatching(/^network namespaces \(2\): cml-dhcp-\S+, cml-router-\S+$/),
+      expect.stringMatching(/^network links: \d+$/),
+      'DHCP servers: 1',
+      expect.stringMatching(/^packet filter chains and sets: \d+$/),
+    ]),
+  );
 });
 
 test('a key that does not open the server is a warning, a server that is silent an error', async () => {

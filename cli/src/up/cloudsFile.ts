@@ -90,7 +90,7 @@ export function mergeClouds(
 }
 
 /** Where the user's clouds are: clouds.yaml unless only clouds.yml is there. */
-function cloudsPath(home: string): string {
+export function cloudsPath(home: string): string {
   const directory = path.join(home, '.config/openstack');
   const other = path.join(directory, 'clouds.yml');
   const usual = path.join(directory, 'clouds.yaml');

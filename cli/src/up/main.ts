@@ -3,8 +3,8 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
-import { callingUser, findUser } from './callingUser';
-import { cloudEntry, writeClouds } from './cloudsFile';
+import { callingUser, findUser, type CallingUser } from './callingUser';
+import { cloudEntry, cloudsPath, writeClouds } from './cloudsFile';
 import { adminPassword, configure, demoState, knownUsers, saveDemoState } from './configure';
 import {
   ensureDemoNetwork,
@@ -188,6 +188,10 @@ async function run(options: Options): Promise<void> {
   console.log(lastScreen({ url, endpoint, ssh, cloudsFile, data, logs, command, warnings: all }).join('\n'));
 }
 
+/** Who has our entries. An account that was removed since has no file any more. */
+const entryHolders = (directory: string): CallingUser[] =>
+  knownUsers(directory).flatMap((name) => findUser(name) ?? []);
+
 /** The configuration as the options want it, beside the one in use: it is checked before it takes that one's place. */
 async function draftSettings(options: Options): Promise<void> {
   const file = path.join(options.config, 'cumulet.yaml');
@@ -204,12 +208,12 @@ async function main(): Promise<void> {
     const warnings = configure(values.config, values.data);
     await draftSettings(values);
     if (values.warnings !== '') appendFileSync(values.warnings, warnings.map((text) => `${text}\n`).join(''));
+  } else if (task === 'entries') {
+    for (const { home } of entryHolders(values.config))
+      console.log(`the entries cumulet and cumulet-demo in ${cloudsPath(home)}`);
   } else if (task === 'forget') {
-    for (const name of knownUsers(values.config)) {
-      // An account that was removed since has no file any more.
-      const user = findUser(name);
-      if (user) writeClouds(user, { cumulet: undefined, 'cumulet-demo': undefined });
-    }
+    for (const user of entryHolders(values.config))
+      writeClouds(user, { cumulet: undefined, 'cumulet-demo': undefined });
   } else {
     await run(values);
   }

@@ -46,6 +46,7 @@ describe('kernel settings', () => {
     settings['net.ipv4.ip_forward'] = 'odd';
     await host.ensure(true);
     const other = kernel(settings);
+    expect(await other.host.before()).toEqual({ 'net.ipv4.ip_forward': '0' });
     await other.host.restore();
     expect(settings).toEqual(off);
     expect(readdirSync(directory)).toEqual([]);

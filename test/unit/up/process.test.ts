@@ -86,7 +86,7 @@ describe('where systemd runs the machine', () => {
 
   test('a purge removes the unit', () => {
     shell('start_process');
-    expect(shell('purge_cloud').out).toMatch(/^systemctl disable cumulet.service\nsystemctl daemon-reload\n/);
+    expect(shell('run_down --purge').out).toMatch(/\nsystemctl disable cumulet.service\nsystemctl daemon-reload\n/);
     expect(existsSync(at('units/cumulet.service'))).toBe(false);
     expect(shell('remove_unit')).toEqual({ status: 0, out: '', err: '' });
   });

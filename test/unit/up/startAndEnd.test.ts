@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { scriptShell } from '../../support/scriptShell';
+import { scriptShell, type Answers } from '../../support/scriptShell';
 
 let directory: string;
 let child: ChildProcess | undefined;
@@ -28,7 +28,8 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const shell = (text: string, env: Readonly<Record<string, string>> = {}) => scriptShell(directory, text, env);
+const shell = (...[text, env, answers]: [string, Readonly<Record<string, string>>?, Answers?]) =>
+  scriptShell(directory, text, env, answers);
 const at = (...names: string[]): string => path.join(directory, ...names);
 /** Writes a file in the test's directory, and the directories above it. */
 function put(name: string, text = '', mode = 0o644): string {
@@ -177,23 +178,45 @@ describe('down', () => {
     expect(down()).toEqual({ status: 0, out: 'The cloud is not running.', err: '' });
   });
 
-  test.each([['--purg'], ['purge'], ['-f']])('refuses %s before it does anything', (word) => {
-    const refused = shell(`begin() { echo begun; }; stop_process() { echo stopped; }; run_down ${word}`);
-    expect(refused).toEqual({ status: 2, out: '', err: `cumulet: down knows only --purge, but got: ${word}` });
+  test.each([
+    ['--purg', 'down does not know --purg'],
+    ['--purge purge', 'down does not know purge'],
+    ['--yes', '--packages and --yes go with --purge'],
+    ['--packages', '--packages and --yes go with --purge'],
+  ])('refuses %s before it does anything', (words, told) => {
+    const refused = shell(`begin() { echo begun; }; stop_process() { echo stopped; }; run_down ${words}`);
+    expect(refused).toEqual({ status: 2, out: '', err: `cumulet: ${told}: see cumulet down --help` });
+  });
+
+  test('is explained with an example', () => {
+    const told = shell('begin() { echo begun; }; run_down --help');
+    expect(told).toMatchObject({
+      status: 0,
+      out: expect.stringMatching(/^usage: .*\n\nexample: sudo cumulet down --purge/s),
+    });
   });
 });
 
 describe('down --purge', () => {
   const OURS = ['data/db', 'etc/bootstrap.json', 'run/cumulet.pid', 'cache/tiny.qcow2', 'guests/cumulet-1.log', 'lock'];
-  /** The tasks are told, in the order in which they are started. */
-  const TASKS = 'start_task() { echo "start $1"; }; await_task() { echo "await $1"; }; begin() { :; };';
+  /** The tasks are told, in the order in which they are started; the one that looks finds a server. */
+  const TASKS = `start_task() { echo "start $1"; }; begin() { :; };
+    await_task() { echo "await $1"; [ $1 != list ] || echo "servers (1): hello" > $state/list; };`;
 
-  test('removes servers and networks first, then what is ours and nothing else', () => {
+  test('says what it removes, then removes servers and networks, then what is ours and nothing else', () => {
     for (const name of [...OURS, 'etc/cumulet.yaml', 'guests/other.log']) put(name);
     const { status, out, err } = shell(`${TASKS} run_down --purge`);
     expect({ status, err }).toEqual({ status: 0, err: '' });
-    expect(out).toMatch(/^start machine\n(start \w+\n)*start purge\n(await \w+\n)*await purge\n/);
-    expect(out).toMatch(/The cloud is removed: .*\nWhat stays: /);
+    expect(out).toMatch(/^start machine\n(start \w+\n)*start list\n(await \w+\n)*await list\nThis is removed:\n/);
+    expect(out.replaceAll(directory, '')).toContain(`
+  servers (1): hello
+  configuration: /etc
+  data, images and backups: /data /cache /run
+  logs: /log /guests/cumulet-1.log
+start purge
+await purge
+The cloud is removed: `);
+    expect(out).toMatch(/\nWhat stays: .*$/);
     expect(readdirSync(directory).sort()).toEqual(['guests', 'state', 'tools']);
     expect(readdirSync(at('guests'))).toEqual(['other.log']);
   });
@@ -204,6 +227,73 @@ describe('down --purge', () => {
     expect(shell(`${TASKS} run_down --purge`)).toMatchObject({ status: 0, err: '' });
   });
 
+  test('names the lines in files of others and the rights that it takes back', () => {
+    put('run/opened_kvm');
+    put('kvm');
+    put('qemu.conf', '# cumulet: control groups are read-only in this container\ncgroup_controllers = [ ]\n');
+    const { out } = shell(`${TASKS} run_down --purge`);
+    expect(out).toContain(`  our lines in ${at('qemu.conf')}\n  what the group kvm may do with ${at('kvm')}\n`);
+  });
+
+  describe('on a terminal', () => {
+    const asked = (answer: string, words: string) =>
+      shell(`${TASKS} run_down ${words}`, {}, [['Remove all of this? [y/N] ', answer]]);
+
+    test.each(['n', '', 'maybe'])('removes nothing when the answer is "%s"', (answer) => {
+      for (const name of [...OURS, 'etc/cumulet.yaml']) put(name);
+      const { status, out } = asked(answer, '--purge');
+      expect({ status, out }).toEqual({ status: 1, out: expect.stringMatching(/Nothing was removed\.$/) });
+      expect(out).not.toContain('start purge');
+      expect(existsSync(at('data/db'))).toBe(true);
+    });
+
+    test('goes on when the answer is yes, and with --yes without a question', () => {
+      for (const name of OURS) put(name);
+      expect(asked('y', '--purge')).toMatchObject({ status: 0, out: expect.stringContaining('The cloud is removed') });
+      expect(asked('n', '--purge --yes').out).not.toContain('Remove all of this?');
+      expect(existsSync(at('data'))).toBe(false);
+    });
+  });
+
+  /** Packages as dpkg and apt know them: we had `ours` and `gone` installed, and `theirs` needs what `needed` names. */
+  const packages = (needed: string) => {
+    put('packages', 'ours\ngone\nours\nours:amd64\n');
+    const known = 'ours installed\\nours:amd64 installed\\ntheirs installed\\ngone not-installed\\n';
+    put('tools/dpkg-query', `#!/bin/sh\nprintf '${known}'\n`, 0o755);
+    put('tools/apt-get', `#!/bin/sh\nprintf 'Purg ours [1]\\n${needed ? `Remv ${needed} [1]\\n` : ''}'\n`, 0o755);
+    return 'task=removal; apt_get() { echo "apt-get $*"; }; fail() { echo "$*"; exit 1; };';
+  };
+
+  test('with --packages lists and removes those that we had installed and that are still there', () => {
+    expect(shell(`${packages('')} ${TASKS} run_down --purge --packages`).out).toMatch(
+      /\n {2}packages \(2\): ours ours:amd64\nstart removal\nawait removal\n/,
+    );
+    expect(shell(`${packages('')} task_removal`).out).toBe('apt-get purge ours ours:amd64');
+    expect(readFileSync(at('state/removal.detail'), 'utf8')).toBe('2 removed\n');
+    expect(shell('packages_file=/none; task=removal; task_removal')).toEqual({ status: 0, out: '', err: '' });
+  });
+
+  test('leaves packages that somebody needs who came later, and says so', () => {
+    expect(shell(`${packages('theirs')} task_removal`)).toEqual({ status: 0, out: '', err: '' });
+    expect(readFileSync(at('state/removal.detail'), 'utf8')).toBe('they stay: theirs came later and needs them\n');
+  });
+
+  test('without --packages says how they are removed, and forgets them', () => {
+    const { out } = shell(`${packages('')} ${TASKS} run_down --purge`);
+    expect(out).toMatch(/to remove them: sudo apt-get purge ours ours:amd64$/);
+    expect(existsSync(at('packages'))).toBe(false);
+  });
+
+  test('what apt is about to install is written down before, not what it upgrades', () => {
+    put(
+      'tools/apt-get',
+      "#!/bin/sh\nprintf 'Inst new (1 Debian)\\nInst old [1] (2 Debian)\\nConf new (1)\\n'\n",
+      0o755,
+    );
+    shell('note_packages new');
+    expect(readFileSync(at('packages'), 'utf8')).toBe('new\n');
+  });
+
   const purge = (node: string) => {
     put('node', node, 0o755);
     return shell(`node=${at('node')}; after() { :; }; fail() { echo "$*"; exit 1; }; task=purge; task_purge`);
@@ -212,10 +302,11 @@ describe('down --purge', () => {
   test('ends the process before its servers are removed, and forgets the entries in homes last', async () => {
     const cloud = await standIn();
     const gone = once(cloud, 'exit');
-    expect(purge(`#!/bin/sh\nls ${at('run')} >> ${at('seen')}\necho "$@" >> ${at('seen')}\n`).status).toBe(0);
+    expect(purge(`#!/bin/sh\n[ ! -e ${at('run/cumulet.pid')} ] || exit 1\necho "$@" >> ${at('seen')}\n`).status).toBe(
+      0,
+    );
     await gone;
-    const [left, first, , second] = readFileSync(at('seen'), 'utf8').split('\n');
-    expect(left).toBe('started_libvirt');
+    const [first, second] = readFileSync(at('seen'), 'utf8').split('\n');
     expect(first).toMatch(/standalone\/dist\/main\.js --config \S+\/etc\/cumulet\.yaml --purge$/);
     expect(second).toMatch(/cli\/dist\/up\/main\.js forget --config \S+\/etc$/);
   });
