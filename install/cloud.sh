@@ -5,6 +5,7 @@ config_dir=/etc/cumulet
 data_dir=/var/lib/cumulet
 run_dir=/run/cumulet
 daemon_pids=/run
+guest_pids=/run/libvirt/qemu
 kvm_device=/dev/kvm
 
 # libvirt_answers: somebody listens on its socket.
@@ -29,6 +30,12 @@ reread_qemu_conf() {
   if [ -d /run/systemd/system ]; then systemctl try-restart libvirtd || :; fi
 }
 
+# rest_virtlogd: systemd started it for the first guest. Where none runs any more it is not needed; its socket wakes it again.
+rest_virtlogd() {
+  if ! systemd_runs || [ -n "$(find "$guest_pids" -maxdepth 1 -name '*.pid' 2> /dev/null)" ]; then return 0; fi
+  systemctl stop virtlogd.service > /dev/null 2>&1 || :
+}
+
 # leave_libvirt: ends the daemons that we started ourselves, and undoes spare_cgroups.
 leave_libvirt() {
   if [ -e "$run_dir/opened_kvm" ]; then chown root:root "$kvm_device" && chmod 600 "$kvm_device"; fi
@@ -41,6 +48,7 @@ leave_libvirt() {
     sed -i "/^$QEMU_MARK$/,+1d" "$qemu_conf"
     reread_qemu_conf
   fi
+  rest_virtlogd
 }
 
 # open_kvm: gives /dev/kvm to the group kvm, as udev does where it runs. While QEMU can't open a device that is there, libvirt

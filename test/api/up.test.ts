@@ -1,7 +1,7 @@
 // The part of `cumulet up` that talks to the cloud, as a process: what a second run shows, and what it says when it can't go on.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { root } from '../support/checkout';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import { runProgram, type Run } from '../support/programs';
@@ -174,8 +174,25 @@ test('what was put into homes is taken out again, also when an account is gone',
   expect(existsSync(cloudsFile())).toBe(true);
   const told = `the entries cumulet and cumulet-demo in ${cloudsFile()}\n`;
   expect(await up('entries')).toEqual({ exit: 0, out: told, err: '' });
+  const keys = join(home, '.local/state/cumulet/known_hosts');
+  mkdirSync(keys, { recursive: true });
+  writeFileSync(join(keys, 'server'), 'key');
   expect(await up('forget')).toEqual({ exit: 0, out: '', err: '' });
-  expect(existsSync(cloudsFile())).toBe(false);
+  expect([existsSync(cloudsFile()), existsSync(join(home, '.local'))]).toEqual([false, false]);
+});
+
+test("host keys of servers stay where other clouds' entries do, and other programs' state anyway", async () => {
+  const keys = join(home, '.local/state/cumulet/known_hosts');
+  const others = join(home, '.local/state/other');
+  for (const directory of [keys, others]) mkdirSync(directory, { recursive: true });
+  mkdirSync(dirname(cloudsFile()), { recursive: true });
+  writeFileSync(cloudsFile(), 'clouds:\n  work: {}\n');
+  writeFileSync(join(config, 'demo.json'), JSON.stringify({ password: 'x', finished: true, users: ['me'] }));
+  expect((await up('forget')).exit).toBe(0);
+  expect(existsSync(keys)).toBe(true);
+  rmSync(cloudsFile());
+  expect((await up('forget')).exit).toBe(0);
+  expect([existsSync(dirname(keys)), existsSync(others)]).toEqual([false, true]);
 });
 
 describe('it ends with 1 and one line', () => {

@@ -3,7 +3,8 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
-import { callingUser, findUser, type CallingUser } from './callingUser';
+import { forgetHostKeys } from '../sshFiles';
+import { asUser, callingUser, findUser, type CallingUser } from './callingUser';
 import { cloudEntry, cloudsPath, writeClouds } from './cloudsFile';
 import { adminPassword, configure, demoState, knownUsers, saveDemoState } from './configure';
 import {
@@ -192,6 +193,14 @@ async function run(options: Options): Promise<void> {
 const entryHolders = (directory: string): CallingUser[] =>
   knownUsers(directory).flatMap((name) => findUser(name) ?? []);
 
+/** Takes our entries out of the user's files. Without any other cloud there, the host keys that they keep are of our servers. */
+function leave(user: CallingUser): void {
+  const file = writeClouds(user, { cumulet: undefined, 'cumulet-demo': undefined });
+  asUser(user, () => {
+    if (!existsSync(file)) forgetHostKeys(user.home);
+  });
+}
+
 /** The configuration as the options want it, beside the one in use: it is checked before it takes that one's place. */
 async function draftSettings(options: Options): Promise<void> {
   const file = path.join(options.config, 'cumulet.yaml');
@@ -212,8 +221,7 @@ async function main(): Promise<void> {
     for (const { home } of entryHolders(values.config))
       console.log(`the entries cumulet and cumulet-demo in ${cloudsPath(home)}`);
   } else if (task === 'forget') {
-    for (const user of entryHolders(values.config))
-      writeClouds(user, { cumulet: undefined, 'cumulet-demo': undefined });
+    for (const user of entryHolders(values.config)) leave(user);
   } else {
     await run(values);
   }

@@ -91,6 +91,17 @@ describe('where systemd runs the machine', () => {
     expect(shell('remove_unit')).toEqual({ status: 0, out: '', err: '' });
   });
 
+  test("libvirt's log daemon rests when no guest is left, and not while somebody's runs", () => {
+    const rest = (): string => shell(`guest_pids=${at('run')}; rest_virtlogd`).out;
+    writeFileSync(at('active'), '');
+    rest();
+    expect(existsSync(at('active'))).toBe(false);
+    writeFileSync(at('active'), '');
+    writeFileSync(at('run/theirs.pid'), '1\n');
+    rest();
+    expect(existsSync(at('active'))).toBe(true);
+  });
+
   test('a first start that fails leaves no unit', () => {
     shell('start_process');
     shell(`before="${at('data')}"; take_back`);
