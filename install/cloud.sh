@@ -117,6 +117,18 @@ take_settings() {
   mv "$draft" "$config_dir/cumulet.yaml"
 }
 
+# source_version: the commit of the checkout, or the package's number where it is none.
+source_version() {
+  as_builder git rev-parse --short=12 HEAD 2> /dev/null || "$node" -p 'require(process.argv[1]).version' "$root/package.json"
+}
+
+# way_back WAS NOW: how the version is had again that ran before, when it was another one.
+way_back() {
+  if [ -n "$1" ] && [ "$1" != "$2" ]; then
+    echo "; the version before was $1, and servers still run: git checkout $1 && sudo $self up goes back to it"
+  fi
+}
+
 task_cloud() {
   after packages compile build
   before=$(absent "$data_dir" "$config_dir" "$config_dir/cumulet.yaml" "$run_dir")
@@ -137,9 +149,15 @@ task_cloud() {
   progress "starting"
   stop_process
   start_process
-  if wait_ready "$(cat "$run_dir/cumulet.pid")"; then return 0; fi
+  was=$(cat "$data_dir/version" 2> /dev/null || :)
+  now=$(source_version)
+  if wait_ready "$(cat "$run_dir/cumulet.pid")"; then
+    if [ -n "$was" ] && [ "$was" != "$now" ]; then detail "upgraded from $was to $now"; fi
+    echo "$now" > "$data_dir/version"
+    return 0
+  fi
   stop_process
   why=$(last_words)
   take_back
-  fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why"
+  fail "the cloud did not start (all of it: $log_dir/cumulet.log): $why$(way_back "$was" "$now")"
 }

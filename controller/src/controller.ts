@@ -80,11 +80,12 @@ async function openParts({ config, log, ...parts }: ControllerParts, db: Databas
 
 /** Opens (and migrates) the database and composes everything; nothing listens or runs before `start`. */
 export async function createController(parts: ControllerParts): Promise<Controller> {
-  const { config } = parts;
+  const { config, log } = parts;
   const policy = createPolicy(rulesOf(config));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o711 });
   const db = await openDatabase({
     ...databaseOptions(config),
+    onBackup: (path) => log.info({ path }, 'the database was backed up before it is migrated'),
     ...(parts.onStatement ? { onStatement: parts.onStatement } : {}),
   });
   const { clock, identity } = await openParts(parts, db).catch(async (error: unknown) => {

@@ -1,5 +1,7 @@
 // How a database is named: an SQLite file, or a MariaDB server and one database on it.
 
+import type { MigrationInterface } from 'typeorm';
+
 export interface SqliteOptions {
   readonly kind: 'sqlite';
   /** Path of the file. */
@@ -33,4 +35,8 @@ export interface MariadbOptions {
 export type DatabaseOptions = (SqliteOptions | MariadbOptions) & {
   /** Told every statement; for tests that count them. */
   readonly onStatement?: (sql: string) => void;
+  /** Told the path of a backup that was made before the database is migrated. */
+  readonly onBackup?: (path: string) => void;
+  /** Instead of our own, in tests of how migrations are run. */
+  readonly migrations?: readonly (new () => MigrationInterface)[];
 };

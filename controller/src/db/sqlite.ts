@@ -1,4 +1,5 @@
 // SQLite: one connection that writes, and one that only reads.
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DataSource } from 'typeorm';
 import type { Database } from './database';
 import { entitySchemas } from './entitySchema';
@@ -6,6 +7,7 @@ import { migrations } from './migrations';
 import type { DatabaseOptions, SqliteOptions } from './options';
 import { ormLogger } from './ormLogger';
 import { createSession, noCommit } from './session';
+import { migrateSqlite } from './sqliteMigrations';
 import { createSqliteWrites } from './sqliteWrites';
 
 /** What the ORM hands to `prepareDatabase`: the driver's own connection. */
@@ -35,7 +37,7 @@ export function sqliteSource(options: Options, readonly: boolean, exclusive = fa
     type: 'better-sqlite3',
     database: options.path,
     entities: entitySchemas('sqlite'),
-    migrations: [...migrations],
+    migrations: [...(options.migrations ?? migrations)],
     synchronize: false,
     enableWAL: !readonly,
     readonly,
@@ -45,16 +47,29 @@ export function sqliteSource(options: Options, readonly: boolean, exclusive = fa
       connection.pragma('foreign_keys = ON');
       connection.pragma(`synchronous = ${options.durable === false ? 'OFF' : 'FULL'}`);
     },
-    ...(options.onStatement ? { logging: true as const, logger: ormLogger(options) } : {}),
+    logging: options.onStatement !== undefined,
+    logger: ormLogger(options),
   });
+}
+
+/** Password hashes and keys are in it. SQLite gives the files that it makes beside it the same mode. */
+function keepPrivate(path: string): void {
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
 }
 
 /**
  * Opens (and migrates) the file. Writes run one after the other on one connection; reads have a read-only connection of their own.
  */
 export async function openSqlite(options: Options): Promise<Database> {
+  keepPrivate(options.path);
   const writer = await sqliteSource(options, false).initialize();
-  await writer.runMigrations({ transaction: 'each' });
+  try {
+    await migrateSqlite(writer, options);
+  } catch (error) {
+    if (writer.isInitialized) await writer.destroy();
+    throw error;
+  }
   const reader = await sqliteSource(options, true).initialize();
   const writes = createSqliteWrites(writer);
 

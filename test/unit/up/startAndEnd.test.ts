@@ -95,7 +95,8 @@ mkdir -p "$4" && for f in bootstrap.json cumulet.yaml; do [ -e "$4/$f" ] || echo
   const start = (parts = '', configure = configures) => {
     put('log/cumulet.log', 'cumulet-standalone: listen: no such key\n');
     const node = put('node', configure, 0o755);
-    const fails = 'after() { :; }; start_process() { echo 0 > "$run_dir/cumulet.pid"; }; wait_ready() { return 2; };';
+    const fails =
+      'source_version() { echo 2.0; }; after() { :; }; start_process() { echo 0 > "$run_dir/cumulet.pid"; }; wait_ready() { return 2; };';
     return shell(`node=${node}; ${fails} ${parts} fail() { echo "$*"; exit 1; }; task=cloud; task_cloud`);
   };
   const LIBVIRT_STARTS = 'start_libvirt() { mkdir -p "$run_dir"; : > "$run_dir/started_libvirt";';
@@ -152,10 +153,51 @@ mkdir -p "$4" && for f in bootstrap.json cumulet.yaml; do [ -e "$4/$f" ] || echo
     expect(existsSync(at('run/started_libvirt'))).toBe(true);
   });
 
+  test.each([
+    ['another version ran before', '1.0', /; the version before was 1\.0, .*: git checkout 1\.0 && sudo cumulet up /],
+    ['the same version did', '2.0', /no such key$/],
+  ])('tells the way back when %s', (_, version, words) => {
+    put('data/version', `${version}\n`);
+    expect(start().out).toMatch(words);
+    expect(readFileSync(at('data/version'), 'utf8')).toBe(`${version}\n`);
+  });
+
   test('for want of a configuration leaves nothing either', () => {
     const { out } = start('', '#!/bin/sh\necho "cumulet: every network is taken" >&2\nexit 1\n');
     expect(out).toBe('no configuration could be written: every network is taken');
     expect(['data', 'etc', 'run'].filter((name) => existsSync(at(name)))).toEqual([]);
+  });
+});
+
+describe('a start that goes well', () => {
+  const start = () => {
+    const node = put('node', '#!/bin/sh\n', 0o755);
+    const parts =
+      'source_version() { echo 2.0; }; after() { :; }; start_process() { echo 0 > "$run_dir/cumulet.pid"; };';
+    return shell(`node=${node}; ${parts} wait_ready() { :; }; task=cloud; task_cloud`);
+  };
+  const version = (): string => readFileSync(at('data/version'), 'utf8');
+
+  test('notes its version', () => {
+    expect(start().status).toBe(0);
+    expect(version()).toBe('2.0\n');
+    expect(existsSync(at('state/cloud.detail'))).toBe(false);
+  });
+
+  test('after another version is told as an upgrade', () => {
+    put('data/version', '1.0\n');
+    expect(start().status).toBe(0);
+    expect(version()).toBe('2.0\n');
+    expect(readFileSync(at('state/cloud.detail'), 'utf8')).toBe('upgraded from 1.0 to 2.0\n');
+  });
+
+  test.each([
+    ['the commit, where git knows it', '#!/bin/sh\n[ "$*" = "rev-parse --short=12 HEAD" ] && echo 1a2b3c\n', '1a2b3c'],
+    ["the package's number elsewhere", '#!/bin/sh\necho "not a git repository" >&2; exit 128\n', /^\d+\.\d+\.\d+$/],
+  ])('the version is %s', (_, git, expected) => {
+    put('tools/git', git, 0o755);
+    const { out, err } = shell(`node=${process.execPath}; as_builder() { "$@"; }; source_version`);
+    expect({ out, err }).toEqual({ out: expect.stringMatching(expected), err: '' });
   });
 });
 

@@ -1,4 +1,5 @@
 // What migrations are made of: steps that can be taken and taken back, the same on both engines.
+import { messageOf } from '@cumulet/common';
 import {
   Table as OrmTable,
   TableColumn,
@@ -144,7 +145,11 @@ export function migration(name: string, steps: readonly MigrationStep[]): new ()
     readonly name = name;
 
     async up(runner: QueryRunner): Promise<void> {
-      for (const step of steps) await step.up(runner, engineOf(runner));
+      try {
+        for (const step of steps) await step.up(runner, engineOf(runner));
+      } catch (error) {
+        throw new Error(`migration ${name}: ${messageOf(error)}`, { cause: error });
+      }
     }
 
     async down(runner: QueryRunner): Promise<void> {
