@@ -54,6 +54,7 @@ find_npm() { npm=$(npm_path) || fail "$(judge_npm "$node" "" yes | texts problem
 
 # run_npm ARGUMENT...: nothing is asked, nothing is fetched but packages.
 run_npm() {
+  mark_log
   as_builder "$npm" --no-audit --no-fund --no-update-notifier --loglevel=error --fetch-timeout=60000 "$@"
 }
 
@@ -68,9 +69,20 @@ task_modules() {
   find_npm
   progress "npm ci"
   run_npm ci --ignore-scripts || fail "npm ci failed: $(npm_error)"
+  # npm says nothing of files that it could write a part of only.
+  if [ "$(free_room "$root/node_modules")" -lt "$ROOM_LEFT" ]; then
+    rm -f "$root/node_modules/.package-lock.json"
+    fail "npm ci filled the disk of $root: make room there ($DISK_NEEDED MiB)"
+  fi
 }
 
-npm_error() { grep -E '^npm (error|ERR!)' "$log_dir/install.log" | tail -n 3 | tr '\n' ' '; }
+# npm_error: the cause among npm's last complaints, which come with numbers and stacks around it.
+npm_error() {
+  marked_log | sed -nE 's/^npm (error|ERR!) +//p' | awk '
+    /rror: / {cause = $0; exit}
+    other == "" && $1 !~ /^(code|errno|syscall|path|command|gyp|at|A)$/ {other = $0}
+    END {print cause != "" ? cause : other}'
+}
 
 # Compiles better-sqlite3. With Node's headers at hand it is built from source, so that nothing is fetched from elsewhere.
 task_compile() {
@@ -95,8 +107,9 @@ task_compile() {
 task_build() {
   after modules
   progress "compiling TypeScript"
+  mark_log
   # shellcheck disable=SC2086 # a list of directories
-  as_builder "$node" node_modules/typescript/bin/tsc -b $build_targets || fail "the build failed: $(tail -n 3 "$log_dir/install.log" | tr '\n' ' ')"
+  as_builder "$node" node_modules/typescript/bin/tsc -b $build_targets || fail "the build failed: $(marked_log | grep -m 1 'rror' || echo "see $log_dir/install.log")"
 }
 
 # The demo image; made again only when its recipe changed.

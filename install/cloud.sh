@@ -134,6 +134,8 @@ task_cloud() {
   before=$(absent "$data_dir" "$config_dir" "$config_dir/cumulet.yaml" "$run_dir")
   start_libvirt
   mkdir -p "$run_dir" "$data_dir"
+  # Of a run that was killed, with that one's options.
+  rm -f "$config_dir/cumulet.yaml.draft"
   if ! "$node" "$root/cli/dist/up/main.js" configure --config "$config_dir" --data "$data_dir" --warnings "$state/warnings" \
     --listen "${up_listen-}" --cert "${up_cert-}" --key "${up_key-}" \
     --floating-range "${up_range-}" --floating-interface "${up_interface-}" 2> "$state/configure"; then

@@ -54,14 +54,17 @@ check_memory() {
   judge_memory $(awk '{sub(":", "", $1); kib[$1] = $2} END {print int(kib["MemAvailable"] / 1024), int(kib["MemTotal"] / 1024)}' "$machine/proc/meminfo") "$(yes_if is_first)"
 }
 
+# free_room DIRECTORY: MiB.
+free_room() { df -Pm "$1" | awk 'NR == 2 {print $4}'; }
+
 # check_disk: the filesystems that data and checkout are, or will be, on.
 check_disk() {
   seen=
   for place in "$data_dir" "$root"; do
     while [ ! -d "$place" ]; do place=$(dirname "$place"); done
-    room=$(df -Pm "$place" | awk 'NR == 2 {print $4 " " $6}')
-    if [ "$room" != "$seen" ]; then judge_disk "$place" "${room%% *}" "$(yes_if is_first)"; fi
-    seen=$room
+    filesystem=$(df -Pm "$place" | awk 'NR == 2 {print $6}')
+    if [ "$filesystem" != "$seen" ]; then judge_disk "$place" "$(free_room "$place")" "$(yes_if is_first)"; fi
+    seen=$filesystem
   done
 }
 

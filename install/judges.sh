@@ -4,6 +4,9 @@
 
 # MiB: packages about 600, node_modules and build 500, images and servers the rest.
 DISK_NEEDED=3000
+# MiB: with less, something was written in part.
+# shellcheck disable=SC2034 # used by build.sh
+ROOM_LEFT=20
 # MiB for the cloud and a first server; and for a cloud that is there.
 MEMORY_NEEDED=1000
 MEMORY_LEFT=200
@@ -113,8 +116,8 @@ judge_port() {
 # judge_clock SYNCHRONIZED: yes, no, or empty where nobody tells.
 judge_clock() {
   case $1 in
-    yes) verdict ok clock "synchronized" ;;
-    no) verdict warn clock "not synchronized: certificates and logs go by it; switch it on (timedatectl set-ntp true, or install chrony)" ;;
+    yes) verdict ok clock "the clock is synchronized" ;;
+    no) verdict warn clock "the clock is not synchronized: certificates and logs go by it; switch it on (timedatectl set-ntp true, or install chrony)" ;;
     *) verdict unknown clock "timedatectl does not tell whether it is synchronized" ;;
   esac
 }

@@ -25,6 +25,7 @@ missing() {
 apt_get() {
   : > "$state/$task.uninterruptible"
   code_file=$state/$task.apt
+  mark_log
   { DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o APT::Status-Fd=3 "$@" 3>&1 >> "$log_dir/install.log" 2>&1 \
     || echo $? > "$code_file"; } | while IFS=: read -r kind _ percent what; do
@@ -67,11 +68,15 @@ install_packages() {
   if [ -n "$(dpkg --audit 2> /dev/null)" ]; then
     DEBIAN_FRONTEND=noninteractive dpkg --configure -a < /dev/null || :
   fi
+  unreached=
   if ! apt_lists_known "$@"; then
-    apt_get update || fail "apt-get update failed (network? see $log_dir/install.log): $(apt_error)"
+    apt_get update -o Acquire::Retries=1 || fail "apt-get update failed (network? see $log_dir/install.log): $(apt_said E)"
+    # This alone is no failure, as it may be a repository that nothing is wanted from.
+    unreached=$(apt_said 'W: Failed to fetch')
   fi
   note_packages "$@"
-  apt_get install --no-install-recommends "$@" || fail "apt could not install $*: $(apt_error)"
+  apt_get install --no-install-recommends "$@" ||
+    fail "apt could not install $*: ${unreached:+package lists could not be fetched (network?): $unreached; }$(apt_said E)"
 }
 
 # install_tools PACKAGE...: as install_packages, but none of their services is started, now or at the next boot.
@@ -97,8 +102,8 @@ apt_lists_known() {
     LC_ALL=C apt-get -q -s --no-install-recommends install "$@" > /dev/null 2>&1
 }
 
-# apt_error: apt's last complaint.
-apt_error() { grep '^E:' "$log_dir/install.log" | tail -n 1; }
+# apt_said KIND: apt's first line of this kind since it was last run: what follows is its consequence.
+apt_said() { marked_log | sed -n "s/^$1:\{0,1\} //p" | head -n 1; }
 
 task_compiler() {
   after machine

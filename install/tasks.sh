@@ -11,6 +11,10 @@ detail() { echo "$*" > "$state/$task.detail"; }
 # warn TEXT: kept for the end of the last screen.
 warn() { echo "$*" >> "$state/warnings"; }
 
+# mark_log, marked_log: what was written to the install log after the mark, by this task and those beside it.
+mark_log() { log_start=$(($(wc -l < "$log_dir/install.log") + 1)); }
+marked_log() { tail -n "+$log_start" "$log_dir/install.log"; }
+
 # fail TEXT: why the task cannot go on, in words; ends it.
 fail() {
   echo "$*" > "$state/$task.error"
@@ -21,7 +25,7 @@ fail() {
 # start_task NAME: runs the function task_NAME in the background.
 start_task() {
   date +%s > "$state/$1.start"
-  task=$1 state=$state setsid "$self" _task run_task > /dev/null 2>&1 < /dev/null &
+  task=$1 state=$state parent=$$ setsid "$self" _task run_task > /dev/null 2>&1 < /dev/null &
   echo $! > "$state/$1.pid"
 }
 
@@ -33,15 +37,15 @@ run_task() {
   "task_$task"
 }
 
-# after NAME...: waits, inside a task, until the others are done; ends quietly when something failed. The wait is not the
-# task's own time.
+# after NAME...: waits, inside a task, until the others are done; ends quietly when something failed, or nobody is left who
+# would tell what comes of it. The wait is not the task's own time.
 after() {
   for other in "$@"; do
     until [ -e "$state/$other.code" ]; do
-      if [ -e "$state/failed" ]; then exit 1; fi
+      if [ -e "$state/failed" ] || ! kill -s 0 "$parent" 2> /dev/null; then exit 1; fi
       sleep 0.1
     done
-    [ "$(cat "$state/$other.code")" = 0 ] || exit 1
+    if [ "$(cat "$state/$other.code")" != 0 ] || ! kill -s 0 "$parent" 2> /dev/null; then exit 1; fi
   done
   date +%s > "$state/$task.start.new"
   mv "$state/$task.start.new" "$state/$task.start"
@@ -75,6 +79,7 @@ give_up() {
   fi
   printf 'cumulet: ' >&2
   cat "$state/why" >&2
+  echo "cumulet: when that is mended, run it again: it goes on from here" >&2
   exit 1
 }
 

@@ -2,20 +2,37 @@
 # shellcheck shell=sh disable=SC2154 # root, node, self are set by cumulet
 
 lock_file=/run/cumulet.lock
+state_dir=/run/cumulet.state
+
+# wait_for_lock: says who has the lock. The tasks of a run that was killed have it too, until apt and the like have ended.
+wait_for_lock() {
+  holder=unknown other=command
+  read -r other holder < "$lock_file" || :
+  if kill -s 0 "$holder" 2> /dev/null; then
+    echo "cumulet: \"$other\" runs on this machine already (process $holder): wait for it" >&2
+    exit 1
+  fi
+  echo "Waiting for what an earlier \"$other\" had begun when it was killed"
+  flock -w 600 9 || {
+    echo "cumulet: it does not end (fuser -v $lock_file shows what runs)" >&2
+    exit 1
+  }
+}
 
 # begin COMMAND: one command at a time on this machine, a place for notes, and tidy ends.
 begin() {
   need_root "$1"
-  exec 9> "$lock_file"
-  flock -n 9 || {
-    echo "cumulet: another cumulet up, down or test is running on this machine: wait for it" >&2
-    exit 1
-  }
+  exec 9>> "$lock_file"
+  flock -n 9 || wait_for_lock
+  echo "$1 $$" > "$lock_file"
   umask 022
   log_dir=/var/log/cumulet
   mkdir -p "$log_dir"
   chmod 750 "$log_dir"
-  state=$(mktemp -d)
+  # What a run left that was killed is this run's.
+  rm -rf "$state_dir"
+  mkdir -m 700 "$state_dir"
+  state=$state_dir
   export state log_dir
   trap 'code=$?; trap - EXIT; end_tasks; own_output || :; rm -rf "$state"; exit $code' EXIT
   trap 'echo >&2; echo "cumulet: interrupted; run it again to go on" >&2; exit 130' INT TERM HUP

@@ -7,11 +7,11 @@ import { root } from './checkout';
 
 const PARTS = 'node tasks judges doctor machine packages build process cloud up down test';
 const TOOLS =
-  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv df tr wc timeout';
+  'sh tr ls sort getent cut id dirname grep cat awk readlink head tail sed sleep kill rm mkdir chmod find stat sha256sum date uname nproc realpath mv df tr wc timeout flock';
 
 /** The script's directories and files, all inside the test's own; libvirt is "started" by the mark that it leaves. */
 const OWN = `
-  data_dir=$own/data config_dir=$own/etc run_dir=$own/run cache_dir=$own/cache log_dir=$own/log state=$own/state
+  data_dir=$own/data config_dir=$own/etc run_dir=$own/run cache_dir=$own/cache log_dir=$own/log state=$own/state state_dir=$own/state
   guest_logs=$own/guests packages_file=$own/packages lock_file=$own/lock qemu_conf=$own/qemu.conf daemon_pids=$own/pids kvm_device=$own/kvm
   systemd_dir=$own/systemd unit_file=$own/units/cumulet.service
   start_libvirt() { mkdir -p "$run_dir"; : > "$run_dir/started_libvirt"; }

@@ -77,8 +77,8 @@ test.each([
     /^port 5000 on 127.* in use by nginx \(process 7\),/,
   ],
 
-  ['judge_clock yes', 'ok', 'clock', /^synchronized$/],
-  ['judge_clock no', 'warn', 'clock', /^not synchronized/],
+  ['judge_clock yes', 'ok', 'clock', /^the clock is synchronized$/],
+  ['judge_clock no', 'warn', 'clock', /^the clock is not synchronized/],
   ['judge_clock ""', 'unknown', 'clock', /does not tell/],
 
   ['judge_resolver /f yes 9.9.9.9 fe80::1%eth0', 'ok', 'resolver', /^9\.9\.9\.9 fe80::1%eth0 \(from \/f\)$/],
@@ -227,7 +227,7 @@ describe('on a machine', () => {
   });
 
   test('the clock is judged by what timedatectl says', () => {
-    expect(verdicts('timeout() { echo yes; }; check_clock')).toEqual(['ok\tclock\tsynchronized']);
+    expect(verdicts('timeout() { echo yes; }; check_clock')).toEqual(['ok\tclock\tthe clock is synchronized']);
     expect(verdicts('check_clock')[0]).toMatch(/^unknown/);
   });
 
