@@ -131,6 +131,6 @@ task_removal() {
     detail "they stay: ${needed% } came later and needs them"
     return 0
   fi
-  apt_get purge "$@" || fail "apt could not remove all packages: $(apt_error)"
+  apt_get purge "$@" || fail "apt could not remove all packages: $(apt_said E)"
   detail "$# removed"
 }
