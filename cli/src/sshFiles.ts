@@ -1,7 +1,8 @@
 // Files of ssh on this machine: the key that a keypair belongs to, and what is known of the host keys of each server.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { removeEmpty } from './emptyDirectories';
 import { CliError } from './errors';
 
 /** Kind and body of a public key, without its comment. */
@@ -40,10 +41,7 @@ export function knownHostsOf(serverId: string, forget: boolean): string {
 
 /** Removes what {@link knownHostsOf} keeps in this home, and the directories that are empty then. The caller has its owner's rights. */
 export function forgetHostKeys(home: string): void {
-  const state = path.join(home, '.local/state');
-  rmSync(path.join(state, 'cumulet/known_hosts'), { recursive: true, force: true });
-  for (const directory of [path.join(state, 'cumulet'), state, path.dirname(state)]) {
-    if (!existsSync(directory) || readdirSync(directory).length > 0) return;
-    rmdirSync(directory);
-  }
+  const directory = path.join(home, '.local/state/cumulet');
+  rmSync(path.join(directory, 'known_hosts'), { recursive: true, force: true });
+  removeEmpty(directory, 3);
 }

@@ -4,17 +4,16 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
-  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { isMap, parseDocument, type Document } from 'yaml';
+import { removeEmpty } from '../emptyDirectories';
 import { asUser, type CallingUser } from './callingUser';
 
 /** One entry of clouds.yaml, as openstacksdk reads it. */
@@ -112,11 +111,10 @@ function targetOf(file: string, user: CallingUser): string {
   return target;
 }
 
-/** Removes the file, and the directory when nothing else is in it. */
-function removeEmpty(file: string): void {
+/** Removes the file, and the directories that were made for it when nothing else is in them. */
+function removeFile(file: string): void {
   rmSync(file, { force: true });
-  const directory = path.dirname(file);
-  if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+  removeEmpty(path.dirname(file), 2);
 }
 
 /** Replaces a file in one step; it is its owner's alone from the beginning. */
@@ -141,7 +139,7 @@ export function writeClouds(user: CallingUser, entries: Readonly<Record<string, 
     const before = existsSync(target) ? readFileSync(target, 'utf8') : '';
     const after = mergeClouds(before, entries, file);
     // A link is the user's own work, and stays with what it leads to.
-    if (after === NOTHING && target === file) removeEmpty(file);
+    if (after === NOTHING && target === file) removeFile(file);
     else if (after !== before) replace(target, after);
     if (existsSync(target)) chmodSync(target, 0o600);
     return file;
