@@ -14,7 +14,7 @@ import {
   type Questions,
 } from './asks';
 import { createLeases, DeletionAsked, LeaseLost, tasksById, type Leases } from './leases';
-import { createOutcomes, type Outcome } from './outcomes';
+import { createOutcomes, type Outcome, type Run } from './outcomes';
 import { HostFault, type Step, type StepResult, type TaskKind } from './task';
 
 export interface EngineOptions {
@@ -56,14 +56,18 @@ export interface Engine {
 /** What this process knows of a task that it holds. */
 interface Held {
   readonly questions: Questions;
-  /** As last read; absent before the first look. */
-  task?: Task;
+  /** As last read or written by us. */
+  task: Task;
+  /** Others may have changed it: it is read again before the next run. */
+  stale: boolean;
+  /** When our lease ends by what we know, in milliseconds since the epoch. */
+  until: number;
   /** Answers may be in the database: another process had the task, or got a reply. */
   unread: boolean;
+  /** Some were there, and may still be. */
+  recorded: boolean;
   /** Between two runs. What comes while a step runs it may not see. */
   resting: boolean;
-  /** `run_at` as last seen or written: another one in the database means news. */
-  runAt: number;
   stepStarted: number;
   /** Ends the pause between two runs. */
   rouse: () => void;
@@ -118,7 +122,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   async function readAnswers(task: Task, holder: Held): Promise<void> {
     holder.unread = false;
     try {
-      holder.questions.answers.push(...(await repliesOf(cloud, task)));
+      const replies = await repliesOf(cloud, task);
+      holder.recorded ||= replies.length > 0;
+      holder.questions.answers.push(...replies);
     } catch (error) {
       holder.unread = true;
       throw error;
@@ -151,33 +157,34 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   }
 
   /** One run of the task's current step, or the change of kind that comes before it. */
-  async function advance(task: Task, kind: TaskKind, holder: Held): Promise<Outcome> {
-    if (task.delete_requested_at !== null && kind.onDelete !== undefined) {
-      await turnInto(task, holder.stepStarted, kind.onDelete, 'next', 'deletion was asked for', {});
-      return { type: 'again' };
-    }
+  async function advance(kind: TaskKind, holder: Held): Promise<Outcome> {
+    const { task } = holder;
+    const run = (): Run => ({ task, kind, started: holder.stepStarted, recorded: holder.unread || holder.recorded });
+    if (task.delete_requested_at !== null && kind.onDelete !== undefined)
+      return turnInto(run(), kind.onDelete, 'next', 'deletion was asked for', {});
     const now = cloud.clock.now();
     if (task.deadline_at !== null && task.deadline_at <= now) {
       const why = task.error ? ` Last problem: ${task.error}` : '';
       const seconds = Math.round((task.deadline_at - task.created_at) / 1000);
-      return failTask(task, kind, holder.stepStarted, {
+      return failTask(run(), {
         code: 'deadline',
         message: `Not finished within ${seconds} s, in step ${task.step}.${why}`,
       });
     }
     const step = kind.steps[task.step];
     if (!step)
-      return failTask(task, kind, holder.stepStarted, {
+      return failTask(run(), {
         code: 'unknown_step',
         message: `This version does not know step ${task.step} of ${task.kind}.`,
       });
     try {
-      return await settle(task, kind, holder.stepStarted, await runStep(task, step, holder));
+      const result = await runStep(task, step, holder);
+      return await settle(run(), result);
     } catch (error) {
       if (error instanceof LeaseLost || error instanceof DeletionAsked) throw error;
       if (error instanceof HostFault && !error.retryable && kind.onFail !== 'never')
-        return failTask(task, kind, holder.stepStarted, error.fault);
-      return retry(task, holder.stepStarted, error);
+        return failTask(run(), error.fault);
+      return retry(run(), error);
     }
   }
 
@@ -187,8 +194,9 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     throw error;
   }
 
-  async function rest(task: Task, holder: Held, outcome: Outcome & { type: 'pause' }): Promise<void> {
-    if (outcome.runAt !== undefined) holder.runAt = outcome.runAt;
+  async function rest(holder: Held, outcome: Outcome & { type: 'pause' }): Promise<void> {
+    const { task } = outcome;
+    holder.task = task;
     const untilDeadline = task.deadline_at === null ? Infinity : Math.max(0, task.deadline_at - cloud.clock.now());
     const ms = Math.min(outcome.ms, untilDeadline);
     let roused = holder.news;
@@ -203,16 +211,38 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       holder.resting = false;
     }
     if (stopping.signal.aborted) return;
-    if (!roused && outcome.resend && ms === outcome.ms) await resend(task, holder.stepStarted);
+    if (!roused && outcome.resend && ms === outcome.ms)
+      know(holder, await resend({ task, started: holder.stepStarted }));
+  }
+
+  /** What a commit of ours made of the task; undefined when others have changed it too. */
+  function know(holder: Held, task: Task | undefined): void {
+    if (task) holder.task = task;
+    else holder.stale = holder.unread = true;
+  }
+
+  /** The task as it is now, when what we know may be old: it was changed by others, or our lease of it may have ended. */
+  async function look(holder: Held): Promise<boolean> {
+    if (!holder.stale && cloud.clock.now() < holder.until) return true;
+    holder.stale = false;
+    const [task] = await tasksById(cloud.db, [holder.task.id]);
+    if (!task || task.active !== 1 || task.lease_owner !== leases.owner) return false;
+    holder.task = task;
+    holder.until = task.lease_until ?? 0;
+    return true;
   }
 
   /** Drives one task that we hold until it ends, its lease is lost or we stop. */
-  async function drive(id: string): Promise<void> {
+  async function drive(taken: Task, begun: boolean): Promise<void> {
+    const { id } = taken;
     const holder: Held = {
       questions: { sent: new Set(), answers: [], open: new Set() },
-      unread: true,
+      task: taken,
+      stale: false,
+      until: taken.lease_until ?? 0,
+      unread: begun,
+      recorded: false,
       resting: false,
-      runAt: 0,
       stepStarted: cloud.clock.now(),
       rouse: () => undefined,
       news: false,
@@ -222,19 +252,20 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     try {
       while (!stopping.signal.aborted) {
         holder.news = false;
-        const [task] = await tasksById(cloud.db, [id]);
-        const kind = task && kinds.get(task.kind);
-        if (!task || !kind || task.active !== 1 || task.lease_owner !== leases.owner) return;
-        holder.runAt = task.run_at;
-        holder.task = task;
-        if (task.step !== step) {
+        if (!(await look(holder))) return;
+        const kind = kinds.get(holder.task.kind);
+        if (!kind) return;
+        if (holder.task.step !== step) {
           if (step !== '') holder.stepStarted = cloud.clock.now();
-          ({ step } = task);
+          ({ step } = holder.task);
         }
-        const outcome = await advance(task, kind, holder).catch(turned);
+        const outcome = await advance(kind, holder).catch(turned);
         if (outcome.type === 'ended') return;
-        if (outcome.type === 'again') holder.questions.answers = [];
-        if (outcome.type === 'pause') await rest(task, holder, outcome);
+        if (outcome.type === 'pause') await rest(holder, outcome);
+        else {
+          holder.questions.answers = [];
+          know(holder, outcome.task);
+        }
       }
     } catch (error) {
       if (!(error instanceof LeaseLost))
@@ -260,7 +291,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
    */
   async function takeReply(holder: Held, reply: Reply): Promise<void> {
     if (reply.outcome !== 'progress') {
-      if (!holder.task || !counts(holder.task, reply)) return recordReply(cloud, reply);
+      if (!counts(holder.task, reply)) return recordReply(cloud, reply);
       if (!takeAnswer(holder.questions, reply) && holder.resting) return;
     } else await noteProgress(cloud, reply);
     inform(holder, false);
@@ -271,8 +302,8 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     if (held.size === 0) return;
     for (const task of await leases.ours(since)) {
       const holder = held.get(task.id);
-      if (!holder || holder.runAt === 0 || task.run_at === holder.runAt) continue;
-      holder.unread = true;
+      if (!holder || task.run_at === holder.task.run_at) continue;
+      holder.stale = holder.unread = true;
       inform(holder, task.delete_requested_at !== null && kinds.get(task.kind)?.onDelete !== undefined);
     }
   }
@@ -286,14 +317,30 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     // A lease of ours may have run out before it was renewed.
     const free = rows.filter((task) => !held.has(task.id));
     if (free.length === 0) return;
-    const wanted = free.map(({ id, kind, step }) => ({ id, step: step === NEW_STEP ? firstOf(kind) : step }));
-    for (const id of await leases.take(wanted, now)) {
-      const driving: Promise<void> = drive(id).finally(() => {
+    const begun = new Set(free.flatMap(({ id, step }) => (step === NEW_STEP ? [] : [id])));
+    const wanted = free.map(({ id, kind, step, lease_until }) => ({
+      id,
+      step: step === NEW_STEP ? firstOf(kind) : step,
+      expired: lease_until !== null,
+    }));
+    for (const task of await leases.take(wanted, now)) {
+      const driving: Promise<void> = drive(task, begun.has(task.id)).finally(() => {
         drives.delete(driving);
         if (crowded) rousePoll();
       });
       drives.add(driving);
     }
+  }
+
+  /** A lease that may have ended before it was renewed may be another's by now. */
+  async function renew(): Promise<void> {
+    const now = cloud.clock.now();
+    const renewed = [...held];
+    await leases.renew(
+      renewed.map(([id]) => id),
+      now,
+    );
+    for (const [, holder] of renewed) if (cloud.clock.now() < holder.until) holder.until = now + leaseMs;
   }
 
   async function poll(): Promise<void> {
@@ -329,11 +376,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
           throw error;
         });
       });
-      const renewing = repeat(
-        leaseMs * 0.3,
-        () => leases.renew([...held.keys()], cloud.clock.now()),
-        () => undefined,
-      );
+      const renewing = repeat(leaseMs * 0.3, renew, () => undefined);
       const listening =
         cloud.db.engine === 'sqlite'
           ? undefined

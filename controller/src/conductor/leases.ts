@@ -1,5 +1,5 @@
 // Who runs which task: leases in the database, each taken and kept by conditional writes.
-import { In, IsNull, LessThan, LessThanOrEqual, MoreThan, type Database, type WriteSession } from '../db';
+import { groupBy, In, IsNull, LessThan, LessThanOrEqual, MoreThan, type Database, type WriteSession } from '../db';
 import { tasks, type Task } from '../db/entities/tasks';
 import { NEW_STEP } from '../services/tasks';
 
@@ -21,35 +21,56 @@ export class LeaseLost extends Error {
 /** Thrown inside a result's transaction when the task's deletion was asked for meanwhile: the wish must not end with the task. */
 export class DeletionAsked extends Error {}
 
+/** A task as it was when it looked free. */
+export interface WantedTask {
+  readonly id: string;
+  readonly step: string;
+  /** Somebody's lease of it ran out; otherwise nobody had one. */
+  readonly expired: boolean;
+}
+
 export interface Leases {
   readonly owner: string;
   /** Tasks of these kinds that are due and that nobody holds, oldest first. Those of other dispatchers must not crowd them out. */
   free(kinds: readonly string[], now: number, limit: number): Promise<Task[]>;
   /** Active tasks that are ours; with `since` only those whose time to run is later, as it is after news. */
   ours(since?: number): Promise<Task[]>;
-  /** Takes the free ones of these; returns the ids that are ours now. One that has not begun gets its first step. */
-  take(wanted: readonly { readonly id: string; readonly step: string }[], now: number): Promise<string[]>;
+  /** Takes the free ones of these; returns those that are ours now. One that has not begun gets its first step. */
+  take(wanted: readonly WantedTask[], now: number): Promise<Task[]>;
   /** Prolongs our leases of the tasks that are driven, by one statement. A task that was dropped must become free. */
   renew(ids: readonly string[], now: number): Promise<void>;
   /** Gives back all our leases, for a clean stop. */
   release(): Promise<void>;
-  /** Changes a task that we hold, in a transaction of its own result. @throws LeaseLost */
-  change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void>;
-  /** The last change of a task. @throws LeaseLost; DeletionAsked when it heeds one that was asked for since the task was read */
-  finish(session: WriteSession, task: Task, heedsDeletion: boolean, set: Partial<Task>): Promise<void>;
+  /**
+   * Changes a task that we hold, in a transaction of its own result. @throws LeaseLost
+   * @returns the row as it is now; undefined when it was not as we know it, because others brought news: then it must be read again
+   */
+  change(session: WriteSession, task: Task, set: Partial<Task>): Promise<Task | undefined>;
+  /**
+   * The last change of a task. @throws LeaseLost; DeletionAsked when it heeds one that was asked for since the task was read
+   * @returns whether the row was as we know it
+   */
+  finish(session: WriteSession, task: Task, heedsDeletion: boolean, set: Partial<Task>): Promise<boolean>;
 }
 
 export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
-  async function takeOne(session: WriteSession, id: string, step: string, now: number): Promise<boolean> {
-    const due = { id, active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
+  /** Takes those of some tasks that are still free; all have or get the same step. */
+  async function takeAlike(session: WriteSession, alike: readonly WantedTask[], now: number): Promise<void> {
+    const [first] = alike;
+    if (!first) return;
+    const { step, expired } = first;
+    const due = { active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
+    const free = expired ? LessThan(now) : IsNull();
     const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
-    if ((await session.update(tasks, { ...due, lease_until: IsNull() }, lease)) === 1) return true;
-    return (await session.update(tasks, { ...due, lease_until: LessThan(now) }, lease)) === 1;
+    await session.update(tasks, { id: In(alike.map(({ id }) => id)), ...due, lease_until: free }, lease);
   }
 
-  async function change(session: WriteSession, task: Task, set: Partial<Task>): Promise<void> {
+  // Whoever brings news, a deletion or a recorded reply, changes `run_at`: the row is as we know it while that is.
+  async function change(session: WriteSession, task: Task, set: Partial<Task>): Promise<Task | undefined> {
     const held = { id: task.id, lease_owner: owner, active: 1 };
+    if ((await session.update(tasks, { ...held, run_at: task.run_at }, set)) === 1) return { ...task, ...set };
     if ((await session.update(tasks, held, set)) !== 1) throw new LeaseLost(task.id);
+    return undefined;
   }
 
   return {
@@ -66,9 +87,10 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
       db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner, run_at: MoreThan(since) } })),
     take: (wanted, now) =>
       db.write(async (session) => {
-        const taken: string[] = [];
-        for (const { id, step } of wanted) if (await takeOne(session, id, step, now)) taken.push(id);
-        return taken;
+        const alike = groupBy(wanted, ({ step, expired }) => `${expired} ${step}`);
+        for (const some of alike.values()) await takeAlike(session, some, now);
+        const ids = wanted.map(({ id }) => id);
+        return session.find(tasks, { where: { id: In(ids), lease_owner: owner, active: 1 } });
       }),
     async renew(ids, now) {
       if (ids.length === 0) return;
@@ -83,9 +105,10 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
     },
     change,
     async finish(session, task, heedsDeletion, set) {
-      await change(session, task, set);
+      if (await change(session, task, set)) return true;
       const row = heedsDeletion ? await session.findOne(tasks, { id: task.id }) : undefined;
       if (row && row.delete_requested_at !== task.delete_requested_at) throw new DeletionAsked();
+      return false;
     },
   };
 }

@@ -8,14 +8,18 @@ import type { Fault, StepResult, TaskKind } from './task';
 
 /** What its dispatcher does with the task next. */
 export type Outcome =
-  | { readonly type: 'again' }
+  | {
+      readonly type: 'again';
+      /** The task as it is now; absent when it must be read. */
+      readonly task?: Task | undefined;
+    }
   | {
       readonly type: 'pause';
+      /** The same. */
+      readonly task: Task;
       readonly ms: number;
       /** Without news the hosts are asked again afterwards. */
       readonly resend: boolean;
-      /** The `run_at` that was written, which is no news. */
-      readonly runAt?: number;
     }
   | { readonly type: 'ended' };
 
@@ -29,19 +33,28 @@ export interface OutcomeOptions {
   readonly isDead: () => boolean;
 }
 
-/** `started` is when the step's run began, in milliseconds since the epoch. All throw LeaseLost when the task is another's. */
+/** A task that a dispatcher holds, as it knows it. */
+export interface Run {
+  readonly task: Task;
+  readonly kind: TaskKind;
+  /** When the step's first run began, in milliseconds since the epoch. */
+  readonly started: number;
+  /** Whether replies to it may be in the database. */
+  readonly recorded: boolean;
+}
+
+/** All throw LeaseLost when the task is another's. */
 export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
   const { leases, firstOf, maxBackoffMs, askAgainFactor, isDead } = options;
 
-  async function commit(work: (session: WriteSession) => Promise<void>): Promise<void> {
+  async function commit<T>(work: (session: WriteSession) => Promise<T>): Promise<T> {
     if (isDead()) throw new LeaseLost('of a dead engine');
-    await cloud.db.write(work);
+    return cloud.db.write(work);
   }
 
   async function note(
     session: WriteSession,
-    task: Task,
-    started: number,
+    { task, started }: Pick<Run, 'task' | 'started'>,
     outcome: string,
     message: string,
   ): Promise<void> {
@@ -58,8 +71,8 @@ export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
     });
   }
 
-  async function finish(session: WriteSession, task: Task, kind: TaskKind, error: string | null): Promise<void> {
-    await leases.finish(session, task, kind.onDelete !== undefined, {
+  async function finish(session: WriteSession, { task, kind, recorded }: Run, error: string | null): Promise<void> {
+    const known = await leases.finish(session, task, kind.onDelete !== undefined, {
       active: null,
       finished_at: cloud.clock.now(),
       error,
@@ -67,109 +80,106 @@ export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
       lease_until: null,
     });
     await session.update(taskResources, { task_id: task.id }, { active: null });
-    await session.delete(taskReplies, { task_id: task.id });
+    if (recorded || !known) await session.delete(taskReplies, { task_id: task.id });
   }
 
   /** The task goes on as another kind: a teardown. */
   async function turnInto(
-    task: Task,
-    started: number,
+    run: Run,
     kindName: string,
     outcome: string,
     message: string,
     facts: object,
-  ): Promise<void> {
-    const state = { ...task.state, ...facts };
-    await commit(async (session) => {
-      await leases.change(session, task, {
+  ): Promise<Outcome> {
+    const { task } = run;
+    const turned = await commit(async (session) => {
+      await note(session, run, outcome, message);
+      return leases.change(session, task, {
         kind: kindName,
         step: firstOf(kindName),
-        state,
+        state: { ...task.state, ...facts },
         attempt: 0,
         send: 1,
         deadline_at: null,
         run_at: cloud.clock.now(),
       });
-      await note(session, task, started, outcome, message);
     });
+    return { type: 'again', task: turned };
   }
 
-  async function failTask(task: Task, kind: TaskKind, started: number, fault: Fault): Promise<Outcome> {
-    const { onFail } = kind;
-    if (onFail === 'never') return retry(task, started, new Error(fault.message));
-    if ('teardown' in onFail) {
-      await turnInto(task, started, onFail.teardown, 'fail', fault.message, { fault });
-      return { type: 'again' };
-    }
+  async function failTask(run: Run, fault: Fault): Promise<Outcome> {
+    const { onFail } = run.kind;
+    if (onFail === 'never') return retry(run, new Error(fault.message));
+    if ('teardown' in onFail) return turnInto(run, onFail.teardown, 'fail', fault.message, { fault });
     await commit(async (session) => {
-      await finish(session, task, kind, fault.message);
-      await onFail.write(session, task, fault, cloud);
-      await note(session, task, started, 'fail', fault.message);
+      await finish(session, run, fault.message);
+      await onFail.write(session, run.task, fault, cloud);
+      await note(session, run, 'fail', fault.message);
     });
     return { type: 'ended' };
   }
 
-  /** Tries the step again later: 2, 4, 8, ... seconds with up to a quarter of jitter. */
-  async function retry(task: Task, started: number, error: unknown): Promise<Outcome> {
+  /** Tries the step again later: 2, 4, 8, ... seconds with up to a quarter of jitter; at once when there is news. */
+  async function retry(run: Run, error: unknown): Promise<Outcome> {
+    const { task } = run;
     const attempt = task.attempt + 1;
     const ms = Math.min(2 ** attempt * 1000, maxBackoffMs) * (1 + Math.random() / 4);
-    const runAt = cloud.clock.now() + Math.round(ms);
+    const run_at = cloud.clock.now() + Math.round(ms);
     const message = messageOf(error);
     cloud.log.warn(
       { task: task.id, request_id: task.request_id, kind: task.kind, step: task.step, attempt, error: message },
       'step failed; it will be tried again',
     );
-    await commit(async (session) => {
-      await leases.change(session, task, {
-        attempt,
-        send: task.send + 1,
-        error: message,
-        run_at: runAt,
-      });
-      await note(session, task, started, 'retry', message);
+    const tried = await commit(async (session) => {
+      await note(session, run, 'retry', message);
+      return leases.change(session, task, { attempt, send: task.send + 1, error: message, run_at });
     });
-    return { type: 'pause', ms, resend: false, runAt };
+    return tried ? { type: 'pause', task: tried, ms, resend: false } : { type: 'again' };
   }
 
-  async function settle(task: Task, kind: TaskKind, started: number, result: StepResult): Promise<Outcome> {
+  async function goOn(run: Run, result: StepResult & { type: 'next' }): Promise<Outcome> {
+    const { task, recorded } = run;
+    const gone = await commit(async (session) => {
+      const more = await result.write?.(session);
+      const changed = await leases.change(session, task, {
+        step: result.step,
+        state: { ...task.state, ...result.facts, ...more },
+        attempt: 0,
+        send: 1,
+        error: null,
+        run_at: cloud.clock.now(),
+      });
+      if (recorded || !changed) await session.delete(taskReplies, { task_id: task.id });
+      await note(session, run, 'next', result.message ?? '');
+      return changed;
+    });
+    return { type: 'again', task: gone };
+  }
+
+  async function settle(run: Run, result: StepResult): Promise<Outcome> {
     switch (result.type) {
       case 'wait':
-        return { type: 'pause', ms: result.seconds * 1000 * askAgainFactor, resend: true };
+        return { type: 'pause', task: run.task, ms: result.seconds * 1000 * askAgainFactor, resend: true };
       case 'fail':
-        return failTask(task, kind, started, result.fault);
+        return failTask(run, result.fault);
       case 'done':
         await commit(async (session) => {
-          await finish(session, task, kind, null);
+          await finish(session, run, null);
           await result.write?.(session);
-          await note(session, task, started, 'done', result.message ?? '');
+          await note(session, run, 'done', result.message ?? '');
         });
         return { type: 'ended' };
       case 'next':
-        await commit(async (session) => {
-          const state = { ...task.state, ...result.facts };
-          const now = cloud.clock.now();
-          await leases.change(session, task, {
-            step: result.step,
-            state,
-            attempt: 0,
-            send: 1,
-            error: null,
-            run_at: now,
-          });
-          const more = await result.write?.(session);
-          if (more) await leases.change(session, task, { state: { ...state, ...more } });
-          await session.delete(taskReplies, { task_id: task.id });
-          await note(session, task, started, 'next', result.message ?? '');
-        });
-        return { type: 'again' };
+        return goOn(run, result);
     }
   }
 
-  /** Nobody answered in time: the next run asks again, under a new number. */
-  async function resend(task: Task, started: number): Promise<void> {
-    await commit(async (session) => {
-      await leases.change(session, task, { send: task.send + 1, run_at: cloud.clock.now() });
-      await note(session, task, started, 'wait', 'no answer in time; asking again');
+  /** Nobody answered in time: the next run asks again, under a new number. @returns the task as it is now, if that is known */
+  async function resend(run: Pick<Run, 'task' | 'started'>): Promise<Task | undefined> {
+    const { task } = run;
+    return commit(async (session) => {
+      await note(session, run, 'wait', 'no answer in time; asking again');
+      return leases.change(session, task, { send: task.send + 1, run_at: cloud.clock.now() });
     });
   }
 
