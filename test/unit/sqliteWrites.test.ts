@@ -107,3 +107,20 @@ test('an action that throws after the commit fails its own write only', async ()
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(await stored()).toEqual(['a', 'b', 'c']);
 });
+
+test('one that fails before it has changed anything does not make the others run again', async () => {
+  let runs = 0;
+  const good = (id: string): Promise<number> =>
+    db.write((session) => {
+      runs++;
+      return insert(id)(session);
+    });
+  const refused = db.write(async (session) => {
+    await session.find(changes);
+    throw new Error('no');
+  });
+  const results = await Promise.allSettled([good('a'), good('b'), refused, good('c')]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+  expect(await stored()).toEqual(['a', 'b', 'c']);
+  expect(runs).toBe(3);
+});

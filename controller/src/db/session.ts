@@ -51,8 +51,15 @@ export type InsertRow<T extends Table> = { [K in keyof Row<T> as K extends 'sequ
 
 const managers = new WeakMap<object, EntityManager>();
 
+/** Sessions that may have changed something: what is done with the manager itself is not looked at. */
+const changed = new WeakSet<object>();
+
+/** Whether a session may have changed rows. */
+export const hasChanged = (session: ReadSession): boolean => changed.has(session);
+
 /** The entity manager of a session, for repositories in db/ only. */
 export function managerOf(session: ReadSession): EntityManager {
+  changed.add(session);
   const manager = managers.get(session);
   if (!manager) throw new Error('this session has ended or was not made by the database');
   return manager;
@@ -110,6 +117,7 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     async insert(table, rows) {
       const all = (Array.isArray(rows) ? rows : [rows]) as readonly Record<string, unknown>[];
       for (const row of all) requireFits(table, row);
+      changed.add(session);
       let key = 0;
       for (let start = 0; start < all.length; start += INSERT_CHUNK) {
         const some = all.slice(start, start + INSERT_CHUNK);
@@ -122,10 +130,12 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     async update(table, where, set) {
       requireFits(table, set);
       if (fitsNothing(where)) return 0;
+      changed.add(session);
       return (await change(manager, updateSql(table, engine, where, set))).rows;
     },
     async delete(table, where) {
       if (fitsNothing(where)) return 0;
+      changed.add(session);
       return (await change(manager, deleteSql(table, engine, where))).rows;
     },
     afterCommit,

@@ -3,15 +3,20 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { change } from './execute';
-import { createSession, type WriteSession } from './session';
+import { createSession, hasChanged, type WriteSession } from './session';
 
 /** For how long transactions are gathered for one commit, in milliseconds: it waits for the disk longer than most of them compute. */
 const GATHER_MS = 20;
 
 interface Turn {
-  /** Does the work; what it resolves with tells the caller, once it is committed. */
+  /** Does the work; what it resolves with tells the caller, once it is committed. Rejects when something must be taken back. */
   readonly run: () => Promise<() => void>;
   readonly fail: (error: unknown) => void;
+}
+
+/** What is asked of the driver. */
+interface SqliteDriver {
+  readonly databaseConnection: { readonly inTransaction: boolean };
 }
 
 export interface SqliteWrites {
@@ -24,6 +29,7 @@ export interface SqliteWrites {
 export function createSqliteWrites(source: DataSource): SqliteWrites {
   const inside = new AsyncLocalStorage<true>();
   const runner = source.createQueryRunner();
+  const { databaseConnection: connection } = source.driver as unknown as SqliteDriver;
   const queue: Turn[] = [];
   let working: Promise<void> | undefined;
 
@@ -58,24 +64,39 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
     }
   }
 
-  /** Nobody hears of a result before the commit. When all is lost together, each transaction is tried by itself. */
-  async function together(): Promise<void> {
-    const taken: Turn[] = [];
+  /** Nobody hears of a result before the commit. @returns whether it was made; if not, all is as before */
+  async function commit(turns: Iterable<Turn>, run: (turn: Turn) => Promise<() => void>): Promise<boolean> {
     const tell: (() => void)[] = [];
-    const until = performance.now() + GATHER_MS;
     try {
       await control('BEGIN TRANSACTION');
-      for (let turn = queue.shift(); turn; turn = performance.now() < until ? queue.shift() : undefined) {
-        taken.push(turn);
-        tell.push(await nested(turn));
+      for (const turn of turns) {
+        tell.push(await run(turn));
+        if (!connection.inTransaction) throw new Error('the transaction was given up');
       }
       await control('COMMIT');
     } catch {
       await rollback();
-      for (const turn of taken) await alone(turn);
-      return;
+      return false;
     }
     for (const one of tell) one();
+    return true;
+  }
+
+  /**
+   * Those that wait share a commit. Few fail after they have changed something: only then all are done again, each so that it can be
+   * taken back, and when all is lost even so, each is tried by itself.
+   */
+  async function together(): Promise<void> {
+    const taken: Turn[] = [];
+    const until = performance.now() + GATHER_MS;
+    const waiting = function* (): Iterable<Turn> {
+      for (let turn = queue.shift(); turn; turn = performance.now() < until ? queue.shift() : undefined) {
+        taken.push(turn);
+        yield turn;
+      }
+    };
+    if ((await commit(waiting(), (turn) => turn.run())) || (await commit(taken, nested))) return;
+    for (const turn of taken) await alone(turn);
   }
 
   async function work(): Promise<void> {
@@ -96,7 +117,13 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
         const run = async (): Promise<() => void> => {
           const actions: (() => void)[] = [];
           const session = createSession(runner.manager, (action) => actions.push(action));
-          const result = await inside.run(true, () => transaction(session));
+          let result: T;
+          try {
+            result = await inside.run(true, () => transaction(session));
+          } catch (error) {
+            if (hasChanged(session)) throw error;
+            return () => turn.fail(error);
+          }
           return () => {
             try {
               for (const action of actions) action();
