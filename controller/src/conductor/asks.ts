@@ -5,7 +5,7 @@ import type { Cloud } from '../cloud';
 import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
 import { makeDue } from '../db/repositories/dueTasks';
 import { recordProgress } from '../services/compute/migrations';
-import { HostFault, type AskTarget, type Facts, type StepContext } from './task';
+import { HostFault, type AskTarget, type StepContext } from './task';
 
 /** What a process that holds a task knows of its questions; all of it may be lost, and then they are asked again. */
 export interface Questions {
@@ -49,13 +49,14 @@ export async function repliesOf(cloud: Cloud, task: Task): Promise<TaskReply[]> 
   );
 }
 
-async function sessionOf(cloud: Cloud, host: string, kind: CommandKind): Promise<number | undefined> {
-  const agent = await cloud.db.read((session) => session.findOne(agents, { host, role: commandRole[kind] }));
-  return agent?.session;
+/** The sessions of a host's agents by role. */
+async function readSessions(cloud: Cloud, host: string): Promise<Map<string, number>> {
+  const rows = await cloud.db.read((session) => session.pick(agents, ['role', 'session'], { where: { host } }));
+  return new Map(rows.map((agent) => [agent.role, agent.session]));
 }
 
-function answerOf(reply: Answer): Facts {
-  if (reply.outcome === 'done') return reply.observed;
+/** @throws HostFault what the host said */
+function failWith(reply: Answer): never {
   const fault = reply.fault ?? { code: 'host_failed', message: 'The host failed without saying why.', retryable: true };
   throw new HostFault({ code: fault.code, message: fault.message }, fault.retryable);
 }
@@ -64,11 +65,20 @@ function answerOf(reply: Answer): Facts {
 export function createAsk(cloud: Cloud, task: Task, { sent, answers, open }: Questions): StepContext['ask'] {
   const replies = answers.filter((answer) => counts(task, answer));
   open.clear();
-  return async (kind, target: AskTarget, body) => {
+  const sessions = new Map<string, Promise<Map<string, number>>>();
+  const sessionOf = async (host: string, kind: CommandKind): Promise<number | undefined> => {
+    const known = sessions.get(host) ?? readSessions(cloud, host);
+    sessions.set(host, known);
+    return (await known).get(commandRole[kind]);
+  };
+  return async (kind, target: AskTarget, wanted) => {
     const own = replies.filter((one) => one.kind === kind && one.host === target.host);
-    const reply = own.find((one) => one.outcome === 'done') ?? own[0];
-    if (reply) return answerOf(reply);
-    const session = await sessionOf(cloud, target.host, kind);
+    const good = own.find((one) => one.outcome === 'done');
+    if (good) return good.observed;
+    const body = typeof wanted === 'function' ? await wanted() : wanted;
+    if (body === undefined) return {};
+    if (own[0]) return failWith(own[0]);
+    const session = await sessionOf(target.host, kind);
     // An agent that never registered can't be asked; the step waits and asks again, until its deadline.
     if (session === undefined) return undefined;
     // What an earlier session of the agent was asked is lost with it.

@@ -51,10 +51,15 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /**
    * Asks a host's agent and returns what it observed, or undefined while there is no answer: then the step returns `wait`.
-   * Several questions of one step go out together.
+   * Several questions of one step go out together. A body that must be read for is only made while there is no answer; undefined:
+   * there is nothing to ask any more.
    * @throws HostFault when the agent says that it failed
    */
-  readonly ask: <K extends CommandKind>(kind: K, target: AskTarget, body: CommandBody<K>) => Promise<Facts | undefined>;
+  readonly ask: <K extends CommandKind>(
+    kind: K,
+    target: AskTarget,
+    body: CommandBody<K> | (() => Promise<CommandBody<K> | undefined>),
+  ) => Promise<Facts | undefined>;
 }
 
 export interface AskTarget {

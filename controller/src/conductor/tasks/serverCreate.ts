@@ -53,7 +53,7 @@ export const chooseHost =
   (during: TaskState): Step =>
   async ({ cloud, task }) => {
     const server = await serverOf(cloud, task);
-    const decision = await decide(cloud, task, triedHosts(task));
+    const decision = await decide(cloud, server, triedHosts(task));
     if (decision.candidates.length === 0) {
       if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
       const before = lastFault(task);
@@ -73,10 +73,12 @@ async function askPorts(
   until: PortsEnsure['until'],
 ): Promise<Facts | undefined> {
   const { portIds: bound, sequence } = task.state['ports'] as PortChange;
-  // Their owner may have deleted some meanwhile.
-  const portIds = await boundPorts(cloud, server.id, bound);
-  if (portIds.length === 0) return {};
-  return ask('ports.ensure', targetOf(server), { port_ids: portIds, sequence, until });
+  if (bound.length === 0) return {};
+  return ask('ports.ensure', targetOf(server), async () => {
+    // Their owner may have deleted some meanwhile.
+    const portIds = await boundPorts(cloud, server.id, bound);
+    return portIds.length === 0 ? undefined : { port_ids: portIds, sequence, until };
+  });
 }
 
 /** Disk and ports, asked for together: neither needs the other. A domain that is to be started needs no more than taps. */
@@ -85,7 +87,7 @@ export const prepare =
   async (context) => {
     const { cloud, task, ask } = context;
     const server = await serverOf(cloud, task);
-    const disk = await ask('disk.ensure', targetOf(server), await disksOf(cloud, server));
+    const disk = await ask('disk.ensure', targetOf(server), () => disksOf(cloud, server));
     const ports = await askPorts(context, server, until);
     if (!disk || !ports) return wait(ASK_AGAIN);
     return next(then, {
@@ -107,8 +109,7 @@ export async function askDomain(
 ): Promise<Facts | undefined> {
   const { cloud, task, ask } = context;
   const disk = task.state['disk'] as ServerEnsure['disk'];
-  const domain = await domainOf(cloud, server, disk, power, changes);
-  const observed = await ask('server.ensure', targetOf(server), domain);
+  const observed = await ask('server.ensure', targetOf(server), () => domainOf(cloud, server, disk, power, changes));
   const wired = await askPorts(context, server, 'wired');
   return wired && observed;
 }

@@ -2,6 +2,7 @@
 import { messageOf, type AgentRole } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { addToCounter } from '../../db';
+import type { Server } from '../../db/entities/compute';
 import { hosts as hostRows, type Resources, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { schedule, type Decision } from '../../scheduler/scheduler';
@@ -30,8 +31,7 @@ const sumOf = (one: Resources, other: Resources): Resources => ({
 });
 
 /** Where the server could go when some hosts are left out. */
-export async function decide(cloud: Cloud, task: Task, excluded: readonly string[]): Promise<Decision> {
-  const server = await serverOf(cloud, task);
+export async function decide(cloud: Cloud, server: Server, excluded: readonly string[]): Promise<Decision> {
   const request = await cloud.db.read((session) => placementRequest(session, server, excluded));
   const hosts = await hostsOfRound(cloud);
   const decision = schedule(hosts, request);
@@ -44,10 +44,13 @@ export async function decide(cloud: Cloud, task: Task, excluded: readonly string
 
 /** Goes to `leave` when another host could take the server. */
 async function goElsewhere({ cloud, task }: StepContext, fault: Fault): Promise<StepResult | undefined> {
-  const tried = [...new Set([...triedHosts(task), hostOf(await serverOf(cloud, task))])];
-  if (tried.length >= MOST_HOSTS || (await decide(cloud, task, tried)).candidates.length === 0) return undefined;
+  const server = await serverOf(cloud, task);
+  const tried = [...new Set([...triedHosts(task), hostOf(server)])];
+  if (tried.length >= MOST_HOSTS || (await decide(cloud, server, tried)).candidates.length === 0) return undefined;
   return next('leave', { facts: { tried, lastFault: fault }, message: `${fault.message}; another host is tried` });
 }
+
+const waitsForLong = (task: Task): boolean => task.send > 2;
 
 /** Whether an agent that the step waits for has been silent for several rounds. */
 export async function isSilent(
@@ -55,7 +58,7 @@ export async function isSilent(
   host: string,
   roles: readonly AgentRole[] = ['storage', 'network'],
 ): Promise<boolean> {
-  if (task.send <= 2) return false;
+  if (!waitsForLong(task)) return false;
   const now = cloud.clock.now();
   const alive = await cloud.db.read((session) =>
     Promise.all(roles.map((role) => agentAlive(session, host, role, now))),
@@ -72,7 +75,7 @@ export const orElsewhere =
   async (context) => {
     try {
       const result = await step(context);
-      if (result.type !== 'wait' || !silence) return result;
+      if (result.type !== 'wait' || !silence || !waitsForLong(context.task)) return result;
       if (!(await isSilent(context, hostOf(await serverOf(context.cloud, context.task))))) return result;
       return (await goElsewhere(context, { code: 'host_silent', message: 'The host does not answer.' })) ?? result;
     } catch (error) {
