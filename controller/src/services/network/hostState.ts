@@ -219,7 +219,13 @@ function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined):
   };
   const needed = new Set(networksOf(chosen));
   const portIds = new Set(chosen.ports.map(({ id }) => id));
-  const groupIds = new Set(links.filter((link) => portIds.has(link.port_id)).map((link) => link.security_group_id));
+  // Those of ports that did not change the host was told when these came, with whatever changed since.
+  const told = new Set(links.filter((link) => !portIds.has(link.port_id)).map((link) => link.security_group_id));
+  const groupIds = new Set(
+    links
+      .filter((link) => portIds.has(link.port_id) && !told.has(link.security_group_id))
+      .map((link) => link.security_group_id),
+  );
   for (const id of groups.ids) if (changed.has(`security_group ${id}`)) groupIds.add(id);
   // Groups that rules of these name, and so on: a set grows while it is walked.
   const rulesOf = groupBy(groups.rules, (rule) => rule.security_group_id);

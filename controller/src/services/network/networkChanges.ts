@@ -1,7 +1,7 @@
 // The answer to an agent that asks what changed for its host: new states of what belongs there, and what no longer does.
 import type { NetworkChanges, NetworkObjectKind } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { list, MoreThan, type ReadSession } from '../../db';
+import { list, MoreThan, MoreThanOrEqual, type ReadSession } from '../../db';
 import { changes, type Change } from '../../db/entities/tasks';
 import { allObjects, hostState } from './hostState';
 
@@ -16,18 +16,25 @@ interface Feed {
   readonly rows: readonly Change[] | undefined;
 }
 
+/** The first row of the feed, or the last. */
+async function endOf(session: ReadSession, direction: 'asc' | 'desc'): Promise<number | undefined> {
+  const [row] = await list(session, changes, { sort: [{ column: 'sequence', direction }], limit: 1 });
+  return row?.sequence;
+}
+
 async function readFeed(session: ReadSession, cloud: Cloud, since: number): Promise<Feed> {
-  const [newest] = await list(session, changes, { sort: [{ column: 'sequence', direction: 'desc' }], limit: 1 });
-  const sequence = newest?.sequence ?? 0;
-  if (since <= 0 || since > sequence) return { sequence, rows: undefined };
-  const ordered = cloud.db.engine === 'sqlite';
-  const from = ordered ? since : Math.max(0, since - OVERLAP_ROWS);
-  if (ordered && from === sequence) return { sequence, rows: [] };
-  const [oldest] = await list(session, changes, { sort: [{ column: 'sequence', direction: 'asc' }], limit: 1 });
-  if (!oldest || since < oldest.sequence - 1) return { sequence, rows: undefined };
-  const rows = await session.find(changes, { where: { sequence: MoreThan(from) } });
+  const known = { sequence: MoreThanOrEqual(since) };
   const young = cloud.clock.now() - OVERLAP_MILLISECONDS;
-  return { sequence, rows: rows.filter((row) => row.sequence > since || row.created_at > young) };
+  const late = { sequence: MoreThan(since - OVERLAP_ROWS), created_at: MoreThan(young) };
+  const where = cloud.db.engine === 'sqlite' ? known : [known, late];
+  const rows = since <= 0 ? [] : await session.find(changes, { where, order: { sequence: 'ASC' } });
+  const sequence = rows.at(-1)?.sequence ?? 0;
+  // The row that was the newest is there, or at least nothing after it is missing.
+  const reachesBack = async (): Promise<boolean> =>
+    rows.some((row) => row.sequence === since) || since >= ((await endOf(session, 'asc')) ?? Infinity) - 1;
+  if (sequence >= since && sequence > 0 && (await reachesBack()))
+    return { sequence, rows: rows.filter((row) => row.sequence !== since) };
+  return { sequence: (await endOf(session, 'desc')) ?? 0, rows: undefined };
 }
 
 interface Named {
@@ -49,7 +56,7 @@ function namedBy(rows: readonly Change[]): Map<string, Named> {
 
 /**
  * What changed for a host after the number `since` of the feed; 0 asks for everything. The answer's `sequence` is the next
- * `since`. A fixed number of queries; two when nothing changed.
+ * `since`. A fixed number of queries; one when nothing changed.
  */
 export async function networkChanges(cloud: Cloud, host: string, since: number): Promise<NetworkChanges> {
   return cloud.db.read(async (session) => {
