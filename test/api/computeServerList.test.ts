@@ -63,6 +63,10 @@ test.each([
   ['?name=%5Eweb-1%24', ['web-1']],
   ['?name=(web%7Cdb)-1', ['db-1', 'web-1']],
   ['?name=nobody', []],
+  ['?name=eb-1', ['web-1']],
+  ['?name=WEB', []],
+  ['?name=w%25', []],
+  ['?name=w.b', ['web-2', 'web-1']],
   ['?status=ACTIVE', ['db-1', 'web-1']],
   ['?status=active', ['db-1', 'web-1']],
   ['?status=SHUTOFF&status=ERROR', ['web-2']],
@@ -139,6 +143,8 @@ test.each([
   ['?all_tenants=1&auto_disk_config=AUTO', ['web-1']],
   ['?all_tenants=1&locked_by=admin', ['web-2']],
   ['?all_tenants=1&root_device_name=vdb', []],
+  ['?all_tenants=1&progress=%5E0%24&name=web', ['web-2', 'web-1']],
+  ['?all_tenants=1&progress=1', []],
   ['?all_tenants=1&progress=1', []],
   ['?all_tenants=1&kernel_id=k', []],
   ['?all_tenants=1&ramdisk_id=r', []],
@@ -255,7 +261,7 @@ test('another project’s server is no marker', async () => {
   expect((await list(`?marker=${ids['theirs'] ?? ''}`)).status).toBe(400);
 });
 
-test('the database is asked the same number of times for 0, 10 and 100 servers', async () => {
+test('the database is asked the same number of times for 10 and 100 servers, and for none no more often', async () => {
   const own = await startTestCloud();
   try {
     const count = async (path: string, version: string, token: string) => {
@@ -289,9 +295,10 @@ test('the database is asked the same number of times for 0, 10 and 100 servers',
       );
     const none = await serial();
     await add(10);
-    expect(await serial()).toEqual(none);
+    const ten = await serial();
     await add(90);
-    expect(await serial()).toEqual(none);
+    expect(await serial()).toEqual(ten);
+    for (const [at, times] of none.entries()) expect(times).toBeLessThanOrEqual(ten[at] ?? 0);
   } finally {
     await own.stop();
   }

@@ -12,6 +12,7 @@ type Comparison =
   | '>'
   | '>='
   | 'like'
+  | 'contains'
   | 'in'
   | 'not in'
   | 'is null'
@@ -26,7 +27,10 @@ export interface RowsOf {
   readonly where: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards and does not look at the case of letters. */
+/**
+ * One condition on a column; all conditions of a list hold together. `like` takes SQL wildcards and does not look at the case of
+ * letters; `contains` takes a text as it is.
+ */
 export interface Condition<T extends Table> {
   readonly column: keyof Row<T> & string;
   readonly op: Comparison;
@@ -84,6 +88,8 @@ function conditionSql<T extends Table>(condition: Condition<T>, key: string): [s
     }
     case 'like':
       return [`LOWER(${left}) LIKE LOWER(:${key})`, { [key]: condition.value }];
+    case 'contains':
+      return [`INSTR(${left}, :${key}) > 0`, { [key]: condition.value }];
     default:
       return [`${left} ${condition.op} :${key}`, { [key]: condition.value }];
   }

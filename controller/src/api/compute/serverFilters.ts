@@ -1,9 +1,9 @@
 // The query of server lists: filters by caller and microversion, sort keys, and the old ways of ignoring what is unknown.
 import type { Cloud } from '../../cloud';
-import type { servers } from '../../db/entities/compute';
+import type { ServerFlavor, servers } from '../../db/entities/compute';
 import { ForbiddenError, InvalidError } from '../../errors';
-import { pattern } from '../../services/compute/pattern';
-import type { ServerCondition, ServerFilters, ServerSort, TestedServer } from '../../services/compute/serverList';
+import { isPlain, pattern } from '../../services/compute/pattern';
+import type { ServerCondition, ServerFilters, ServerSort, ServerTest } from '../../services/compute/serverList';
 import { statesOfStatuses } from '../../services/compute/serverStates';
 import type { Row } from '../../db';
 import { queryValue } from '../query';
@@ -24,30 +24,41 @@ const exact: Readonly<Record<string, Column>> = {
   task_state: 'task_state',
   launch_index: 'launch_index',
 };
-const expressions: Readonly<Record<string, (server: TestedServer) => string | number | null>> = {
-  name: (server) => server.name,
-  display_name: (server) => server.name,
-  description: (server) => server.description,
-  display_description: (server) => server.description,
-  hostname: (server) => server.hostname,
-  key_name: (server) => server.key_name,
-  node: (server) => server.host,
-  reservation_id: (server) => server.reservation_id,
-  availability_zone: (server) => server.availability_zone,
-  locked_by: (server) => server.locked_by,
-  root_device_name: (server) => server.root_device_name,
-  config_drive: (server) => (server.config_drive ? 'True' : ''),
-  access_ip_v4: (server) => server.access_ip_v4,
-  access_ip_v6: (server) => server.access_ip_v6,
-  auto_disk_config: (server) => server.disk_config,
-  power_state: (server) => server.power_state,
-  progress: () => 0,
-  kernel_id: () => '',
-  ramdisk_id: () => '',
-  created_at: (server) => new Date(server.created_at).toISOString(),
-  launched_at: (server) => (server.launched_at === null ? null : new Date(server.launched_at).toISOString()),
-  terminated_at: (server) => (server.terminated_at === null ? null : new Date(server.terminated_at).toISOString()),
+const expressions: Readonly<Record<string, Column>> = {
+  name: 'name',
+  display_name: 'name',
+  description: 'description',
+  display_description: 'description',
+  hostname: 'hostname',
+  key_name: 'key_name',
+  node: 'host',
+  reservation_id: 'reservation_id',
+  availability_zone: 'availability_zone',
+  locked_by: 'locked_by',
+  root_device_name: 'root_device_name',
+  config_drive: 'config_drive',
+  access_ip_v4: 'access_ip_v4',
+  access_ip_v6: 'access_ip_v6',
+  auto_disk_config: 'disk_config',
+  power_state: 'power_state',
+  created_at: 'created_at',
+  launched_at: 'launched_at',
+  terminated_at: 'terminated_at',
 };
+/** What is the same of all servers. */
+const constants: Readonly<Record<string, string>> = { progress: '0', kernel_id: '', ramdisk_id: '' };
+
+/** Columns whose text is not what the database has. */
+const texts: Partial<Record<Column, (value: unknown) => string>> = {
+  config_drive: (value) => (value === true ? 'True' : ''),
+  power_state: (value) => String(value),
+  created_at: textOfTime,
+  launched_at: textOfTime,
+  terminated_at: textOfTime,
+};
+function textOfTime(value: unknown): string {
+  return typeof value === 'number' ? new Date(value).toISOString() : '';
+}
 
 const joined = [
   ...[
@@ -86,6 +97,7 @@ const knownKeys = (minor: number): string[] => [
   ...commonKeys(minor),
   ...Object.keys(exact),
   ...Object.keys(expressions),
+  ...Object.keys(constants),
   ...joined,
   ...['project_id', 'tenant_id', 'deleted', 'soft_deleted', 'ip6'],
   ...pageKeys,
@@ -244,20 +256,35 @@ function exactConditions(query: FilterQuery): ServerCondition[] {
   });
 }
 
-function memoryTests(query: FilterQuery): ((server: TestedServer) => boolean)[] {
-  const tests = Object.entries(expressions).flatMap(([key, value]) => {
-    const expression = query.get(key);
-    if (expression === undefined) return [];
-    const fits = pattern(expression, key);
-    return [(server: TestedServer) => fits(String(value(server) ?? ''))];
+/** Expressions that are plain texts, which the database looks for itself. */
+function plainConditions(query: FilterQuery): ServerCondition[] {
+  return Object.entries(expressions).flatMap(([key, column]): ServerCondition[] => {
+    const value = query.get(key);
+    return value !== undefined && isPlain(value) && !texts[column] ? [{ column, op: 'contains', value }] : [];
   });
+}
+
+function memoryTests(query: FilterQuery): ServerTest[] {
+  const tests = Object.entries(expressions).flatMap(([key, column]): ServerTest[] => {
+    const expression = query.get(key);
+    const text = texts[column] ?? ((value: unknown) => (typeof value === 'string' ? value : ''));
+    if (expression === undefined || (isPlain(expression) && !texts[column])) return [];
+    const fits = pattern(expression, key);
+    return [{ column, fits: (value) => fits(text(value)) }];
+  });
+  for (const [key, text] of Object.entries(constants)) {
+    const expression = query.get(key);
+    if (expression === undefined) continue;
+    const fits = pattern(expression, key)(text);
+    tests.push({ column: 'id', fits: () => fits });
+  }
   const flavor = query.get('flavor');
-  if (flavor !== undefined) tests.push((server) => server.flavor.id === flavor);
+  if (flavor !== undefined) tests.push({ column: 'flavor', fits: (value) => (value as ServerFlavor).id === flavor });
   const locked = query.get('locked');
   if (locked !== undefined) {
     const wanted = readFlag(locked);
     if (wanted === undefined) throw new InvalidError(`Invalid value '${locked}' for locked`);
-    tests.push((server) => server.locked === wanted);
+    tests.push({ column: 'locked', fits: (value) => value === wanted });
   }
   return tests;
 }
@@ -305,6 +332,7 @@ export function readServerFilters(cloud: Cloud, request: ApiRequest, detailed: b
       ...status,
       ...lifeConditions(request, query),
       ...exactConditions(query),
+      ...plainConditions(query),
       ...(project.user === null ? [] : [{ column: 'user_id', op: '=', value: project.user } as const]),
     ],
     tests: memoryTests(query),

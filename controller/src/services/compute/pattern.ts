@@ -3,6 +3,9 @@ import { messageOf } from '@cumulet/common';
 import { RE2JS } from 're2js';
 import { InvalidError } from '../../errors';
 
+/** Whether an expression is a text that stands for itself, which databases find too. */
+export const isPlain = (expression: string): boolean => /^[^\\.+*?()[\]{}^$|]+$/.test(expression);
+
 /** A search for a caller's expression anywhere in a text. @throws InvalidError when it is no expression that can be run */
 export function pattern(expression: string, key: string): (text: string) => boolean {
   try {

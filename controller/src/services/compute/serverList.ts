@@ -7,13 +7,12 @@ import { portsOfServers } from '../network/serverPortViews';
 export type ServerCondition = Condition<typeof servers>;
 export type ServerSort = Sort<typeof servers>;
 
-/** What is looked at in memory: of all servers that the database let through, so without their large columns. */
-const TESTED = [
-  ...(['id', 'name', 'description', 'hostname', 'key_name', 'host', 'reservation_id', 'availability_zone'] as const),
-  ...(['locked', 'locked_by', 'root_device_name', 'config_drive', 'access_ip_v4', 'access_ip_v6', 'flavor'] as const),
-  ...(['disk_config', 'power_state', 'created_at', 'launched_at', 'terminated_at'] as const),
-] as const;
-export type TestedServer = Pick<Server, (typeof TESTED)[number]>;
+/** What is looked at in memory: of all servers that the database let through, so only this column of them is read. */
+export interface ServerTest {
+  readonly column: keyof Server;
+  readonly fits: (value: unknown) => boolean;
+}
+type TestedServer = Pick<Server, 'id'> & Partial<Server>;
 
 interface TagFilters {
   /** All of these. */
@@ -29,7 +28,7 @@ export interface ServerFilters {
   readonly projectId: string | null;
   readonly conditions: readonly (ServerCondition | ServerCondition[])[];
   /** Looked at in memory, because no database runs callers' expressions safely. */
-  readonly tests: readonly ((server: TestedServer) => boolean)[];
+  readonly tests: readonly ServerTest[];
   /** Each must fit at least one address of its version, or of any when null. */
   readonly addresses: readonly { readonly version: 4 | 6; readonly fits: (address: string) => boolean }[];
   readonly tags: TagFilters;
@@ -44,7 +43,7 @@ const asksForTags = ({ all, any, notAll, notAny }: TagFilters): boolean =>
   all.length + any.length + notAll.length + notAny.length > 0;
 
 /** Which servers fit the tag filters, by one query for the tags that are named. */
-async function tagTest(session: ReadSession, filters: TagFilters): Promise<(server: TestedServer) => boolean> {
+async function tagTest(session: ReadSession, filters: TagFilters): Promise<(id: string) => boolean> {
   const named = [...new Set([...filters.all, ...filters.any, ...filters.notAll, ...filters.notAny])];
   const has = new Map<string, Set<string>>();
   for (const row of await session.find(serverTags, { where: { tag: In(named) } })) {
@@ -53,7 +52,7 @@ async function tagTest(session: ReadSession, filters: TagFilters): Promise<(serv
     else has.set(row.server_id, new Set([row.tag]));
   }
   const { all, any, notAll, notAny } = filters;
-  return ({ id }) => {
+  return (id) => {
     const own = has.get(id) ?? new Set<string>();
     const holds = (tag: string): boolean => own.has(tag);
     if (!all.every(holds)) return false;
@@ -95,17 +94,18 @@ export async function listServers(session: ReadSession, filters: ServerFilters):
   if (filters.limit === 0) return [];
   const conditions: (ServerCondition | ServerCondition[])[] = [...filters.conditions];
   if (filters.projectId !== null) conditions.push({ column: 'project_id', op: '=', value: filters.projectId });
-  const tests = [...filters.tests];
-  if (asksForTags(filters.tags)) tests.push(await tagTest(session, filters.tags));
-  const inMemory = tests.length > 0 || filters.addresses.length > 0;
+  const tagsFit = asksForTags(filters.tags) ? await tagTest(session, filters.tags) : undefined;
+  const inMemory = tagsFit !== undefined || filters.tests.length > 0 || filters.addresses.length > 0;
   const page = {
     sort: filters.sort,
     omit: filters.withUserData ? (['key'] as const) : (['key', 'user_data'] as const),
   };
   const wanted = { conditions, ...(marker ? { marker } : {}) };
   if (!inMemory) return list(session, servers, { ...page, ...wanted, limit: filters.limit });
-  const found = await listColumns(session, servers, TESTED, { sort: filters.sort, ...wanted });
-  const fitting = found.filter((row) => tests.every((test) => test(row)));
+  const columns = [...new Set(['id' as const, ...filters.tests.map(({ column }) => column)])];
+  const found: TestedServer[] = await listColumns(session, servers, columns, { sort: filters.sort, ...wanted });
+  const fits = (row: TestedServer): boolean => filters.tests.every((test) => test.fits(row[test.column]));
+  const fitting = found.filter((row) => fits(row) && (tagsFit?.(row.id) ?? true));
   const kept = filters.addresses.length > 0 ? await byAddress(session, fitting, filters) : fitting;
   const ids = kept.slice(0, filters.limit).map(({ id }) => id);
   return list(session, servers, { ...page, conditions: [{ column: 'id', op: 'in', value: ids }] });
