@@ -90,6 +90,13 @@ describe('a stock image', () => {
     expect(cached()).toEqual([]);
   });
 
+  test('does not fit a flavor with less disk, which is told with both sizes', async () => {
+    publish('debian-12', `${sumOf('sha512', disk)}  ${fileOf('debian-12')}\n`);
+    await all.ok(`image add --mirror ${web.url} debian-12`);
+    const create = 'server create --image debian-12 --flavor m1.tiny --network demo';
+    expect(await all.fails(1, `${create} small`)).toMatch(/Flavor disk is 1073741824 bytes, image is 3221225472 bytes/);
+  });
+
   test('with another checksum is refused and removed', async () => {
     publish('debian-12', `${sumOf('sha512', Buffer.from('x'))}  ${fileOf('debian-12')}\n`);
     expect(await all.fails(1, `image add --mirror ${web.url} debian-12`)).toMatch(

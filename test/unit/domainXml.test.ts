@@ -88,6 +88,10 @@ test('with KVM the guest gets the host processor', () => {
   expect(parsed({ virtType: 'kvm' })).toMatchObject({ type: 'kvm', cpu: { mode: 'host-model' } });
 });
 
+test('without KVM it gets all that is emulated', () => {
+  expect(parsed({ virtType: 'qemu' })).toMatchObject({ type: 'qemu', cpu: { mode: 'maximum' } });
+});
+
 test('without direct I/O the disk goes through the page cache, without a base there is no backing store', () => {
   const { devices } = parsed({ directIo: false }, { disk: { path: '/d', format: 'qcow2' }, interfaces: [] });
   expect(devices.disk.driver.cache).toBe('writeback');

@@ -46,7 +46,10 @@ export function requireImageFits(
   flavor: { readonly ram: number; readonly disk: number },
 ): void {
   if (flavor.ram < image.min_ram)
-    throw new InvalidError("Flavor's memory is too small for requested image.", 'FlavorMemoryTooSmall');
+    throw new InvalidError(
+      `Flavor's memory is too small for requested image. Flavor memory is ${flavor.ram} MiB, minimum is ${image.min_ram} MiB.`,
+      'FlavorMemoryTooSmall',
+    );
   if (flavor.disk === 0) return;
   const bytes = flavor.disk * GIB;
   if (bytes < image.virtual_size) {
