@@ -24,12 +24,15 @@ export function privateKeyOf(publicKey: string): string | undefined {
 }
 
 /** The file with the host keys of one server; its directory is there afterwards.
+ * @param disk - what tells the server's disk from those it had before
  * @param forget - whether what is known of the server is thrown away
  * @throws CliError when there is no place for it */
-export function knownHostsOf(serverId: string, forget: boolean): string {
+export function knownHostsOf(serverId: string, disk: string | undefined, forget: boolean): string {
   const state = process.env['XDG_STATE_HOME'] || path.join(homedir(), '.local/state');
   const directory = path.join(state, 'cumulet/known_hosts');
-  const file = path.join(directory, serverId);
+  // It is a word of the cloud's, which does not choose files here.
+  const name = disk === undefined ? serverId : `${serverId}.${disk.replace(/[^\w-]/g, '_')}`;
+  const file = path.join(directory, name);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (forget) rmSync(file, { force: true });

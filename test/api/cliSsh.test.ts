@@ -96,6 +96,22 @@ test('host keys are kept until they shall be forgotten', async () => {
   expect(existsSync(file)).toBe(false);
 });
 
+test('a disk that was made anew has host keys of its own', async () => {
+  const place = at('.local/state/cumulet/known_hosts/');
+  const known = async (): Promise<string> => /^userknownhostsfile (.*)$/m.exec((await ssh(['hello'])).out)?.[1] ?? '';
+  const seen = [await known()];
+  expect(seen).toEqual([`${place}${id}`]);
+  for (const _ of [1, 2]) {
+    await all.ok('server rebuild --image tiny --wait hello');
+    const next = await known();
+    expect(next).toMatch(new RegExp(`^${place}${id}\\.req-[0-9a-f-]+$`));
+    expect(seen).not.toContain(next);
+    seen.push(next);
+  }
+  await all.ok('server reboot --wait hello');
+  expect(await known()).toBe(seen.at(-1));
+});
+
 test.each([
   ['locked', /no key in ~\/\.ssh fits keypair lost \([0-9a-f:]+\) of server locked: name the file/],
   ['bare', /server bare was made without a keypair: name the file of a private key with --identity/],

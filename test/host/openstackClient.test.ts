@@ -1,18 +1,19 @@
 // The whole cloud on real parts, used with the unmodified `openstack` command as a person would: one story, in order.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root } from '../support/checkout';
 import { runOpenstack } from '../support/openstackClient';
+import { runProgram, type Run } from '../support/programs';
 import { PASSWORD, startRealCloud, type RealCloud } from '../support/realCloud';
 import { tinyImage } from '../support/tinyImage';
 
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), 'cumulet-client-'));
-const key = join(directory, 'key');
+const key = join(directory, '.ssh/id_ed25519');
 let cloud: RealCloud;
 
 const environment = (): Record<string, string> => ({
@@ -51,6 +52,9 @@ const ssh = async (address: string, command: string): Promise<string> => {
   const { stdout } = await run('ssh', [...sshOptions, `root@${address}`, command], { timeout: 30_000 });
   return stdout.trim();
 };
+/** `cumulet server ssh`, which finds address, user and key by itself. */
+const enter = (...words: string[]): Promise<Run> =>
+  runProgram(process.execPath, [join(root, 'cli/dist/main.js'), 'server', 'ssh', ...words], directory, environment());
 const status = (name: string): Promise<string> => value('status', 'server', 'show', name);
 const findings = async (): Promise<string[]> =>
   (await cloud.call<{ findings: { message: string }[] }>('GET', '/cumulet/v1/audit')).findings.map(
@@ -60,6 +64,7 @@ const findings = async (): Promise<string[]> =>
 beforeAll(async () => {
   const image = tinyImage();
   cloud = await startRealCloud();
+  mkdirSync(join(directory, '.ssh'));
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
   await run('cp', [image, join(directory, 'tiny.qcow2')]);
 }, 300_000);
@@ -104,7 +109,8 @@ test('project, user and role: create and grant', async () => {
 
 test('an image comes back byte by byte as it went in', async () => {
   const file = join(directory, 'tiny.qcow2');
-  await openstack('image', 'create', '--disk-format', 'qcow2', '--file', file, '--public', 'tiny');
+  const kind = ['--disk-format', 'qcow2', '--property', 'os_distro=tiny'];
+  await openstack('image', 'create', ...kind, '--file', file, '--public', 'tiny');
   await openstack('image', 'save', '--file', join(directory, 'saved'), 'tiny');
   const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
   expect(digest(join(directory, 'saved'))).toBe(digest(file));
@@ -177,6 +183,8 @@ test('a server boots and answers ping and ssh on its floating IP', async () => {
   expect(await openstack('server', 'ssh', '--public', 'hello', '--', '-l', 'root', ...sshOptions, 'hostname')).toBe(
     'hello',
   );
+  expect(await enter('hello', '--', 'echo', '$(hostname)')).toMatchObject({ exit: 0, out: 'hello\n' });
+  expect(await enter('hello', '--', 'exit 3')).toEqual({ exit: 3, out: '', err: '' });
   expect(await openstack('console', 'log', 'show', 'hello')).toContain('TINY-READY');
   expect(await findings()).toEqual([]);
 });
@@ -228,6 +236,16 @@ test('rebuild makes the disk anew', async () => {
   await openstack('server', 'rebuild', '--image', 'tiny', '--wait', 'hello');
   await soon(120, () => ssh(address, 'true'));
   await expect(ssh(address, 'cat /root/mark')).rejects.toThrow('No such file');
+});
+
+test('server ssh knows that a rebuild changes the host key, and refuses any other change', async () => {
+  expect(await enter('hello', '--', 'hostname')).toMatchObject({ exit: 0, out: 'hello\n' });
+  expect(await enter('hello', '--', 'hostname')).toEqual({ exit: 0, out: 'hello\n', err: '' });
+  await ssh(address, '. /etc/metadata.sh; rm /etc/dropbear/key; host_key; start_ssh');
+  const { exit, out, err } = await soon(10, () => enter('hello', '--', 'hostname'));
+  expect({ exit, out }).toEqual({ exit: 255, out: '' });
+  expect(err).toContain('REMOTE HOST IDENTIFICATION HAS CHANGED');
+  expect(await enter('--forget-host-key', 'hello', '--', 'hostname')).toMatchObject({ exit: 0, out: 'hello\n' });
 });
 
 test('networks, ports and addresses come and go while the server runs, and stay over a hard reboot', async () => {
@@ -282,6 +300,15 @@ test('an image of the running server boots with its files; backups of the stoppe
   await openstack('server', 'add', 'floating', 'ip', 'child', second);
   expect(await soon(120, () => ssh(second, 'cat /root/mark'))).toBe('snapped');
   expect(await ssh(second, 'hostname')).toBe('child');
+  expect(await enter('child', '--', 'hostname')).toMatchObject({ exit: 0, out: 'child\n' });
+  await openstack('server', 'delete', 'child');
+  await soon(60, () => expect(status('child')).rejects.toThrow('No server with a name'));
+  // Another server of that name and address, with a host key of its own.
+  await openstack('server', 'create', '--image', 'tiny', ...boot, 'child');
+  await soon(120, async () => expect(await status('child')).toBe('ACTIVE'));
+  await openstack('server', 'add', 'floating', 'ip', 'child', second);
+  await soon(120, async () => expect((await enter('child', '--', 'hostname')).exit).toBe(0));
+  expect(await enter('child', '--', 'hostname')).toEqual({ exit: 0, out: 'child\n', err: '' });
   await openstack('server', 'delete', 'child');
   await soon(60, () => expect(status('child')).rejects.toThrow('No server with a name'));
   await openstack('floating', 'ip', 'delete', second);

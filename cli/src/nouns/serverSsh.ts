@@ -118,6 +118,16 @@ function checkRuns(row: Row): void {
   );
 }
 
+/** What tells the disk that a server runs from apart from those it had before, whose host keys say nothing about this one: the request
+ * that made it. @returns undefined for the first one */
+async function diskOf({ api }: Context, id: string): Promise<string | undefined> {
+  const actions = await api.list('compute', `${server.path}/${id}/os-instance-actions`, 'instanceActions');
+  const made = actions
+    .filter(({ action }) => action === 'rebuild' || action === 'evacuate')
+    .sort((one, other) => String(other['start_time']).localeCompare(String(one['start_time'])));
+  return made[0] && String(made[0]['request_id']);
+}
+
 /** Runs ssh on this terminal. @returns its exit status; as a shell's when a signal ended it */
 function runSsh(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -136,7 +146,7 @@ const ssh: Command = {
     user: text("who to log in as; the image's os_admin_user or that of its os_distro unless said", 'USER'),
     identity: text("private key; the one of ~/.ssh that fits the server's keypair unless said", 'FILE'),
     fixed: flag('use its fixed address, which this machine must reach'),
-    'forget-host-key': flag('take its new host key, as after a rebuild'),
+    'forget-host-key': flag('take its new host key, when its owner has changed it'),
   },
   async run(context) {
     const { api, input } = context;
@@ -144,9 +154,9 @@ const ssh: Command = {
     const row = await get(api, server, id);
     checkRuns(row);
     const address = await addressOf(context, row);
-    const [user, key] = await Promise.all([userOf(context, row), keyOf(context, row)]);
+    const [user, key, disk] = await Promise.all([userOf(context, row), keyOf(context, row), diskOf(context, id)]);
     // ssh replaces words with % in the name of a file, and splits it at spaces outside of quotes.
-    const known = knownHostsOf(id, input.flag('forget-host-key')).replaceAll('%', '%%');
+    const known = knownHostsOf(id, disk, input.flag('forget-host-key')).replaceAll('%', '%%');
     const settings = [
       `HostKeyAlias=${id}`,
       `UserKnownHostsFile="${known}"`,
