@@ -33,6 +33,7 @@ module.exports = {
       setupFiles: ['<rootDir>/test/support/onMariadb.ts'],
     },
     { ...common, displayName: 'host', testMatch: ['<rootDir>/test/host/**/*.test.ts'] },
+    { ...common, displayName: 'guests', testMatch: ['<rootDir>/test/guests/**/*.test.ts'] },
     { ...common, displayName: 'lab', testMatch: ['<rootDir>/test/lab/**/*.test.ts'] },
   ],
   testTimeout: 20000,
