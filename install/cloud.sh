@@ -125,7 +125,7 @@ source_version() {
 # way_back WAS NOW: how the version is had again that ran before, when it was another one.
 way_back() {
   if [ -n "$1" ] && [ "$1" != "$2" ]; then
-    echo "; the version before was $1, and servers still run: git checkout $1 && sudo $self up goes back to it"
+    echo "; the version before was $1, and servers still run: to go back to it, git checkout $1 and sudo $self up"
   fi
 }
 

@@ -29,6 +29,7 @@ begin() {
   log_dir=/var/log/cumulet
   mkdir -p "$log_dir"
   chmod 750 "$log_dir"
+  if [ "$(stat -c %s "$log_dir/install.log" 2> /dev/null || echo 0)" -gt 10485760 ]; then mv "$log_dir/install.log" "$log_dir/install.log.1"; fi
   # What a run left that was killed is this run's.
   rm -rf "$state_dir"
   mkdir -m 700 "$state_dir"

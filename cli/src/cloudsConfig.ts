@@ -136,11 +136,19 @@ function fromFile(name: string | undefined, env: Env, directory: string): Settin
   return over(settingsOf(clouds[chosen]), secrets);
 }
 
-/** The settings in force. @throws CliError in words when no cloud is named, or the named one is not there */
-export function settings(options: Settings, cloud: string | undefined, env: Env, directory: string): Settings {
+/** The settings in force; `otherwise` says them where neither options nor variables name a cloud. @throws CliError in words when no cloud is named, or the named one is not there */
+export function settings(
+  options: Settings,
+  cloud: string | undefined,
+  env: Env,
+  directory: string,
+  otherwise: () => Settings | undefined = () => undefined,
+): Settings {
   const fromEnv = pick((name) => env[`OS_${name.toUpperCase()}`] || undefined);
   const name = cloud ?? (env['OS_CLOUD'] || undefined);
   const direct = over(fromEnv, options);
+  const unnamed = name === undefined && direct.auth_url === undefined ? otherwise() : undefined;
+  if (unnamed) return unnamed;
   const base = name === undefined && direct.auth_url !== undefined ? {} : fromFile(name, env, directory);
   const found = over(over(base, fromEnv), options);
   if (found.auth_url !== undefined) return found;

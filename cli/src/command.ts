@@ -1,5 +1,6 @@
 // What a command is: data for the parser, the help and the completion, and one function that carries it out.
 import type { Api } from './api';
+import type { Settings } from './cloudsConfig';
 import { CliError } from './errors';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -77,6 +78,8 @@ export interface Command {
   readonly failure?: number;
   /** Whether it needs no cloud. */
   readonly local?: boolean;
+  /** The cloud that it speaks to when none is named. @throws CliError in words when that can't be told */
+  readonly otherwise?: (input: Input) => Settings;
   run(context: Context): Promise<Result | undefined>;
 }
 

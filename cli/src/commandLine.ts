@@ -21,6 +21,16 @@ export const COMMON: Options = {
   help: { ...flag('show this help'), short: 'h' },
 };
 
+/** The same beside a command's own: a short name that it takes for itself is none of theirs. */
+export function commonOptions(command: Command | undefined): Options {
+  const taken = new Set(Object.values(command?.options ?? {}).flatMap(({ short }) => short ?? []));
+  const entries = Object.entries(COMMON).map(([name, { short, ...option }]) => [
+    name,
+    short === undefined || taken.has(short) ? option : { ...option, short },
+  ]);
+  return Object.fromEntries(entries) as Options;
+}
+
 /** Which cloud and who asks; each is a setting. */
 export const CLOUD: Options = {
   ...Object.fromEntries(settingNames.map((name) => [settingOption(name), text(SETTINGS[name], 'VALUE')])),
@@ -28,7 +38,11 @@ export const CLOUD: Options = {
 };
 
 /** The options a command takes, those of every command included. */
-export const optionsOf = (command: Command | undefined): Options => ({ ...CLOUD, ...COMMON, ...command?.options });
+export const optionsOf = (command: Command | undefined): Options => ({
+  ...CLOUD,
+  ...commonOptions(command),
+  ...command?.options,
+});
 
 interface Words {
   readonly command: Command | undefined;

@@ -78,6 +78,7 @@ const FILES: Readonly<Record<string, Load>> = {
   catalog: cloud,
   versions: cloud,
   extension: cloud,
+  logs: () => require('./nouns/logs') as File,
   complete: () => require('./nouns/complete') as File,
 };
 

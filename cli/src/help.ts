@@ -1,5 +1,5 @@
 // The help of the command and of each of its commands.
-import { CLOUD, COMMON } from './commandLine';
+import { CLOUD, commonOptions } from './commandLine';
 import { exampleOf, type Command, type Options } from './command';
 
 function lines(options: Options): string[] {
@@ -27,7 +27,7 @@ export function commandHelp(command: Command): string {
     ...(Object.keys(command.options ?? {}).length > 0 ? ['', 'Options:', ...lines(command.options ?? {})] : []),
     '',
     'Options of every command:',
-    ...lines(COMMON),
+    ...lines(commonOptions(command)),
   ].join('\n');
 }
 

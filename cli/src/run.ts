@@ -26,7 +26,7 @@ function apiFor(command: Command, input: Input, { env, directory }: Surroundings
   const said = settingNames.map((name) => [name, input.text(settingOption(name))] as const);
   const options = Object.fromEntries(said.filter(([, value]) => value !== undefined));
   if (input.flag('insecure')) options['insecure'] = 'yes';
-  return createApi(settings(options, input.text('os-cloud'), env, directory));
+  return createApi(settings(options, input.text('os-cloud'), env, directory, () => command.otherwise?.(input)));
 }
 
 async function run(command: Command, input: Input, around: Surroundings): Promise<number> {

@@ -6,6 +6,7 @@ import { loadConfig } from './config';
 import { messageOf } from './errors';
 import { createHealthServer, type HealthConfig, type Missing } from './health';
 import { createLogger, type Logger } from './log';
+import { keepLogSmall } from './logFile';
 import { measureProcess } from './metrics';
 import { createServiceManager } from './serviceManager';
 
@@ -63,6 +64,7 @@ example: ${name} --config /etc/cumulet/${name.replace('cumulet-', '')}.yaml
 
 async function run<S extends TSchema, C>(definition: ProcessDefinition<S, C>, config: C): Promise<void> {
   const log = createLogger(definition.name.replace('cumulet-', ''));
+  keepLogSmall(process.env, log);
   const manager = createServiceManager(process.env, log);
   const fail = (error: unknown): void => {
     log.fatal({ err: error }, 'the process ends');

@@ -154,7 +154,11 @@ mkdir -p "$4" && for f in bootstrap.json cumulet.yaml; do [ -e "$4/$f" ] || echo
   });
 
   test.each([
-    ['another version ran before', '1.0', /; the version before was 1\.0, .*: git checkout 1\.0 && sudo cumulet up /],
+    [
+      'another version ran before',
+      '1.0',
+      /; the version before was 1\.0, .*: to go back to it, git checkout 1\.0 and sudo cumulet up$/,
+    ],
     ['the same version did', '2.0', /no such key$/],
   ])('tells the way back when %s', (_, version, words) => {
     put('data/version', `${version}\n`);
