@@ -129,6 +129,14 @@ way_back() {
   fi
 }
 
+# check_successor: one that could not run does not take the place of the process that does.
+check_successor() {
+  if ! cloud_pid > /dev/null; then return 0; fi
+  if ! "$node" "$root/standalone/dist/main.js" --config "$config_dir/cumulet.yaml" --check-config > /dev/null 2> "$state/check"; then
+    fail "the cloud was not started anew and runs as before: $(sed 's|^cumulet-standalone: ||' "$state/check")"
+  fi
+}
+
 task_cloud() {
   after packages compile build
   before=$(absent "$data_dir" "$config_dir" "$config_dir/cumulet.yaml" "$run_dir")
@@ -148,6 +156,7 @@ task_cloud() {
     detail "runs already"
     return 0
   fi
+  check_successor
   progress "starting"
   stop_process
   start_process

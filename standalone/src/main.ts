@@ -1,6 +1,6 @@
 // The process of a cloud on one machine.
 import { exec, runProcess } from '@cumulet/common';
-import { checkRemoteApi, printPolicy } from '@cumulet/controller';
+import { checkRemoteApi, checkVersion, databaseOptions, printPolicy } from '@cumulet/controller';
 import { checkFloating } from '@cumulet/network-agent';
 import { partsOf, StandaloneConfig } from './config';
 import { belongings } from './belongings';
@@ -13,6 +13,7 @@ void runProcess({
   async check({ parts }) {
     const floating = parts.network.external?.floating;
     if (floating) await checkFloating(exec, floating);
+    await checkVersion(databaseOptions(parts.controller));
     return checkRemoteApi(parts.controller);
   },
   health: ({ health }) => health,

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDatabase } from '@cumulet/controller';
+import { checkVersion, openDatabase } from '@cumulet/controller';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { id, nullable, text } from '../../controller/src/db/columns';
 import { migrations } from '../../controller/src/db/migrations';
@@ -145,6 +145,30 @@ test('a file that can not be backed up is not migrated', async () => {
   writeFileSync(join(directory, 'backups'), 'in the way');
   await expect(open()).rejects.toThrow(/was not migrated, because it could not be backed up to \S+backups before: /);
   expect(await schema()).toEqual(before);
+});
+
+test('whether a file is of a newer version is told without touching it', async () => {
+  const check = (all: readonly Migration[] = migrations) => checkVersion(optionsOf(all));
+  await expect(check()).resolves.toBeUndefined();
+  expect(existsSync(path)).toBe(false);
+  writeFileSync(path, '');
+  await expect(check()).resolves.toBeUndefined();
+  await open(OLD);
+  const before = await schema();
+  await expect(check()).resolves.toBeUndefined();
+  expect(await schema()).toEqual(before);
+  await open();
+  await expect(check(OLD)).rejects.toThrow(/is of a newer version, which made .*ConsoleTickets/);
+  const server = {
+    kind: 'mariadb',
+    host: 'none.invalid',
+    port: 1,
+    user: 'x',
+    password: 'x',
+    database: 'x',
+    poolSize: 1,
+  } as const;
+  await expect(checkVersion(server)).resolves.toBeUndefined();
 });
 
 test('a file of a newer version is refused in words', async () => {

@@ -8,8 +8,13 @@ import type { DatabaseOptions, SqliteOptions } from './options';
 const connectionOf = (source: DataSource): BackupSource =>
   (source.driver as unknown as { readonly databaseConnection: BackupSource }).databaseConnection;
 
-/** What this version doesn't know was made by a newer one, whose tables it could damage. */
-function requireKnown(executed: readonly { name: string }[], known: readonly MigrationInterface[], path: string): void {
+/** What this version doesn't know was made by a newer one, whose tables it could damage.
+ * @throws Error in words that names it */
+export function requireKnown(
+  executed: readonly { name: string }[],
+  known: readonly MigrationInterface[],
+  path: string,
+): void {
   const strange = executed.map(({ name }) => name).filter((name) => !known.some((one) => one.name === name));
   if (strange.length === 0) return;
   throw new Error(

@@ -106,6 +106,25 @@ test.each([
   expect(told).toMatch(cause);
 });
 
+describe('a cloud that runs, and one that would take its place', () => {
+  const check = (pid: string, checks: string) => {
+    program('node', checks);
+    return task(`cloud_pid() { ${pid}; }; check_successor; echo "goes on" >&3`).out;
+  };
+
+  test('is left alone when the other one can not run', () => {
+    const refuses = 'echo "cumulet-standalone: the database is of a newer version" >&2; exit 1';
+    expect(check('echo 7', refuses)).toBe(
+      'fail: the cloud was not started anew and runs as before: the database is of a newer version',
+    );
+    expect(check('return 1', refuses)).toBe('goes on');
+  });
+
+  test('gives way to one that can', () => {
+    expect(check('echo 7', `[ "$2 $4" = "--config --check-config" ]`)).toBe('goes on');
+  });
+});
+
 describe('a second run', () => {
   /** Another process has the lock, and the file says that this one has. */
   async function locked(holder: number, seconds: string) {
