@@ -61,6 +61,8 @@ export async function play(stage: story.Stage, report: Report, firewall: Firewal
   });
   await firstCloud(stage, report, firewall);
   await step('the machine is as it was', () => compare(stage, before, true));
+  // Older versions know no firewalld, and their servers are not reached beside it.
+  if (firewall === 'firewalld') return;
   await need('the previous version comes up', () => story.previousUp(stage, commits.previous));
   await step('git pull and up', () => story.upgrade(stage, commits.newest));
   // The older version did not write down which packages it brought, so they stay.
