@@ -71,6 +71,16 @@ test('of one request, or of a server and the requests that were about it', async
   expect(await messages(`--server ${made.id}`)).toEqual(['planned', 'removed', 'answered']);
 });
 
+test("another project's server is found by administrators, and one's own by members", async () => {
+  const demo = { OS_CLOUD: 'demo' };
+  const made = await all.run('server create --image tiny --flavor m1.tiny --network none --wait -f json theirs', demo);
+  const { id } = JSON.parse(made.out) as { id: string };
+  writeFileSync(file, line('planned', { server: id }) + line('other'));
+  expect(await messages('--server theirs')).toEqual(['planned']);
+  const asked = `logs --directory ${directory} --server theirs`;
+  expect(await all.run(asked, demo)).toEqual({ exit: 0, out: `T info  c planned server=${id}`, err: '' });
+});
+
 test('servers are found as the administrator of this machine where no cloud is named', async () => {
   await all.ok('server create --image tiny --flavor m1.tiny --network demo --wait mine');
   const { id } = await all.json('server show mine');
