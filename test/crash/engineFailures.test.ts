@@ -260,3 +260,22 @@ test('a deletion that is asked for during the teardown changes nothing', async (
   await ended(id);
   expect(await timeline(id)).toEqual(['clean done']);
 });
+
+test('a deletion that comes while a step fails is heeded at once, not when the step would be tried again', async () => {
+  const steps = {
+    one: async () => {
+      await scene.cloud.db.write((session) => requestDelete(session, scene.cloud, request()));
+      throw new Error('no luck');
+    },
+  };
+  const teardown: TaskKind = {
+    kind: 'test.clean',
+    first: 'clean',
+    steps: { clean: () => Promise.resolve(done()) },
+    onFail: 'never',
+  };
+  await run([{ ...kindOf(steps), onDelete: 'test.clean' }, teardown]);
+  const id = await begin();
+  await ended(id);
+  expect(await timeline(id)).toEqual(['one retry', 'one next', 'clean done']);
+});

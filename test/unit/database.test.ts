@@ -3,6 +3,7 @@ import { countRows, list, openDatabase, sumRows, type Database } from '@cumulet/
 import { QueryFailedError } from 'typeorm';
 import {
   addToCounter,
+  addToCounters,
   DatabaseUnavailableError,
   In,
   InSelect,
@@ -12,6 +13,7 @@ import {
   isUndecided,
   isWithoutGalera,
 } from '../../controller/src/db';
+import { computeUsages } from '../../controller/src/db/entities/compute';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
@@ -214,6 +216,57 @@ test('a counter that is not given a whole number is refused', async () => {
     await expect(
       db.write((session) => addToCounter(session, hosts, { name: 'h1' }, 'failed_builds', amount)),
     ).rejects.toThrow(`a counter needs a whole number, not ${amount}`);
+});
+
+test('several counters are raised by one statement, each within its own limit, or the transaction fails', async () => {
+  const rows = { instances: 1, cores: 2, ram: 3 };
+  const project_id = 'p';
+  await db.write((session) =>
+    session.insert(
+      computeUsages,
+      Object.entries(rows).map(([resource, used]) => ({ project_id, resource, used })),
+    ),
+  );
+  const raise = (additions: Parameters<typeof addToCounters>[4]): Promise<void> =>
+    db.write(async (session) => {
+      const columns = { key: 'resource', count: 'used' } as const;
+      if (!(await addToCounters(session, computeUsages, { project_id }, columns, additions))) throw new Error('full');
+    });
+  const used = async (): Promise<number[]> =>
+    (await db.read((session) => session.find(computeUsages, { order: { used: 'ASC' } }))).map((row) => row.used);
+  await raise([]);
+  expect(await used()).toEqual([1, 2, 3]);
+  await raise([
+    { key: 'instances', amount: 1, limit: 2 },
+    { key: 'ram', amount: 10 },
+  ]);
+  expect(await used()).toEqual([2, 2, 13]);
+  const full = raise([
+    { key: 'instances', amount: 1, limit: 2 },
+    { key: 'cores', amount: 1, limit: 20 },
+  ]);
+  await expect(full).rejects.toThrow('full');
+  await expect(raise([{ key: 'gone', amount: 1 }])).rejects.toThrow('full');
+  expect(await used()).toEqual([2, 2, 13]);
+});
+
+test('rows that can not be are not asked for', async () => {
+  await db.write(async (session) => {
+    await session.insert(changes, change('a'));
+    for (const object_id of [In([]), InSelect(changes, 'object_id', { kind: In([]) })]) {
+      expect(await session.find(changes, { where: { object_id } })).toEqual([]);
+      expect(await session.count(changes, [{ object_id }, { kind: 'port', object_id }])).toBe(0);
+      expect(await session.update(changes, { object_id }, { kind: 'router' })).toBe(0);
+      expect(await session.delete(changes, { object_id })).toBe(0);
+    }
+    expect(await session.count(changes, [{ object_id: In([]) }, { kind: 'port' }])).toBe(1);
+  });
+});
+
+test('of many rows that are inserted together the last one’s key is told', async () => {
+  const key = await db.write((session) => session.insert(changes, [change('a'), change('b'), change('c')]));
+  const [last] = await db.read((session) => session.find(changes, { order: { sequence: 'DESC' }, limit: 1 }));
+  expect([key, last?.object_id]).toEqual([last?.sequence, 'c']);
 });
 
 /** An error as the ORM hands on what its driver threw. */
