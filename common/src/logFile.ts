@@ -5,7 +5,7 @@ import type { Logger } from './log';
 
 /** Bytes of the file at which it is moved on, and how many copies there are. */
 export const LOG_BYTES = 10 * 1024 * 1024;
-export const LOG_COPIES = 4;
+const LOG_COPIES = 4;
 /** How often it is looked at, in milliseconds. */
 const LOOK_MS = 30_000;
 
