@@ -14,7 +14,7 @@ export interface ImageRecord extends Image {
 export const DATA_STATUSES = ['active', 'deactivated'] as const;
 
 /** Custom properties by image, in one query. */
-export async function propertiesOf(
+async function propertiesOf(
   session: ReadSession,
   ids: readonly string[],
 ): Promise<Map<string, Record<string, string>>> {
