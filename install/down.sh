@@ -72,6 +72,12 @@ confirmed() {
   case $answer in y | Y | yes) ;; *) return 1 ;; esac
 }
 
+# moved_data: the data_dir of a configuration that names another one. It is the administrator's to empty: a purge removes no directory
+# whose name it did not give.
+moved_data() {
+  sed -nE "s/^data_dir:[[:space:]]*[\"']?([^\"'#]*[^\"'#[:space:]]).*/\1/p" "$config_dir/cumulet.yaml" 2> /dev/null | grep -vxF "$data_dir" || :
+}
+
 # purge_cloud: says what it removes, and removes it. node_modules and the build in the checkout stay.
 purge_cloud() {
   configured=
@@ -100,10 +106,12 @@ purge_cloud() {
     await_task removal "Packages"
   fi
   left=$(our_packages | tr '\n' ' ')
+  moved=$(moved_data)
   rm -rf "$data_dir" "$config_dir" "$run_dir" "$cache_dir" "$log_dir" "$guest_logs"/cumulet-*
   rm -f "$lock_file" "$packages_file"
   echo "The cloud is removed: servers, networks, data, logs, configuration and the entries in clouds.yaml."
   echo "What stays: the ssh key of your account, and node_modules and dist in $root."
+  if [ -n "$moved" ]; then echo "The data that your configuration has put into $moved stays there too."; fi
   if [ -n "$left" ]; then echo "Packages that were installed for it stay too; to remove them: sudo apt-get purge ${left% }"; fi
 }
 

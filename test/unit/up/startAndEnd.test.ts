@@ -281,6 +281,18 @@ The cloud is removed: `);
     expect(out).toContain(`  our lines in ${at('qemu.conf')}\n  what the group kvm may do with ${at('kvm')}\n`);
   });
 
+  test.each([
+    [(own: string) => `data_dir: ${own}/data # ours`, undefined],
+    [() => '  data_dir: /not/that/of/the/cloud', undefined],
+    [() => 'data_dir: /srv/my cloud # moved', '/srv/my cloud'],
+    [() => 'data_dir: "/srv/cloud"', '/srv/cloud'],
+  ])('says that data stays that was moved elsewhere', (line, moved) => {
+    put('etc/cumulet.yaml', `${line(directory)}\n`);
+    const { out } = shell(`${TASKS} run_down --purge`);
+    const told = /\nThe data that your configuration has put into (.*) stays there too\.$/.exec(out)?.[1];
+    expect(told).toBe(moved);
+  });
+
   describe('on a terminal', () => {
     const asked = (answer: string, words: string) =>
       shell(`${TASKS} run_down ${words}`, {}, [['Remove all of this? [y/N] ', answer]]);
