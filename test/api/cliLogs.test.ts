@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { follower, readLogs } from '../../cli/src/nouns/logs';
 import { asUser } from '../../cli/src/up/callingUser';
 import { rotateLog } from '../../common/src/logFile';
 import { root } from '../support/checkout';
@@ -162,3 +163,21 @@ test('-f goes on with what is written, across a log that moves on, and never sho
 }, 30_000);
 
 test('every command of the logs was seen to succeed', () => expect(all.untried('logs')).toEqual([]));
+
+test('who follows gets each line once and whole, also the last ones of a log that moved on', () => {
+  writeFileSync(file, 'one\nha');
+  const { text, end } = readLogs(directory);
+  expect({ text, end }).toEqual({ text: 'one\n', end: 4 });
+  const more = follower(directory, end);
+  expect(more()).toBe('');
+  appendFileSync(file, 'lf\ntwo\n');
+  expect(more()).toBe('half\ntwo\n');
+  appendFileSync(file, 'three\n');
+  renameSync(file, `${file}.1`);
+  writeFileSync(file, 'four\n');
+  expect(more()).toBe('three\nfour\n');
+  // One that an administrator emptied has no older part.
+  rmSync(`${file}.1`);
+  writeFileSync(file, '5\n');
+  expect(more()).toBe('5\n');
+});

@@ -136,6 +136,53 @@ describe('other dispatchers', () => {
     expect(await timeline(id)).toEqual([]);
   });
 
+  test('a task that was taken over while it waited is not run again when news come', async () => {
+    let runs = 0;
+    const commands: Command[] = [];
+    await addAgent();
+    await scene.bus.onCommand('h1', 'compute', (command) => void commands.push(command));
+    const one: Step = async ({ ask }) => {
+      runs += 1;
+      return (await ask('server.remove', question, { server_id: 's' })) ? done() : wait(60);
+    };
+    let away = false;
+    const write: Database['write'] = (work) =>
+      away ? Promise.reject(new Error('the database is away')) : scene.cloud.db.write(work);
+    await run([kindOf({ one })], {}, { write });
+    const id = await begin();
+    const asked = await until('the question', () => commands[0]);
+    // Its lease ends, because it could not be renewed.
+    away = true;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const taken = { lease_owner: 'another', lease_until: Date.now() + 3_600_000 };
+    await scene.cloud.db.write((session) => session.update(tasks, { id }, taken));
+    away = false;
+    await scene.bus.sendReply(replyTo(asked));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(runs).toBe(1);
+    expect(await find(id)).toMatchObject({ active: 1, ...taken });
+  });
+
+  test.each([undefined, 'test.cleanup'])(
+    'an answer that another one records while the last step ends goes with the task (its deletion: %s)',
+    async (onDelete) => {
+      await addAgent();
+      const asked: Command[] = [];
+      await scene.bus.onCommand('h1', 'compute', (command) => void asked.push(command));
+      const one: Step = async ({ ask }) => {
+        await ask('server.remove', question, { server_id: 's' });
+        const command = await until('the question', () => asked[0]);
+        await recordReply(scene.cloud, replyTo(command));
+        return done();
+      };
+      await run([{ ...kindOf({ one }), ...(onDelete === undefined ? {} : { onDelete }) }, cleanup]);
+      const id = await begin();
+      await ended(id);
+      expect(await timeline(id)).toEqual(['one done']);
+      expect(await scene.cloud.db.read((session) => session.count(taskReplies, { task_id: id }))).toBe(0);
+    },
+  );
+
   test('a dead dispatcher refuses replies, so that the broker keeps them for a living one', async () => {
     let deliver: ((reply: Reply) => Promise<void>) | undefined;
     const onReply: Bus['onReply'] = (handler) => {

@@ -228,7 +228,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const [task] = await tasksById(cloud.db, [holder.task.id]);
     if (!task || task.active !== 1 || task.lease_owner !== leases.owner) return false;
     holder.task = task;
-    holder.until = task.lease_until ?? 0;
+    holder.until = Number(task.lease_until);
     return true;
   }
 
@@ -239,7 +239,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       questions: { sent: new Set(), answers: [], open: new Set() },
       task: taken,
       stale: false,
-      until: taken.lease_until ?? 0,
+      until: Number(taken.lease_until),
       unread: begun,
       recorded: false,
       resting: false,

@@ -54,15 +54,19 @@ export interface Leases {
 }
 
 export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
-  /** Takes those of some tasks that are still free; all have or get the same step. */
-  async function takeAlike(session: WriteSession, alike: readonly WantedTask[], now: number): Promise<void> {
-    const [first] = alike;
-    if (!first) return;
-    const { step, expired } = first;
-    const due = { active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
-    const free = expired ? LessThan(now) : IsNull();
-    const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
-    await session.update(tasks, { id: In(alike.map(({ id }) => id)), ...due, lease_until: free }, lease);
+  /** Takes those of some tasks whose lease has ended, or that never had one, a statement for each step that they have or get. */
+  async function takeFree(
+    session: WriteSession,
+    wanted: readonly WantedTask[],
+    ended: boolean,
+    now: number,
+  ): Promise<void> {
+    const before = ended ? LessThan(now) : IsNull();
+    for (const [step, some] of groupBy(wanted, (task) => task.step)) {
+      const due = { active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
+      const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
+      await session.update(tasks, { id: In(some.map(({ id }) => id)), ...due, lease_until: before }, lease);
+    }
   }
 
   // Whoever brings news, a deletion or a recorded reply, changes `run_at`: the row is as we know it while that is.
@@ -87,8 +91,13 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
       db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner, run_at: MoreThan(since) } })),
     take: (wanted, now) =>
       db.write(async (session) => {
-        const alike = groupBy(wanted, ({ step, expired }) => `${expired} ${step}`);
-        for (const some of alike.values()) await takeAlike(session, some, now);
+        for (const ended of [true, false])
+          await takeFree(
+            session,
+            wanted.filter(({ expired }) => expired === ended),
+            ended,
+            now,
+          );
         const ids = wanted.map(({ id }) => id);
         return session.find(tasks, { where: { id: In(ids), lease_owner: owner, active: 1 } });
       }),
