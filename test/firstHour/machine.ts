@@ -1,7 +1,7 @@
 // A stranger's machine: a container with systemd as its first process, files over a base tree, and a cable to the LAN.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { exec, systemClock } from '@cumulet/common';
 import type { Lan } from './lan';
 
@@ -28,6 +28,18 @@ const BOOT_SECONDS = 120;
 const resolver = (): string =>
   ['/run/systemd/resolve/resolv.conf', '/etc/resolv.conf'].find((file) => existsSync(file)) ?? '/etc/resolv.conf';
 
+/** Devices of the container as nodes of its own: its udev gives them to groups of the container, whose numbers are others' here. */
+async function deviceOptions(directory: string): Promise<string[]> {
+  const options: string[] = [];
+  for (const device of ['/dev/net/tun', '/dev/kvm'].filter((file) => existsSync(file))) {
+    const node = join(directory, basename(device));
+    const [major = '', minor = ''] = (await exec(['stat', '-c', '%Hr %Lr', device])).stdout.trim().split(' ');
+    await exec(['mknod', '-m', '600', node, 'c', major, minor]);
+    options.push(`--bind=${node}:${device}`, `--property=DeviceAllow=${device} rwm`);
+  }
+  return options;
+}
+
 /** @param directory of its own, which is removed with it */
 export async function makeMachine(base: string, directory: string, lan: Lan): Promise<Machine> {
   const root = join(directory, 'root');
@@ -43,6 +55,7 @@ export async function makeMachine(base: string, directory: string, lan: Lan): Pr
     join(root, 'etc/systemd/network/10-lan.network'),
     `[Match]\nName=host0\n[Link]\nMTUBytes=${lan.mtu}\n[Network]\nAddress=${address}/24\nGateway=${lan.prefix}.1\n`,
   );
+  const binds = await deviceOptions(directory);
   let container: ChildProcess | undefined;
   let leader = '';
 
@@ -91,9 +104,7 @@ export async function makeMachine(base: string, directory: string, lan: Lan): Pr
 
   const boot = async (): Promise<void> => {
     const log = openSync(join(directory, 'console'), 'a');
-    const devices = ['/dev/net/tun', '/dev/kvm'].filter((file) => existsSync(file));
     const options = ['--boot', '--register=no', '--keep-unit', '--capability=all', `--network-bridge=${lan.bridge}`];
-    const binds = devices.flatMap((file) => [`--bind=${file}`, `--property=DeviceAllow=${file} rwm`]);
     container = spawn('systemd-nspawn', ['-D', root, `--machine=${lan.bridge}`, ...options, ...binds], {
       stdio: ['ignore', log, log],
       detached: true,
