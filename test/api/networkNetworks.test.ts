@@ -177,6 +177,8 @@ test('an update changes what it names and counts the revision', async () => {
   );
   expect(provider.status).toBe(400);
   expect((await call('PUT', `/networks/${made.id}`, { networks: [{}] })).status).toBe(400);
+  const bare = await call('PUT', `/networks/${made.id}`, { network: { dns_domain: '' } });
+  expect(bare.body.network).toMatchObject({ dns_domain: '', name: 'b' });
 });
 
 test('If-Match lets a change through only at the revision it names', async () => {
