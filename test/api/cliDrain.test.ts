@@ -1,4 +1,5 @@
 // cumulet server migrate --live-migration, and cumulet host drain and undrain, against a cloud with simulated hosts.
+import { once } from 'node:events';
 import { HostError } from '@cumulet/common';
 import type { SimulatedHost } from '../support/simulatedHost';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
@@ -55,13 +56,13 @@ test('a server goes while it runs, to a host that is named or chosen, or says th
 test('a migration under way is forced, or aborted', async () => {
   await boot('l2');
   const from = await hostOf('l2');
-  let go: () => void = () => undefined;
   const sending = new Promise<void>((begun) => {
     for (const host of [all.host, other])
-      host.before = async (kind) => {
-        if (kind !== 'migration.send') return;
+      host.before = async (_kind, signal) => {
+        if (!signal) return;
         begun();
-        await new Promise<void>((resolve) => (go = resolve));
+        // It takes until it is ended, however late that is heard of.
+        await once(signal, 'abort');
       };
   });
   await ok('server migrate --live-migration l2');
@@ -70,7 +71,6 @@ test('a migration under way is forced, or aborted', async () => {
   expect(await fails(1, 'server migration force complete l2 999')).toContain('is not found');
   await ok(`server migration force complete l2 ${number}`);
   await ok(`server migration abort l2 ${number}`);
-  go();
   while ((await json('server show l2')).status !== 'ACTIVE') await new Promise((next) => setTimeout(next, 50));
   expect(await hostOf('l2')).toBe(from);
   expect(await fails(1, `server migration abort l2 ${number}`)).toContain('task_state None');

@@ -33,8 +33,11 @@ export interface SimulatedHost {
   readonly api: HostApi;
   /** How often each kind of command was carried out. */
   readonly done: Map<string, number>;
-  /** Called before a command is carried out; throws to make it fail, awaits to make it slow. */
-  before: (kind: string) => Promise<void> | void;
+  /**
+   * Called before a command is carried out; throws to make it fail, awaits to make it slow.
+   * @param signal of a migration: fires when it shall end
+   */
+  before: (kind: string, signal?: AbortSignal) => Promise<void> | void;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -228,7 +231,7 @@ export function createSimulatedHost(
       const known = sent.get(body.migration_id);
       if (known === 'moved') return {};
       sent.set(body.migration_id, 'stayed');
-      await host.before('migration.send');
+      await host.before('migration.send', context.signal);
       if (context.signal.aborted) throw new Error('given up');
       const there = neighbours.get(bus)?.get(body.to.host);
       if (!there) throw new HostError('unreachable', 'the other host is not reached', { retryable: false });
