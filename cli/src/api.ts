@@ -32,6 +32,7 @@ export interface CatalogEntry extends Row {
 
 export interface Token {
   readonly id: string;
+  readonly issued_at: string;
   readonly expires_at: string;
   readonly user: { readonly id: string; readonly name: string; readonly domain?: { readonly name: string } };
   readonly project?: { readonly id: string; readonly name: string; readonly domain?: { readonly name: string } };

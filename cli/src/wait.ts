@@ -14,6 +14,29 @@ function show(context: Context, row: Row): void {
   context.progress(`${String(row['name'])}: ${String(row['status'])}${typeof task === 'string' ? ` (${task})` : ''}`);
 }
 
+/** The fault of a server in ERROR, in words. */
+export function failureOf(row: Row): CliError {
+  const fault = (row['fault'] as Row | undefined)?.['message'];
+  const name = String(row['name']);
+  return new CliError(
+    `server "${name}" went into ERROR: ${typeof fault === 'string' ? fault : 'no cause is known'} (see: cumulet server why ${name})`,
+  );
+}
+
+/** Waits as long as something holds of the server, or until a time in milliseconds of performance.now(). @returns the server then */
+export async function waitWhile(context: Context, id: string, holds: (row: Row) => boolean, end: number): Promise<Row> {
+  try {
+    for (;;) {
+      const row = await now(context, id);
+      if (!holds(row) || performance.now() >= end) return row;
+      show(context, row);
+      await sleep(POLL_MS);
+    }
+  } finally {
+    context.progress('');
+  }
+}
+
 /** Waits until the server has settled in one of the states.
  * @returns the server @throws CliError with the fault when it ends in ERROR */
 export async function waitForServer(context: Context, id: string, ...states: string[]): Promise<Row> {
@@ -23,13 +46,7 @@ export async function waitForServer(context: Context, id: string, ...states: str
       show(context, row);
       const settled = row['OS-EXT-STS:task_state'] === null;
       if (settled && states.includes(String(row['status']))) return row;
-      if (row['status'] === 'ERROR') {
-        const fault = (row['fault'] as Row | undefined)?.['message'];
-        const name = String(row['name']);
-        throw new CliError(
-          `server "${name}" went into ERROR: ${typeof fault === 'string' ? fault : 'no cause is known'} (see: cumulet server why ${name})`,
-        );
-      }
+      if (row['status'] === 'ERROR') throw failureOf(row);
       await sleep(POLL_MS);
     }
   } finally {

@@ -187,7 +187,9 @@ test('a server that is off is not entered, and how it is started is told', async
 
 test('a server in ERROR is not entered, and where the reason is is told', async () => {
   await all.cloud.test.cloud.db.write((session) => session.update(servers, { id }, { vm_state: 'error' }));
-  expect((await ssh(['hello'])).err).toContain('server hello is ERROR; "cumulet server why hello" tells more');
+  expect((await ssh(['hello'])).err).toContain(
+    'server "hello" went into ERROR: no cause is known (see: cumulet server why hello)',
+  );
 });
 
 test('a machine without ssh is told so', async () => {

@@ -5,6 +5,9 @@ import { flag, text, type Command, type Context, type Row } from '../command';
 import { CliError, HttpError } from '../errors';
 import { find, get, idOf } from '../resource';
 import { knownHostsOf, privateKeyOf } from '../sshFiles';
+import { attempt } from '../sshProbe';
+import { isComing, isYoung, untilLogin, untilThere } from '../sshWait';
+import { failureOf } from '../wait';
 import { image, keypair, server } from './resources';
 
 /** The user that stock images of a system let in, by the image's os_distro. */
@@ -25,7 +28,9 @@ const REMEDY: ReadonlyMap<unknown, string> = new Map([
   ['SHELVED_OFFLOADED', 'unshelve'],
 ]);
 /** In these it runs. */
-const RUNNING: readonly unknown[] = ['ACTIVE', 'VERIFY_RESIZE', 'RESCUE', 'PASSWORD', 'REBOOT'];
+const RUNNING: readonly unknown[] = ['ACTIVE', 'VERIFY_RESIZE', 'RESCUE', 'PASSWORD', 'REBOOT', 'MIGRATING'];
+/** Guests under emulation, on a machine with others, boot in one minute or two. */
+const WAIT_SECONDS = 180;
 
 interface Address {
   readonly addr: string;
@@ -111,6 +116,7 @@ async function keyOf({ api, input }: Context, row: Row): Promise<string> {
 
 function checkRuns(row: Row): void {
   if (RUNNING.includes(row['status'])) return;
+  if (row['status'] === 'ERROR') throw failureOf(row);
   const [name, status] = [String(row['name']), String(row['status'])];
   const verb = REMEDY.get(status);
   throw new CliError(
@@ -120,13 +126,22 @@ function checkRuns(row: Row): void {
 
 /** What tells the disk that a server runs from apart from those it had before, whose host keys say nothing about this one: the request
  * that made it. @returns undefined for the first one */
-async function diskOf({ api }: Context, id: string): Promise<string | undefined> {
-  const actions = await api.list('compute', `${server.path}/${id}/os-instance-actions`, 'instanceActions');
+function diskOf(actions: readonly Row[]): string | undefined {
   const made = actions
     .filter(({ action }) => action === 'rebuild' || action === 'evacuate')
     .sort((one, other) => String(other['start_time']).localeCompare(String(one['start_time'])));
   return made[0] && String(made[0]['request_id']);
 }
+
+/** The seconds of --wait. @throws CliError with status 2 when it says none */
+function secondsOf({ input }: Context): number | undefined {
+  const seconds = input.number('wait');
+  if (seconds !== undefined && seconds < 0) throw new CliError('--wait takes seconds, 0 or more', 2);
+  return seconds;
+}
+
+/** What the clock of the cloud is ahead of this machine's, in milliseconds; asked when it has just signed in. */
+const clockAhead = async ({ api }: Context): Promise<number> => Date.parse((await api.token()).issued_at) - Date.now();
 
 /** Runs ssh on this terminal. @returns its exit status; as a shell's when a signal ended it */
 function runSsh(args: readonly string[]): Promise<number> {
@@ -137,9 +152,29 @@ function runSsh(args: readonly string[]): Promise<number> {
   });
 }
 
+/** The words of ssh up to the address. After -- nothing of the command is an option of ssh's own. */
+function wordsOf(id: string, address: string, user: string, key: string, hostKeys: string): readonly string[] {
+  const settings = [
+    `HostKeyAlias=${id}`,
+    `UserKnownHostsFile=${hostKeys}`,
+    'StrictHostKeyChecking=accept-new',
+    'CheckHostIP=no',
+    'IdentitiesOnly=yes',
+  ].flatMap((setting) => ['-o', setting]);
+  return [...settings, '-i', key, '-l', user, '--', address];
+}
+
+/** The server as it is, or as it is when what brings it up now is done. What is missing for the login is told before that. */
+async function arrived(context: Context, id: string, end: number): Promise<Row> {
+  const row = await get(context.api, server, id);
+  if (performance.now() >= end || !isComing(row)) return row;
+  await Promise.all([userOf(context, row), keyOf(context, row)]);
+  return untilThere(context, id, end);
+}
+
 const ssh: Command = {
   name: 'server ssh',
-  summary: 'Log in to a server, or run a command in it',
+  summary: 'Log in to a server, or run a command in it; one that still boots is waited for',
   example: 'hello -- uname -a',
   args: ['server', '[-- command...]'],
   options: {
@@ -147,26 +182,37 @@ const ssh: Command = {
     identity: text("private key; the one of ~/.ssh that fits the server's keypair unless said", 'FILE'),
     fixed: flag('use its fixed address, which this machine must reach'),
     'forget-host-key': flag('take its new host key, when its owner has changed it'),
+    wait: text(
+      `how long it may take to let you in, 0: no wait; ${WAIT_SECONDS} for one that was started less than 3 minutes ago, else 0 unless said`,
+      'SECONDS',
+    ),
   },
   async run(context) {
-    const { api, input } = context;
+    const { api, input, progress } = context;
+    const wanted = secondsOf(context);
+    const seconds = wanted ?? WAIT_SECONDS;
+    const end = performance.now() + seconds * 1000;
     const id = idOf(server, await find(api, server, input.arg(0)));
-    const row = await get(api, server, id);
+    const ahead = await clockAhead(context);
+    const row = await arrived(context, id, end);
     checkRuns(row);
     const address = await addressOf(context, row);
-    const [user, key, disk] = await Promise.all([userOf(context, row), keyOf(context, row), diskOf(context, id)]);
+    const [user, key, actions] = await Promise.all([
+      userOf(context, row),
+      keyOf(context, row),
+      api.list('compute', `${server.path}/${id}/os-instance-actions`, 'instanceActions'),
+    ]);
     // ssh replaces words with % in the name of a file, and splits it at spaces outside of quotes.
-    const known = knownHostsOf(id, disk, input.flag('forget-host-key')).replaceAll('%', '%%');
-    const settings = [
-      `HostKeyAlias=${id}`,
-      `UserKnownHostsFile="${known}"`,
-      'StrictHostKeyChecking=accept-new',
-      'CheckHostIP=no',
-      'IdentitiesOnly=yes',
-    ].flatMap((setting) => ['-o', setting]);
-    // After -- nothing of the command is an option of ssh's own.
-    const words = [...settings, '-i', key, '-l', user, '--', address, ...input.args.slice(1)];
-    return { text: '', exit: await runSsh(words) };
+    const known = `"${knownHostsOf(id, diskOf(actions), input.flag('forget-host-key')).replaceAll('%', '%%')}"`;
+    const young = (): boolean => isYoung(row, actions, Date.now() + ahead, seconds);
+    // A guest that boots may make its host keys anew: those of an attempt must fit what is known, but only those of the login are kept.
+    const trial = wordsOf(id, address, user, key, `/dev/null ${known}`);
+    if (wanted === undefined ? young() : wanted > 0)
+      await untilLogin({
+        ...{ name: String(row['name']), address, user, seconds, end, young, progress },
+        attempt: (milliseconds) => attempt(trial, milliseconds),
+      });
+    return { text: '', exit: await runSsh([...wordsOf(id, address, user, key, known), ...input.args.slice(1)]) };
   },
 };
 
