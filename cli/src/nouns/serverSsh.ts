@@ -183,7 +183,7 @@ const ssh: Command = {
     fixed: flag('use its fixed address, which this machine must reach'),
     'forget-host-key': flag('take its new host key, when its owner has changed it'),
     wait: text(
-      `how long it may take to let you in, 0: no wait; ${WAIT_SECONDS} for one that was started less than 3 minutes ago, else 0 unless said`,
+      `longest wait for a login, 0 for none; unless said ${WAIT_SECONDS} when it was started less than 3 minutes ago, else none`,
       'SECONDS',
     ),
   },
