@@ -45,6 +45,8 @@ const COMMAND_TTL_MS = 4_500;
 const HINT_TTL_MS = 5_000;
 /** Pause before what the broker closed or somebody deleted is opened or made again, and before a refused reply is taken again. */
 const AGAIN_MS = 1_000;
+/** The client's words for a message that the broker has refused. */
+const NACKED = 'message nacked';
 const PREFETCH = 256;
 /** Bounds what one host can pile up. Lost replies cost another round. */
 const MOST_REPLIES = 100_000;
@@ -108,6 +110,8 @@ function openConnection({ config, log, host }: AmqpBusOptions): AmqpConnectionMa
 
 interface LivingChannel {
   current(): ChannelWrapper;
+  /** Has it opened anew after a pause, as when the broker had closed it. */
+  reopen(why: string): void;
   close(): Promise<void>;
 }
 
@@ -124,18 +128,18 @@ function keepChannel(
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let said = '';
+  const renew = (wrapper: ChannelWrapper, why: string): void => {
+    if (closed || timer || wrapper !== current) return;
+    if (why !== said) log.warn({ channel: name, why }, 'a channel of the message broker is opened again');
+    said = why;
+    timer = setTimeout(() => {
+      timer = undefined;
+      end(wrapper).catch((error: unknown) => log.debug({ error: messageOf(error) }, 'the old channel'));
+      current = open();
+    }, AGAIN_MS);
+  };
   const open = (): ChannelWrapper => {
-    const reopen = (why: string): void => {
-      if (closed || timer || wrapper !== current) return;
-      if (why !== said)
-        log.warn({ channel: name, why }, 'a channel of the message broker was closed; it is opened again');
-      said = why;
-      timer = setTimeout(() => {
-        timer = undefined;
-        end(wrapper).catch((error: unknown) => log.debug({ error: messageOf(error) }, 'the old channel'));
-        current = open();
-      }, AGAIN_MS);
-    };
+    const reopen = (why: string): void => renew(wrapper, why);
     const wrapper = manager.createChannel({
       name,
       publishTimeout: PUBLISH_TIMEOUT_MS,
@@ -155,6 +159,7 @@ function keepChannel(
   let current = open();
   return {
     current: () => current,
+    reopen: (why) => renew(current, why),
     async close() {
       closed = true;
       clearTimeout(timer);
@@ -204,15 +209,18 @@ export function createAmqpBus(options: AmqpBusOptions): AmqpBus {
 
   /**
    * Resolves when the broker has the message. One that was on its way when a node died, or that a queue could not take while it chose
-   * another leader, is sent again: twice does no harm.
+   * another leader, is sent again: twice does no harm. A channel that first wrote to a queue while that had no leader may have remembered
+   * one on a node that is gone, and RabbitMQ then refuses there whatever is sent to that queue: another channel asks for the leader anew.
    */
   const publish = async (exchange: string, key: string, text: string, more: Options.Publish): Promise<void> => {
     const properties = { contentType: 'application/json', persistent: true, ...more };
+    let refusals = 0;
     for (const until = performance.now() + PUBLISH_TIMEOUT_MS; ; await pause(PUBLISH_AGAIN_MS)) {
       try {
         await publishing.current().publish(exchange, key, Buffer.from(text), properties);
         return;
       } catch (error) {
+        if (messageOf(error) === NACKED && ++refusals > 1) publishing.reopen('the broker refuses messages on it');
         if (closing || performance.now() + PUBLISH_AGAIN_MS > until) throw error;
       }
     }

@@ -2,10 +2,11 @@
 // written to, and of nodes of the broker, under load. Nothing is lost, nothing is stuck, and the cloud works again within seconds.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from '@cumulet/controller';
-import { REPLIES_QUEUE } from '@cumulet/common';
+import { createAmqpBus, messageOf, REPLIES_QUEUE, silentLogger, type AmqpBus } from '@cumulet/common';
 import { taskEvents } from '../../controller/src/db/entities/tasks';
 import { controllerNames, createControllerFleet, type ControllerFleet } from '../support/controllerFleet';
-import { machines } from '../support/documentedFile';
+import { command, eventually } from '../support/busContract';
+import { machines, type Machine } from '../support/documentedFile';
 import { killEngines } from '../support/engineKills';
 import { audit, expectWhole } from '../support/fleetState';
 import { loopbackPrefix, startGalera, type Galera } from '../support/galera';
@@ -117,6 +118,33 @@ test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, 
   if (slowest && slowest.took > 20_000) throw new Error(`a server took ${slowest.took} ms: ${JSON.stringify(story)}`);
 
   await expectWhole(fleet, db, client, [admin], left);
+});
+
+test('a queue is written to again whose leader had died before a new connection knew another', async () => {
+  const bus = (machine: Machine): AmqpBus => {
+    const config = rabbits.config();
+    return createAmqpBus({ config: { ...config, urls: config.urls.slice(machine - 1, machine) }, log: silentLogger });
+  };
+  const [first, second] = [bus(1), bus(2)];
+  try {
+    const works = (work: Promise<void>): Promise<boolean> =>
+      work.then(
+        () => true,
+        () => false,
+      );
+    // The node that declares a queue leads it. The other connection has never written to it.
+    await eventually('a queue', () => works(first.declareHost('spare')));
+    await eventually('another connection', () => works(second.declareHost('spare')));
+    rabbits.signal(3, 'SIGSTOP');
+    await rabbits.kill(1);
+    const early = await second.sendCommand(command({ host: 'spare' })).catch(messageOf);
+    rabbits.signal(3, 'SIGCONT');
+    expect(early).toEqual(expect.any(String));
+    await eventually('a message in the queue', () => works(second.sendCommand(command({ host: 'spare' }))));
+  } finally {
+    await Promise.all([first.close(), second.close()]);
+    await rabbits.start(1);
+  }
 });
 
 test('with one node of the database left everything waits and says why; after the end of all three the cloud goes on where it was', async () => {

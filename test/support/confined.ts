@@ -2,13 +2,15 @@
 // that happens. What it says goes to a file.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 export interface Confined {
   /** Whether it has ended. */
   ended(): boolean;
   /** Ends it as a power cut would. Resolves when nothing of it is left. */
   kill(): Promise<void>;
+  /** Sends a signal to it and all that it has started. */
+  signal(name: NodeJS.Signals): void;
 }
 
 export interface ConfinedOptions {
@@ -23,6 +25,11 @@ export interface ConfinedOptions {
  * It ends its own descendants, and the pipe that it holds open tells when all of them are gone.
  */
 const FIRST = '"$@" & wait $!';
+
+function descendantsOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
 
 /** Starts a command; it needs root. */
 export function startConfined(command: readonly string[], { log, env }: ConfinedOptions): Confined {
@@ -43,6 +50,9 @@ export function startConfined(command: readonly string[], { log, env }: Confined
     async kill() {
       child.kill('SIGKILL');
       await gone;
+    },
+    signal(name) {
+      for (const pid of descendantsOf(child.pid ?? 0)) process.kill(pid, name);
     },
   };
 }

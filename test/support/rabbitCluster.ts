@@ -16,6 +16,8 @@ export const nodeName = (machine: Machine): string => `db-${machine}@localhost`;
 export interface RabbitCluster extends Broker {
   /** Ends a node as a power cut would; its files stay. */
   kill(machine: Machine): Promise<void>;
+  /** Holds a node, or lets it go on, as a machine with other work would. */
+  signal(machine: Machine, name: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends a node, and what it kept: it is as a machine where the package was just installed. */
   replace(machine: Machine): Promise<void>;
   /** Starts a node again and resolves when clients can connect to it. */
@@ -86,6 +88,7 @@ export async function startRabbitCluster(prefix: string, hosts: readonly string[
       tls: { ca: join(directory.path, 'ca.crt'), cert: null, key: null },
     }),
     kill: (machine) => node(machine).kill(),
+    signal: (machine, name) => node(machine).signal(name),
     replace: (machine) => node(machine).replace(),
     start: (machine) => node(machine).start(),
     control: (machine, program, ...argv) => node(machine).control(argv, program),

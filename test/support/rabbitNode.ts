@@ -28,6 +28,8 @@ export interface RabbitNode {
   start(): Promise<void>;
   /** Ends it as a power cut would; its files stay. */
   kill(): Promise<void>;
+  /** Holds it, or lets it go on, as a machine with other work would. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends it, and what it kept. */
   replace(): Promise<void>;
   /** Runs `rabbitmqctl`, or another of its programs. Takes seconds: it is a virtual machine of its own. */
@@ -81,6 +83,7 @@ export function createRabbitNode(options: RabbitNodeOptions): RabbitNode {
       }
     },
     kill,
+    signal: (name) => node?.signal(name),
     async replace() {
       await kill();
       rmSync(at('mnesia'), { recursive: true });
