@@ -16,6 +16,7 @@ export * from './errors';
 export * from './exec';
 export * from './execThread';
 export * from './health';
+export * from './heap';
 export * from './hostListener';
 export * from './hostMigration';
 export * from './ids';

@@ -24,6 +24,14 @@ let fails = 0.02;
 /** Seconds that a host works on a server, half of them for each of the two rounds of commands. */
 const [FASTEST, SLOWEST] = [0.2, 3];
 
+/** Milliseconds between questions of a network agent what changed. */
+const POLL_MS = 5_000;
+
+const fail = (error: unknown): void => {
+  console.error(error);
+  process.exit(1);
+};
+
 const send = (message: FromHosts): void => void process.send?.(message);
 
 async function main(hosts: number): Promise<void> {
@@ -60,12 +68,16 @@ async function main(hosts: number): Promise<void> {
     };
   // Not all in one moment: no lab starts all its hosts at once.
   for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((host) => host.start()));
+  // All in turn, each as often as by default.
+  const poll = async (): Promise<void> => {
+    for (let at = 0; ; at = (at + 1) % all.length) {
+      void all[at]?.poll().catch(fail);
+      await systemClock.sleep(POLL_MS / all.length);
+    }
+  };
+  void poll();
   send({ started: true });
 }
 
 // The parent also needs the types.
-if (require.main === module)
-  void main(Number(process.argv[2])).catch((error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  });
+if (require.main === module) void main(Number(process.argv[2])).catch(fail);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   CumuletError,
+  keepHeapSmall,
   messageOf,
   newId,
   parseConfig,
@@ -100,6 +101,8 @@ function busTo(hostsProcess: ChildProcess, api: () => AgentApi): Bus {
 }
 
 async function main(): Promise<void> {
+  // As every process of the cloud.
+  keepHeapSmall();
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-fleet-'));
   const hostsProcess = fork(join(__dirname, 'fleetHosts.js'), [String(HOSTS)]);
   hostsProcess.on('exit', () => process.exit(1));

@@ -39,6 +39,8 @@ export interface SimulatedHost {
    */
   before: (kind: string, signal?: AbortSignal) => Promise<void> | void;
   start(): Promise<void>;
+  /** Asks once what changed in the network, as a network agent does between hints too. */
+  poll(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -373,6 +375,7 @@ export function createSimulatedHost(
       agents = [agent('compute', keep(domains)), agent('storage', keepDisks), agent('network', rewire)];
       await Promise.all(agents.map((one) => one.start()));
     },
+    poll: wire,
     async stop() {
       await Promise.all(agents.map((one) => one.stop()));
     },
