@@ -16,7 +16,6 @@ export * from './errors';
 export * from './exec';
 export * from './execThread';
 export * from './health';
-export * from './heap';
 export * from './hostListener';
 export * from './hostMigration';
 export * from './ids';

@@ -4,7 +4,6 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { loadConfig } from './config';
 import { messageOf } from './errors';
-import { keepHeapSmall } from './heap';
 import { createHealthServer, type HealthConfig, type Missing } from './health';
 import { createLogger, type Logger } from './log';
 import { keepLogSmall } from './logFile';
@@ -64,7 +63,6 @@ example: ${name} --config /etc/cumulet/${name.replace('cumulet-', '')}.yaml
 }
 
 async function run<S extends TSchema, C>(definition: ProcessDefinition<S, C>, config: C): Promise<void> {
-  keepHeapSmall();
   const log = createLogger(definition.name.replace('cumulet-', ''));
   keepLogSmall(process.env, log);
   const manager = createServiceManager(process.env, log);

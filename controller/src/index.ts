@@ -10,6 +10,7 @@ export * from './controller';
 export { databaseOptions } from './databaseConfig';
 export * from './db';
 export * from './errors';
+export { keepHeapSmall } from './heap';
 export { printPolicy } from './policyRules';
 export { checkRemoteApi } from './remoteApi/check';
 export { RemoteApiConfig } from './remoteApi/config';

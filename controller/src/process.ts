@@ -18,6 +18,7 @@ import type { Cloud } from './cloud';
 import { ControllerConfig } from './config';
 import { createController } from './controller';
 import { agents, tasks } from './db/entities/tasks';
+import { keepHeapSmall } from './heap';
 
 const AgentApiConfig = Type.Object(
   {
@@ -59,6 +60,7 @@ function observeCloud({ db, clock }: Cloud): void {
 
 /** Opens all listeners and starts to work. */
 export async function startController(config: ControllerProcessConfig, log: Logger): Promise<Running> {
+  keepHeapSmall();
   const tls = readTls(config.agent_api.tls);
   const bus = createAmqpBus({ config: config.broker, log });
   const found: { hosts?: HostClients } = {};

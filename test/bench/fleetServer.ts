@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   CumuletError,
-  keepHeapSmall,
   messageOf,
   newId,
   parseConfig,
@@ -19,6 +18,7 @@ import {
   allocations,
   ControllerConfig,
   createController,
+  keepHeapSmall,
   hosts,
   hostViews,
   placementRequest,
@@ -101,7 +101,7 @@ function busTo(hostsProcess: ChildProcess, api: () => AgentApi): Bus {
 }
 
 async function main(): Promise<void> {
-  // As every process of the cloud.
+  // As the process of a controller.
   keepHeapSmall();
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-fleet-'));
   const hostsProcess = fork(join(__dirname, 'fleetHosts.js'), [String(HOSTS)]);

@@ -18,6 +18,7 @@ import { migrationsOfHost, openMigration } from '../services/compute/migrations'
 import { sharingHosts } from '../services/compute/sharedDisks';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { recordChanges } from '../services/network/changes';
+import { createHostReads } from '../services/network/hostState';
 import { networkChanges } from '../services/network/networkChanges';
 import { capacityOf, totalsOf } from '../services/placement/inventory';
 import { placeWaitingRouters } from '../services/network/routerHosts';
@@ -189,13 +190,14 @@ async function openDisk(cloud: Cloud, host: string, serverId: string): Promise<D
 }
 
 export function createAgentApi(cloud: Cloud): AgentApi {
+  const reads = createHostReads(() => cloud.clock.now());
   return {
     register: (registration) => register(cloud, registration),
     heartbeat: createHeartbeats(cloud),
     async networkChanges(host, since) {
       // A full compare is also when routers that found no living host are looked at again.
       if (since <= 0) await placeWaitingRouters(cloud);
-      return networkChanges(cloud, host, since);
+      return networkChanges(cloud, host, since, reads);
     },
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),

@@ -8,29 +8,24 @@ import type {
   SecurityGroupState,
   TunnelState,
 } from '@cumulet/common';
-import { groupBy, In, InSelect, type ReadSession } from '../../db';
+import { groupBy, In, type ReadSession } from '../../db';
 import {
-  addressGroupAddresses,
   floatingIps,
-  networks,
-  portAddresses,
   portGroups,
   ports,
   routerInterfaces,
   routers,
-  securityGroupRules,
-  securityGroups,
-  subnets,
   type Network,
   type Port,
   type PortAddress,
   type Router,
-  type SecurityGroupRule,
   type Subnet,
 } from '../../db/entities/network';
 import { hostnameOf } from './dnsNames';
-import { rulesForAgent } from './ruleStates';
+import { groupsOf, groupStates } from './groupStates';
+import { networksWithPorts, type NetworkRows } from './networkRows';
 import { routerState } from './routerState';
+import { createSharedReads, type SharedReads } from './sharedReads';
 import { readPlaces, tunnelState } from './tunnels';
 
 /** What of the network service belongs on one host. */
@@ -131,52 +126,6 @@ function portState(
   };
 }
 
-interface HostGroups {
-  /** Groups of the host's ports, and those that their rules name as remote. */
-  readonly ids: readonly string[];
-  /** Those whose members the host must know. */
-  readonly remoteIds: readonly string[];
-  /** Rules of all of them. */
-  readonly rules: readonly SecurityGroupRule[];
-}
-
-async function groupsOf(session: ReadSession, ownIds: readonly string[]): Promise<HostGroups> {
-  const own = await session.find(securityGroupRules, { where: { security_group_id: In([...ownIds]) } });
-  const remoteIds = unique(own.flatMap((rule) => rule.remote_group_id ?? []));
-  const others = remoteIds.filter((id) => !ownIds.includes(id));
-  const more = await session.find(securityGroupRules, { where: { security_group_id: In(others) } });
-  return { ids: [...ownIds, ...others], remoteIds, rules: [...own, ...more] };
-}
-
-async function groupStates(
-  session: ReadSession,
-  ids: readonly string[],
-  { remoteIds, rules }: HostGroups,
-): Promise<SecurityGroupState[]> {
-  const rows = await session.find(securityGroups, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
-  const known = remoteIds.filter((id) => ids.includes(id));
-  const members = await session.find(portGroups, { where: { security_group_id: In(known) } });
-  const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
-    where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: In(known) }) },
-  });
-  const addressGroupIds = rules.flatMap((rule) => rule.remote_address_group_id ?? []);
-  const prefixes = await session.find(addressGroupAddresses, {
-    where: { address_group_id: In(unique(addressGroupIds)) },
-  });
-  const rulesOf = groupBy(rules, (rule) => rule.security_group_id);
-  const addressesOf = groupBy(memberAddresses, (row) => row.port_id);
-  const portsOf = groupBy(members, (row) => row.security_group_id);
-  return rows.map((row) => ({
-    kind: 'security_group',
-    id: row.id,
-    stateful: row.stateful,
-    rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
-    members: (portsOf.get(row.id) ?? [])
-      .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
-      .sort(),
-  }));
-}
-
 /** What is on a host, by rows that say where things are, not what they are. */
 async function readInventory(session: ReadSession, host: string) {
   const bound = (await session.find(ports, { where: [{ host }, { migrating_to: host }] })).filter(isServersPort);
@@ -238,32 +187,52 @@ function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined):
   };
 }
 
+/** What hosts share that ask at the same time. */
+export interface HostReads {
+  readonly networks: SharedReads<NetworkRows>;
+  readonly groups: SharedReads<SecurityGroupState>;
+}
+
+/** @param now milliseconds since the epoch */
+export const createHostReads = (now: () => number): HostReads => ({
+  networks: createSharedReads(now),
+  groups: createSharedReads(now),
+});
+
+/** `sequence`: the newest change that the host has seen. */
+type Share = HostReads & { readonly sequence: number };
+
+export interface HostStateOptions {
+  readonly changed?: ReadonlySet<string>;
+  readonly share?: Share;
+}
+
 /**
  * Reads a host's state in the same number of queries whatever its size. With `changed`, kinds and ids, only what they name of it and
  * what that needs: a network with its ports is much to read, and hosts ask often.
  */
-export async function hostState(session: ReadSession, host: string, changed?: ReadonlySet<string>): Promise<HostState> {
+export async function hostState(
+  session: ReadSession,
+  host: string,
+  { changed, share }: HostStateOptions = {},
+): Promise<HostState> {
   const inventory = await readInventory(session, host);
   const { bound, routerRows, interfaces, links, networksOf, groups } = inventory;
   const chosen = choose(inventory, changed);
-  const where = { network_id: In([...chosen.networkIds]) };
-  const networkRows = await session.find(networks, {
-    where: { id: In([...chosen.networkIds]) },
-    order: { id: 'ASC' },
-  });
-  const subnetRows = await session.find(subnets, { where, order: { id: 'ASC' } });
-  const portRows = await session.find(ports, { where, order: { id: 'ASC' } });
-  const addressRows = await session.find(portAddresses, { where, order: { position: 'ASC' } });
+  const networkRows = await networksWithPorts(session, chosen.networkIds, share);
+  const [subnetRows, portRows] = [networkRows.flatMap((one) => one.subnets), networkRows.flatMap((one) => one.ports)];
   const places = await readPlaces(session, host, portRows);
   const floating = await session.find(floatingIps, {
     where: { router_id: In(chosen.routers.map((router) => router.id)) },
     order: { id: 'ASC' },
   });
 
-  const networkUp = new Map(networkRows.map((network) => [network.id, network.admin_state_up]));
-  const addresses = groupBy(addressRows, (row) => row.port_id);
+  const networkUp = new Map(networkRows.map(({ network }) => [network.id, network.admin_state_up]));
+  const addresses = groupBy(
+    networkRows.flatMap((one) => one.addresses),
+    (row) => row.port_id,
+  );
   const groupIds = groupBy(links, (link) => link.port_id);
-  const portsOf = groupBy(portRows, (port) => port.network_id);
   const subnetsOf = groupBy(subnetRows, (subnet) => subnet.network_id);
   const parts = { ports: byId(portRows), addresses, subnets: byId(subnetRows), subnetsOf };
   const present = {
@@ -274,13 +243,8 @@ export async function hostState(session: ReadSession, host: string, changed?: Re
   };
   return {
     present: new Set(Object.entries(present).flatMap(([kind, ids]) => ids.map((id) => `${kind} ${id}`))),
-    networks: networkRows.map((network) =>
-      networkState(network, {
-        subnets: subnetsOf.get(network.id) ?? [],
-        ports: portsOf.get(network.id) ?? [],
-        addresses,
-        tunnel: tunnelState(network, host, portsOf.get(network.id) ?? [], places),
-      }),
+    networks: networkRows.map(({ network, subnets: own, ports: all }) =>
+      networkState(network, { subnets: own, ports: all, addresses, tunnel: tunnelState(network, host, all, places) }),
     ),
     ports: chosen.ports.map((port) =>
       portState(
@@ -290,7 +254,7 @@ export async function hostState(session: ReadSession, host: string, changed?: Re
         (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
       ),
     ),
-    groups: await groupStates(session, chosen.groupIds, groups),
+    groups: await groupStates(session, chosen.groupIds, groups, share),
     routers: chosen.routers.map((router) =>
       routerState(
         router,

@@ -3,7 +3,7 @@ import type { NetworkChanges, NetworkObjectKind } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { list, MoreThan, MoreThanOrEqual, type ReadSession } from '../../db';
 import { changes, type Change } from '../../db/entities/tasks';
-import { allObjects, hostState } from './hostState';
+import { allObjects, hostState, type HostReads } from './hostState';
 
 /** MariaDB may commit a smaller number after a larger one: rows this young are sent again, which does no harm. */
 const OVERLAP_MILLISECONDS = 10_000;
@@ -57,8 +57,14 @@ function namedBy(rows: readonly Change[]): Map<string, Named> {
 /**
  * What changed for a host after the number `since` of the feed; 0 asks for everything. The answer's `sequence` is the next
  * `since`. A fixed number of queries; one when nothing changed.
+ * @param reads what hosts share that ask at the same time
  */
-export async function networkChanges(cloud: Cloud, host: string, since: number): Promise<NetworkChanges> {
+export async function networkChanges(
+  cloud: Cloud,
+  host: string,
+  since: number,
+  reads?: HostReads,
+): Promise<NetworkChanges> {
   return cloud.db.read(async (session) => {
     // The number is read before the state: what changes in between is sent again.
     const feed = await readFeed(session, cloud, since);
@@ -66,7 +72,10 @@ export async function networkChanges(cloud: Cloud, host: string, since: number):
     if (!feed.rows)
       return { sequence: feed.sequence, reload: true, objects: allObjects(await hostState(session, host)), gone: [] };
     const named = namedBy(feed.rows);
-    const state = await hostState(session, host, new Set(named.keys()));
+    const state = await hostState(session, host, {
+      changed: new Set(named.keys()),
+      ...(reads ? { share: { ...reads, sequence: feed.sequence } } : {}),
+    });
     return {
       sequence: feed.sequence,
       reload: false,

@@ -1,4 +1,4 @@
-// How much a process keeps of what nobody needs any more.
+// How much the process of a controller keeps of what nobody needs any more.
 import { setFlagsFromString } from 'node:v8';
 
 /** Percent of what is alive that may pile up until memory is looked through again. */
