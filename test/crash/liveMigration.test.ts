@@ -1,4 +1,5 @@
 // Live migrations that don't end as they should: hosts that fall silent, administrators who change their mind, time that runs out.
+import { once } from 'node:events';
 import { HostError } from '@cumulet/common';
 import { serverMigrations, servers, type Server, type ServerMigration } from '../../controller/src/db/entities/compute';
 import { agents, hosts, residues, type Task } from '../../controller/src/db/entities/tasks';
@@ -73,15 +74,16 @@ async function expectMoved(power = 'running'): Promise<void> {
   await world.expectClean();
 }
 
-/** The sending takes until `go` is called. */
+/** The sending takes until `go` is called, or until it is forced or ended, however late the host hears of that. */
 function slow(): { readonly begun: Promise<void>; readonly go: () => void } {
   let go: () => void = () => undefined;
   const until = new Promise<void>((resolve) => (go = resolve));
   const begun = new Promise<void>((resolve) => {
-    source.before = async (kind) => {
+    source.before = async (kind, signal) => {
+      if (kind === 'migration.force') go();
       if (kind !== 'migration.send') return;
       resolve();
-      await until;
+      await Promise.race([until, signal && once(signal, 'abort')]);
     };
   });
   return { begun, go };
@@ -126,11 +128,10 @@ test.each(['schedule', 'prepare'])('one that is aborted before %s was never away
 
 test('one that is aborted while it is sent stays', async () => {
   await start();
-  const { begun, go } = slow();
+  const { begun } = slow();
   await migrate();
   await begun;
   await wish('abort');
-  setTimeout(go, 200);
   await world.settled();
   expect(await story()).toContain('was aborted');
   await expectStayed('cancelled');
@@ -152,19 +153,15 @@ test('one that is there before it could be held back, goes', async () => {
 
 test('what takes too long is ended, or forced, as it is configured', async () => {
   await start({ timeout: 1 });
-  const { begun, go } = slow();
+  slow();
   await migrate();
-  await begun;
-  setTimeout(go, 1_500);
   await world.settled();
   expect(await story()).toContain('could not be sent within 1 s');
   await expectStayed('error');
   await world.stop();
   await start({ timeout: 1, timeout_action: 'force_complete' });
-  const late = slow();
+  slow();
   await migrate();
-  await late.begun;
-  setTimeout(late.go, 1_800);
   await world.settled();
   expect(source.done.get('migration.force')).toBeGreaterThan(0);
   await expectMoved();
@@ -172,11 +169,10 @@ test('what takes too long is ended, or forced, as it is configured', async () =>
 
 test('one that is to be forced is forced once', async () => {
   await start();
-  const { begun, go } = slow();
+  const { begun } = slow();
   await migrate();
   await begun;
   await wish('force');
-  setTimeout(go, 1_000);
   await world.settled();
   expect(source.done.get('migration.force')).toBeGreaterThan(0);
   await expectMoved();
