@@ -97,6 +97,37 @@ const disable = (name: string) =>
   cloud.cloud.db.write((session) => session.update(hosts, { name }, { enabled: false }));
 
 describe('a network on several hosts', () => {
+  test('hosts that ask in the same moment get the same, and what is new each time', async () => {
+    const api = createAgentApi(cloud.cloud);
+    const net = await network();
+    await subnet(net.id);
+    await serverOn('a', net.id);
+    await serverOn('b', net.id);
+    const hosts = ['a', 'b'] as const;
+    let since = await Promise.all(hosts.map(sequence));
+    for (const count of [3, 4]) {
+      const { mac } = await serverOn('b', net.id);
+      const answers = await Promise.all(hosts.map((host, at) => api.networkChanges(host, since[at] ?? 0)));
+      since = answers.map((answer) => answer.sequence);
+      for (const { objects, reload } of answers) {
+        expect(reload).toBe(false);
+        const [told] = objects.filter((one): one is NetworkState => one.kind === 'network');
+        expect(told?.dhcp_hosts).toHaveLength(count);
+        expect(objects.flatMap((one) => (one.kind === 'security_group' ? [one.members.length] : []))).toEqual([count]);
+      }
+      const newPort = expect.objectContaining({ kind: 'port', mac });
+      expect(answers[0]?.objects).not.toContainEqual(newPort);
+      expect(answers[1]?.objects).toContainEqual(newPort);
+    }
+  });
+
+  test('one that has no subnet is told too', async () => {
+    const net = await network();
+    const port = { network_id: net.id, 'binding:host_id': 'a', device_id: newId(), device_owner: 'compute:nova' };
+    expect((await call('POST', '/ports', { port }, 'admin')).status).toBe(201);
+    expect(await seen('a', net.id)).toMatchObject({ subnets: [], dhcp_hosts: [] });
+  });
+
   test('each host knows the others and what is behind them; alone it has no peer', async () => {
     const net = await network();
     expect(net.mtu).toBe(1400);

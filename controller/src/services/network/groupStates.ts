@@ -32,14 +32,14 @@ export async function groupsOf(session: ReadSession, ownIds: readonly string[]):
   return { ids: [...ownIds, ...others], remoteIds, rules: [...own, ...more] };
 }
 
-/** Reads groups in a fixed number of queries, `withMembers` of them with their members. */
+/** Reads groups in a fixed number of queries, sorted by id, `withMembers` of them with their members. */
 async function readStates(
   session: ReadSession,
   ids: readonly string[],
   withMembers: readonly string[],
   rules: readonly SecurityGroupRule[],
 ): Promise<ReadonlyMap<string, SecurityGroupState>> {
-  const rows = await session.find(securityGroups, { where: { id: In([...ids]) } });
+  const rows = await session.find(securityGroups, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
   const members = await session.find(portGroups, { where: { security_group_id: In([...withMembers]) } });
   const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
     where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: In([...withMembers]) }) },
@@ -74,7 +74,6 @@ export async function groupStates(
   { remoteIds, rules }: HostGroups,
   share?: { readonly groups: SharedReads<SecurityGroupState>; readonly sequence: number },
 ): Promise<SecurityGroupState[]> {
-  const sorted = [...ids].sort();
   const read = (some: readonly string[]): Promise<ReadonlyMap<string, SecurityGroupState>> =>
     readStates(
       session,
@@ -82,10 +81,7 @@ export async function groupStates(
       some.filter((id) => remoteIds.includes(id)),
       rules.filter((rule) => some.includes(rule.security_group_id)),
     );
-  if (share) {
-    const keys = new Map(sorted.map((id) => [id, remoteIds.includes(id) ? 'with members' : 'rules only']));
-    return share.groups.get(share.sequence, keys, read);
-  }
-  const states = await read(sorted);
-  return sorted.flatMap((id) => states.get(id) ?? []);
+  if (!share) return [...(await read(ids)).values()];
+  const keys = new Map([...ids].sort().map((id) => [id, remoteIds.includes(id) ? 'with members' : 'rules only']));
+  return share.groups.get(share.sequence, keys, read);
 }

@@ -20,24 +20,26 @@ export interface NetworkRows {
   readonly addresses: readonly PortAddress[];
 }
 
-/** In a fixed number of queries. */
+function byNetwork<T extends { network_id: string }>(rows: readonly T[]): (id: string) => readonly T[] {
+  const groups = groupBy(rows, (row) => row.network_id);
+  return (id) => groups.get(id) ?? [];
+}
+
+/** In a fixed number of queries, sorted by id. */
 async function readNetworks(session: ReadSession, ids: readonly string[]): Promise<ReadonlyMap<string, NetworkRows>> {
   const where = { network_id: In([...ids]) };
-  const rows = await session.find(networks, { where: { id: In([...ids]) } });
-  const subnetsOf = groupBy(await session.find(subnets, { where, order: { id: 'ASC' } }), (row) => row.network_id);
-  const portsOf = groupBy(await session.find(ports, { where, order: { id: 'ASC' } }), (row) => row.network_id);
-  const addressesOf = groupBy(
-    await session.find(portAddresses, { where, order: { position: 'ASC' } }),
-    (row) => row.network_id,
-  );
+  const rows = await session.find(networks, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
+  const subnetsOf = byNetwork(await session.find(subnets, { where, order: { id: 'ASC' } }));
+  const portsOf = byNetwork(await session.find(ports, { where, order: { id: 'ASC' } }));
+  const addressesOf = byNetwork(await session.find(portAddresses, { where, order: { position: 'ASC' } }));
   return new Map(
     rows.map((network) => [
       network.id,
       {
         network,
-        subnets: subnetsOf.get(network.id) ?? [],
-        ports: portsOf.get(network.id) ?? [],
-        addresses: addressesOf.get(network.id) ?? [],
+        subnets: subnetsOf(network.id),
+        ports: portsOf(network.id),
+        addresses: addressesOf(network.id),
       },
     ]),
   );
@@ -48,10 +50,8 @@ export async function networksWithPorts(
   session: ReadSession,
   ids: readonly string[],
   share?: { readonly networks: SharedReads<NetworkRows>; readonly sequence: number },
-): Promise<NetworkRows[]> {
-  const sorted = [...ids].sort();
+): Promise<readonly NetworkRows[]> {
   const read = (some: readonly string[]): Promise<ReadonlyMap<string, NetworkRows>> => readNetworks(session, some);
-  if (share) return share.networks.get(share.sequence, new Map(sorted.map((id) => [id, ''])), read);
-  const found = await read(sorted);
-  return sorted.flatMap((id) => found.get(id) ?? []);
+  if (!share) return [...(await read(ids)).values()];
+  return share.networks.get(share.sequence, new Map([...ids].sort().map((id) => [id, ''])), read);
 }
