@@ -27,8 +27,6 @@ import { emptyLoad, makeServers } from '../support/serverLoad';
 /** How often a node of each cluster is killed; more by hand than for every change. */
 const KILLS = Number(process.env['CUMULET_CLUSTER_KILLS'] ?? 2);
 const WORKERS = 4;
-/** Seconds until servers are made again, where the machine has nothing else to do (CUMULET_ALONE); beside other tests it may be full. */
-const BACK_WITHIN = process.env['CUMULET_ALONE'] === undefined ? 20 : 10;
 
 jest.setTimeout(120_000 + KILLS * 90_000);
 
@@ -116,7 +114,7 @@ test('kill -9 of the written node of Galera and of a node of RabbitMQ, in turn, 
   expect([client.seen.failed, load.stuck]).toEqual([[], []]);
   expect(kills).toHaveLength(2 * KILLS);
   await expectWhole(fleet, db, client, [admin], left);
-  for (const kill of kills) expect(kill.seconds).toBeLessThan(BACK_WITHIN);
+  for (const kill of kills) expect(kill.seconds).toBeLessThan(10);
   // A step whose question or answer got lost would ask again after 30 s only.
   if (slowest && slowest.took > 20_000) throw new Error(`a server took ${slowest.took} ms: ${JSON.stringify(story)}`);
 });

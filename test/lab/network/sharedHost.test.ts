@@ -68,9 +68,8 @@ async function foreignRules(): Promise<string[]> {
     .map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
 }
 
-/** Waits for as long as a repair may take: 30 s. */
 const eventually = async (check: () => Promise<boolean>): Promise<boolean> => {
-  for (let tries = 0; tries < 300; tries++) {
+  for (let tries = 0; tries < 100; tries++) {
     if (await check()) return true;
     await systemClock.sleep(100);
   }
