@@ -359,6 +359,8 @@ test('libvirtd that is killed in the middle is a fault in words; when it is back
   );
   expect(libvirtd.qemus()).toEqual(qemus);
   expect(await ensure({ ...server, power: 'paused' })).toMatchObject(done('paused', ['pause']));
+  // Each client comes back after a pause of its own, and what follows uses this one.
+  await until("the test's own connection", () => libvirt.connected);
 });
 
 test('a command that comes while another waits for the guest takes over at once', async () => {
