@@ -60,13 +60,14 @@ async function listen(greet: (socket: Socket) => void): Promise<[Server, number]
   return [listener, (listener.address() as AddressInfo).port];
 }
 
-/** Keeps a server from being made until the function that is returned is called. */
+/** Keeps a server from being made until the function that is returned is called; with an error it is never made. */
 function hold(): (error?: Error) => void {
   let go = (_error?: Error): void => undefined;
   const held = new Promise<void>((resolve, reject) => (go = (error) => (error ? reject(error) : resolve())));
   all.host.before = (kind) => (kind === 'server.ensure' ? held : undefined);
   return (error) => {
-    all.host.before = () => undefined;
+    // What is asked of the host may come later than that.
+    all.host.before = (kind) => (error && kind === 'server.ensure' ? Promise.reject(error) : undefined);
     go(error);
   };
 }
