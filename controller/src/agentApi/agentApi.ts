@@ -18,12 +18,12 @@ import { migrationsOfHost, openMigration } from '../services/compute/migrations'
 import { sharingHosts } from '../services/compute/sharedDisks';
 import { openImageBytes, type ImageBytes } from '../services/image/store';
 import { recordChanges } from '../services/network/changes';
-import { createHostReads } from '../services/network/hostState';
-import { networkChanges } from '../services/network/networkChanges';
+import { changesOfHosts, type FeedQuestion } from '../services/network/networkChanges';
 import { capacityOf, totalsOf } from '../services/placement/inventory';
 import { placeWaitingRouters } from '../services/network/routerHosts';
 import { markPorts } from '../services/network/serverPorts';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
+import { createRounds } from '../rounds';
 import { rouseTasks } from '../services/tasks';
 import { createHeartbeats } from './heartbeats';
 import { startAgain, wasRestarted } from './hostRestart';
@@ -190,14 +190,14 @@ async function openDisk(cloud: Cloud, host: string, serverId: string): Promise<D
 }
 
 export function createAgentApi(cloud: Cloud): AgentApi {
-  const reads = createHostReads(() => cloud.clock.now());
+  const answerHosts = createRounds((questions: readonly FeedQuestion[]) => changesOfHosts(cloud, questions));
   return {
     register: (registration) => register(cloud, registration),
     heartbeat: createHeartbeats(cloud),
     async networkChanges(host, since) {
       // A full compare is also when routers that found no living host are looked at again.
       if (since <= 0) await placeWaitingRouters(cloud);
-      return networkChanges(cloud, host, since, reads);
+      return answerHosts({ host, since });
     },
     reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
     reportServers: (host, observed) => reportServers(cloud, host, observed),

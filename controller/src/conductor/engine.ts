@@ -2,6 +2,7 @@
 import { messageOf, newId, type Reply, type Subscription } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import type { Task } from '../db/entities/tasks';
+import { inRound } from '../rounds';
 import { NEW_STEP } from '../services/tasks';
 import {
   counts,
@@ -343,10 +344,11 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     for (const [, holder] of renewed) if (cloud.clock.now() < holder.until) holder.until = now + leaseMs;
   }
 
-  async function poll(): Promise<void> {
-    await hear();
-    await takeFree();
-  }
+  const poll = (): Promise<void> =>
+    inRound(async () => {
+      await hear();
+      await takeFree();
+    });
 
   async function repeat(ms: number, work: () => Promise<void>, expose: (rouse: () => void) => void): Promise<void> {
     while (!stopping.signal.aborted) {

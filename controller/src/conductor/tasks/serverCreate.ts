@@ -9,10 +9,10 @@ import { explain, explainByHost, silentHost } from '../../scheduler/scheduler';
 import { needOf, spreadOf } from '../../services/compute/placementRequest';
 import { holdGroup } from '../../services/compute/serverGroups';
 import { forgiveHost } from '../../services/hosts';
-import { bindServerPorts, boundPorts, type PortChange } from '../../services/network/serverPorts';
+import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
 import { decide, lastFault, leavingSteps, orElsewhere, triedHosts } from './serverElsewhere';
-import { diskFacts, disksOf, domainOf, hostOf, serverOf, setServer, targetOf } from './serverState';
+import { diskFacts, disksOf, domainOf, hostOf, portsOf, serverOf, setServer, targetOf } from './serverState';
 
 /** Seconds without an answer after which a host is asked again; one that works for longer says so in between. */
 export const ASK_AGAIN = 10;
@@ -76,7 +76,8 @@ async function askPorts(
   if (bound.length === 0) return {};
   return ask('ports.ensure', targetOf(server), async () => {
     // Their owner may have deleted some meanwhile.
-    const portIds = await boundPorts(cloud, server.id, bound);
+    const there = new Set((await portsOf(cloud, server)).map(({ id }) => id));
+    const portIds = bound.filter((id) => there.has(id));
     return portIds.length === 0 ? undefined : { port_ids: portIds, sequence, until };
   });
 }

@@ -1,9 +1,9 @@
 // What the tasks of a server share: its row, what its host must make of it, and how its state is written.
 import type { CommandBody, PowerTarget, ServerEnsure } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { In, type ReadSession, type WriteSession } from '../../db';
+import { In, type WriteSession } from '../../db';
 import { servers, type Server, type ServerMigration } from '../../db/entities/compute';
-import { networks, ports } from '../../db/entities/network';
+import { networks, ports, type Port } from '../../db/entities/network';
 import type { Task } from '../../db/entities/tasks';
 import { rootDiskBytes } from '../../services/compute/bootImage';
 import { hasGuestAgent } from '../../services/compute/guestAgent';
@@ -13,11 +13,24 @@ import { cardOf } from '../../services/compute/sharedDisks';
 import { interfaceOrder } from '../../services/network/serverPorts';
 import type { AskTarget, Facts, Fault } from '../task';
 
-/** The server of a task, whatever its state. @throws Error when its row is gone, which only a finished teardown does */
-export async function serverOf(cloud: Cloud, task: Task): Promise<Server> {
-  const server = await cloud.db.read((session) => session.findOne(servers, { id: task.resource_id }));
-  if (!server) throw new Error(`server ${task.resource_id} has no row`);
+async function readServer(cloud: Cloud, { resource_id: id }: Task): Promise<Server> {
+  const server = await cloud.db.read((session) => session.findOne(servers, { id }));
+  if (!server) throw new Error(`server ${id} has no row`);
   return server;
+}
+
+/** By the task as the engine knows it, which is another object after each change and each round. */
+const known = new WeakMap<Task, Promise<Server>>();
+
+/**
+ * The server of a task, whatever its state, as the first run of a round has read it: a run that got its answers goes on with what it
+ * has asked for. Nobody else moves a server that a task holds. @throws Error when its row is gone, which only a finished teardown does
+ */
+export function serverOf(cloud: Cloud, task: Task): Promise<Server> {
+  const reading = known.get(task) ?? readServer(cloud, task);
+  known.set(task, reading);
+  reading.catch(() => known.delete(task));
+  return reading;
 }
 
 /** The resize that a task is about. @throws Error when it is closed, which only the end of such a task does */
@@ -96,14 +109,24 @@ export function diskFacts(answer: Facts): ServerEnsure['disk'] {
   };
 }
 
-async function interfacesOf(session: ReadSession, server: Server): Promise<ServerEnsure['interfaces']> {
-  const rows = await session.find(ports, { where: { server_id: server.id }, order: interfaceOrder });
-  const mtus = new Map(
-    (await session.find(networks, { where: { id: In(rows.map((row) => row.network_id)) } })).map((row) => [
-      row.id,
-      row.mtu,
-    ]),
-  );
+/** By the server's row as a task knows it. */
+const knownPorts = new WeakMap<Server, Promise<Port[]>>();
+
+/** The ports of a task's server in the order of its interfaces, read once like the server itself. */
+export function portsOf(cloud: Cloud, server: Server): Promise<Port[]> {
+  const where = { server_id: server.id };
+  const reading =
+    knownPorts.get(server) ?? cloud.db.read((session) => session.find(ports, { where, order: interfaceOrder }));
+  knownPorts.set(server, reading);
+  reading.catch(() => knownPorts.delete(server));
+  return reading;
+}
+
+async function interfacesOf(cloud: Cloud, server: Server): Promise<ServerEnsure['interfaces']> {
+  const rows = await portsOf(cloud, server);
+  const where = { id: In(rows.map((row) => row.network_id)) };
+  const found = await cloud.db.read((session) => session.find(networks, { where }));
+  const mtus = new Map(found.map((row) => [row.id, row.mtu]));
   return rows.map((row) => ({ port_id: row.id, mac: row.mac_address, mtu: mtus.get(row.network_id) ?? 1500 }));
 }
 
@@ -116,10 +139,8 @@ export async function domainOf(
   extra: Partial<Pick<ServerEnsure, 'reboot' | 'redefine'>> & { readonly without?: string } = {},
 ): Promise<ServerEnsure> {
   const { without, ...changes } = extra;
-  const { interfaces, config_drive } = await cloud.db.read(async (session) => ({
-    interfaces: await interfacesOf(session, server),
-    config_drive: await configDriveOf(session, server),
-  }));
+  const interfaces = await interfacesOf(cloud, server);
+  const config_drive = await cloud.db.read((session) => configDriveOf(session, server));
   return {
     server_id: server.id,
     name: server.name,

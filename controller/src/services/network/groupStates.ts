@@ -10,7 +10,6 @@ import {
   type SecurityGroupRule,
 } from '../../db/entities/network';
 import { rulesForAgent } from './ruleStates';
-import type { SharedReads } from './sharedReads';
 
 export interface HostGroups {
   /** Groups of the host's ports, and those that their rules name as remote. */
@@ -23,65 +22,67 @@ export interface HostGroups {
 
 const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
 
-/** @param ownIds the groups of the host's ports */
-export async function groupsOf(session: ReadSession, ownIds: readonly string[]): Promise<HostGroups> {
-  const own = await session.find(securityGroupRules, { where: { security_group_id: In([...ownIds]) } });
-  const remoteIds = unique(own.flatMap((rule) => rule.remote_group_id ?? []));
-  const others = remoteIds.filter((id) => !ownIds.includes(id));
-  const more = await session.find(securityGroupRules, { where: { security_group_id: In(others) } });
-  return { ids: [...ownIds, ...others], remoteIds, rules: [...own, ...more] };
+const remotesOf = (rules: readonly SecurityGroupRule[]): string[] =>
+  unique(rules.flatMap((rule) => rule.remote_group_id ?? []));
+
+/** Rules by group. */
+export type RulesByGroup = ReadonlyMap<string, readonly SecurityGroupRule[]>;
+
+/** The rules of these groups and of those that they name as remote, in two queries. */
+export async function readRules(session: ReadSession, ids: readonly string[]): Promise<RulesByGroup> {
+  const read = (some: readonly string[]): Promise<SecurityGroupRule[]> =>
+    session.find(securityGroupRules, { where: { security_group_id: In([...some]) } });
+  const own = await read(ids);
+  const more = await read(remotesOf(own).filter((id) => !ids.includes(id)));
+  return groupBy([...own, ...more], (rule) => rule.security_group_id);
 }
 
-/** Reads groups in a fixed number of queries, sorted by id, `withMembers` of them with their members. */
-async function readStates(
+/** @param ownIds the groups of the host's ports */
+export function groupsOf(rulesOf: RulesByGroup, ownIds: readonly string[]): HostGroups {
+  const rules = (ids: readonly string[]): SecurityGroupRule[] => ids.flatMap((id) => rulesOf.get(id) ?? []);
+  const own = rules(ownIds);
+  const remoteIds = remotesOf(own);
+  const others = remoteIds.filter((id) => !ownIds.includes(id));
+  return { ids: [...ownIds, ...others], remoteIds, rules: [...own, ...rules(others)] };
+}
+
+/**
+ * The states of some groups for each host, sorted by id, in a fixed number of queries whatever the number of hosts.
+ * @param rulesOf holds the rules of all of them
+ * @returns one list for each host, in their order
+ */
+export async function readGroupStates(
   session: ReadSession,
-  ids: readonly string[],
-  withMembers: readonly string[],
-  rules: readonly SecurityGroupRule[],
-): Promise<ReadonlyMap<string, SecurityGroupState>> {
-  const rows = await session.find(securityGroups, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
-  const members = await session.find(portGroups, { where: { security_group_id: In([...withMembers]) } });
+  rulesOf: RulesByGroup,
+  hosts: readonly Pick<HostGroups, 'ids' | 'remoteIds'>[],
+): Promise<SecurityGroupState[][]> {
+  const ids = unique(hosts.flatMap((host) => host.ids));
+  const withMembers = In(unique(hosts.flatMap((host) => host.ids.filter((id) => host.remoteIds.includes(id)))));
+  const rows = await session.find(securityGroups, { where: { id: In(ids) }, order: { id: 'ASC' } });
+  const members = await session.find(portGroups, { where: { security_group_id: withMembers } });
   const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
-    where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: In([...withMembers]) }) },
+    where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: withMembers }) },
   });
-  const addressGroupIds = rules.flatMap((rule) => rule.remote_address_group_id ?? []);
+  const addressGroupIds = ids
+    .flatMap((id) => rulesOf.get(id) ?? [])
+    .flatMap((rule) => rule.remote_address_group_id ?? []);
   const prefixes = await session.find(addressGroupAddresses, {
     where: { address_group_id: In(unique(addressGroupIds)) },
   });
-  const rulesOf = groupBy(rules, (rule) => rule.security_group_id);
   const addressesOf = groupBy(memberAddresses, (row) => row.port_id);
   const portsOf = groupBy(members, (row) => row.security_group_id);
-  return new Map(
-    rows.map((row) => [
-      row.id,
-      {
-        kind: 'security_group',
-        id: row.id,
-        stateful: row.stateful,
-        rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
-        members: (portsOf.get(row.id) ?? [])
-          .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
-          .sort(),
-      },
-    ]),
+  const states = rows.map((row): SecurityGroupState => ({
+    kind: 'security_group',
+    id: row.id,
+    stateful: row.stateful,
+    rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
+    members: (portsOf.get(row.id) ?? [])
+      .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
+      .sort(),
+  }));
+  return hosts.map((host) =>
+    states
+      .filter(({ id }) => host.ids.includes(id))
+      .map((state) => (host.remoteIds.includes(state.id) ? state : { ...state, members: [] })),
   );
-}
-
-/** States of the groups `ids` of a host. @param share what hosts share, and the newest change that this one has seen */
-export async function groupStates(
-  session: ReadSession,
-  ids: readonly string[],
-  { remoteIds, rules }: HostGroups,
-  share?: { readonly groups: SharedReads<SecurityGroupState>; readonly sequence: number },
-): Promise<SecurityGroupState[]> {
-  const read = (some: readonly string[]): Promise<ReadonlyMap<string, SecurityGroupState>> =>
-    readStates(
-      session,
-      some,
-      some.filter((id) => remoteIds.includes(id)),
-      rules.filter((rule) => some.includes(rule.security_group_id)),
-    );
-  if (!share) return [...(await read(ids)).values()];
-  const keys = new Map([...ids].sort().map((id) => [id, remoteIds.includes(id) ? 'with members' : 'rules only']));
-  return share.groups.get(share.sequence, keys, read);
 }

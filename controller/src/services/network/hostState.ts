@@ -1,4 +1,4 @@
-// What a host's network agent must make so: the objects that belong on the host, read in a fixed number of queries.
+// What hosts' network agents must make so: the objects that belong on each host, read in a fixed number of queries for all of them.
 import type {
   DhcpHostState,
   NetworkObject,
@@ -6,9 +6,8 @@ import type {
   PortState,
   RouterState,
   SecurityGroupState,
-  TunnelState,
 } from '@cumulet/common';
-import { groupBy, In, type ReadSession } from '../../db';
+import { groupBy, In, type ReadSession, type Row } from '../../db';
 import {
   floatingIps,
   portGroups,
@@ -22,10 +21,9 @@ import {
   type Subnet,
 } from '../../db/entities/network';
 import { hostnameOf } from './dnsNames';
-import { groupsOf, groupStates } from './groupStates';
-import { networksWithPorts, type NetworkRows } from './networkRows';
+import { groupsOf, readGroupStates, readRules, type HostGroups, type RulesByGroup } from './groupStates';
+import { networksWithPorts } from './networkRows';
 import { routerState } from './routerState';
-import { createSharedReads, type SharedReads } from './sharedReads';
 import { readPlaces, tunnelState } from './tunnels';
 
 /** What of the network service belongs on one host. */
@@ -63,10 +61,10 @@ interface NetworkParts {
   readonly subnets: readonly Subnet[];
   readonly ports: readonly Port[];
   readonly addresses: ReadonlyMap<string, readonly PortAddress[]>;
-  readonly tunnel: TunnelState | null;
 }
 
-function networkState(network: Network, parts: NetworkParts): NetworkState {
+/** What is the same on every host. */
+function networkState(network: Network, parts: NetworkParts): Omit<NetworkState, 'tunnel'> {
   const dhcp = parts.ports.find((port) => port.device_owner === 'network:dhcp');
   const hosts = parts.ports.filter(
     (port) => !port.device_owner.startsWith('network:') && (parts.addresses.get(port.id) ?? []).length > 0,
@@ -79,7 +77,6 @@ function networkState(network: Network, parts: NetworkParts): NetworkState {
       network.physical_network === null
         ? { type: 'tenant' }
         : { type: 'physical', physical_network: network.physical_network },
-    tunnel: parts.tunnel,
     dns_domain: network.dns_domain,
     subnets: parts.subnets.map((subnet) => ({
       id: subnet.id,
@@ -127,9 +124,23 @@ function portState(
 }
 
 /** What is on a host, by rows that say where things are, not what they are. */
-async function readInventory(session: ReadSession, host: string) {
-  const bound = (await session.find(ports, { where: [{ host }, { migrating_to: host }] })).filter(isServersPort);
-  const routerRows = await session.find(routers, { where: { host }, order: { id: 'ASC' } });
+interface Inventory {
+  readonly bound: readonly Port[];
+  readonly routers: readonly Router[];
+  readonly interfaces: readonly Row<typeof routerInterfaces>[];
+  readonly links: readonly Row<typeof portGroups>[];
+  readonly groups: HostGroups;
+}
+
+/** The inventories of hosts and the rules of their groups, in the same number of queries whatever the number of hosts. */
+async function readInventories(
+  session: ReadSession,
+  hosts: readonly string[],
+): Promise<{ readonly inventories: ReadonlyMap<string, Inventory>; readonly rules: RulesByGroup }> {
+  const there = In([...hosts]);
+  const portRows = await session.find(ports, { where: [{ host: there }, { migrating_to: there }] });
+  const bound = portRows.filter(isServersPort);
+  const routerRows = await session.find(routers, { where: { host: there }, order: { id: 'ASC' } });
   const interfaces = await session.find(routerInterfaces, {
     where: { router_id: In(routerRows.map((router) => router.id)) },
   });
@@ -137,18 +148,36 @@ async function readInventory(session: ReadSession, host: string) {
     where: { port_id: In(bound.map((port) => port.id)) },
     order: { security_group_id: 'ASC' },
   });
-  const networksOf = (chosen: { ports: readonly Port[]; routers: readonly Router[] }): string[] =>
-    unique([
-      ...chosen.ports.map((port) => port.network_id),
-      ...interfaces
-        .filter((one) => chosen.routers.some((router) => router.id === one.router_id))
-        .map((one) => one.network_id),
-      ...chosen.routers.flatMap((router) => router.gateway_network_id ?? []),
-    ]);
-  const groups = await groupsOf(session, unique(links.map((link) => link.security_group_id)));
-  return { bound, routerRows, interfaces, links, networksOf, groups };
+  const rules = await readRules(session, unique(links.map((link) => link.security_group_id)));
+  const interfacesOf = groupBy(interfaces, (one) => one.router_id);
+  const linksOf = groupBy(links, (link) => link.port_id);
+  const inventoryOf = (host: string): Inventory => {
+    const here = bound.filter((port) => port.host === host || port.migrating_to === host);
+    const itsRouters = routerRows.filter((router) => router.host === host);
+    const itsLinks = here.flatMap(({ id }) => linksOf.get(id) ?? []);
+    return {
+      bound: here,
+      routers: itsRouters,
+      interfaces: itsRouters.flatMap(({ id }) => interfacesOf.get(id) ?? []),
+      links: itsLinks,
+      groups: groupsOf(rules, unique(itsLinks.map((link) => link.security_group_id))),
+    };
+  };
+  return { inventories: new Map(hosts.map((host) => [host, inventoryOf(host)])), rules };
 }
-type Inventory = Awaited<ReturnType<typeof readInventory>>;
+
+/** The networks of some of a host's ports and routers. */
+const networksOf = (
+  { interfaces }: Inventory,
+  chosen: { readonly ports: readonly Port[]; readonly routers: readonly Router[] },
+): string[] =>
+  unique([
+    ...chosen.ports.map((port) => port.network_id),
+    ...interfaces
+      .filter((one) => chosen.routers.some((router) => router.id === one.router_id))
+      .map((one) => one.network_id),
+    ...chosen.routers.flatMap((router) => router.gateway_network_id ?? []),
+  ]);
 
 /** What is described: everything, or what changed and what that needs, which may be new on this host without having changed itself. */
 interface Chosen {
@@ -159,14 +188,14 @@ interface Chosen {
 }
 
 function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined): Chosen {
-  const { bound, routerRows, links, networksOf, groups } = inventory;
-  const all = { ports: bound, routers: routerRows };
-  if (!changed) return { ...all, networkIds: networksOf(all), groupIds: groups.ids };
+  const { bound, links, groups } = inventory;
+  const all = { ports: bound, routers: inventory.routers };
+  if (!changed) return { ...all, networkIds: networksOf(inventory, all), groupIds: groups.ids };
   const chosen = {
     ports: bound.filter(({ id }) => changed.has(`port ${id}`)),
-    routers: routerRows.filter(({ id }) => changed.has(`router ${id}`)),
+    routers: inventory.routers.filter(({ id }) => changed.has(`router ${id}`)),
   };
-  const needed = new Set(networksOf(chosen));
+  const needed = new Set(networksOf(inventory, chosen));
   const portIds = new Set(chosen.ports.map(({ id }) => id));
   // Those of ports that did not change the host was told when these came, with whatever changed since.
   const told = new Set(links.filter((link) => !portIds.has(link.port_id)).map((link) => link.security_group_id));
@@ -182,88 +211,90 @@ function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined):
     for (const { remote_group_id: remote } of rulesOf.get(id) ?? []) if (remote !== null) groupIds.add(remote);
   return {
     ...chosen,
-    networkIds: networksOf(all).filter((id) => needed.has(id) || changed.has(`network ${id}`)),
+    networkIds: networksOf(inventory, all).filter((id) => needed.has(id) || changed.has(`network ${id}`)),
     groupIds: groups.ids.filter((id) => groupIds.has(id)),
   };
 }
 
-/** What hosts share that ask at the same time. */
-export interface HostReads {
-  readonly networks: SharedReads<NetworkRows>;
-  readonly groups: SharedReads<SecurityGroupState>;
+export interface HostQuestion {
+  readonly host: string;
+  /** Kinds and ids: only what they name is told, and what that needs. Undefined: everything. */
+  readonly changed: ReadonlySet<string> | undefined;
 }
 
-/** @param now milliseconds since the epoch */
-export const createHostReads = (now: () => number): HostReads => ({
-  networks: createSharedReads(now),
-  groups: createSharedReads(now),
-});
-
-/** `sequence`: the newest change that the host has seen. */
-type Share = HostReads & { readonly sequence: number };
-
-export interface HostStateOptions {
-  readonly changed?: ReadonlySet<string>;
-  readonly share?: Share;
-}
-
-/**
- * Reads a host's state in the same number of queries whatever its size. With `changed`, kinds and ids, only what they name of it and
- * what that needs: a network with its ports is much to read, and hosts ask often.
- */
-export async function hostState(
-  session: ReadSession,
-  host: string,
-  { changed, share }: HostStateOptions = {},
-): Promise<HostState> {
-  const inventory = await readInventory(session, host);
-  const { bound, routerRows, interfaces, links, networksOf, groups } = inventory;
-  const chosen = choose(inventory, changed);
-  const networkRows = await networksWithPorts(session, chosen.networkIds, share);
+/** The states of hosts, in the order of the questions and in the same number of queries whatever the hosts have and their number. */
+export async function hostStates(session: ReadSession, questions: readonly HostQuestion[]): Promise<HostState[]> {
+  if (questions.length === 0) return [];
+  const hosts = unique(questions.map(({ host }) => host));
+  const { inventories, rules } = await readInventories(session, hosts);
+  const asked = questions.flatMap(({ host, changed }) => {
+    const inventory = inventories.get(host);
+    return inventory ? [{ host, inventory, chosen: choose(inventory, changed) }] : [];
+  });
+  const wanted = unique(asked.flatMap(({ chosen }) => chosen.networkIds));
+  const networkRows = await networksWithPorts(session, wanted);
   const [subnetRows, portRows] = [networkRows.flatMap((one) => one.subnets), networkRows.flatMap((one) => one.ports)];
-  const places = await readPlaces(session, host, portRows);
+  const places = await readPlaces(session, hosts, portRows);
   const floating = await session.find(floatingIps, {
-    where: { router_id: In(chosen.routers.map((router) => router.id)) },
+    where: { router_id: In(asked.flatMap(({ chosen }) => chosen.routers.map((router) => router.id))) },
     order: { id: 'ASC' },
   });
+  const groupStates = await readGroupStates(
+    session,
+    rules,
+    asked.map(({ inventory, chosen }) => ({ ids: chosen.groupIds, remoteIds: inventory.groups.remoteIds })),
+  );
 
-  const networkUp = new Map(networkRows.map(({ network }) => [network.id, network.admin_state_up]));
   const addresses = groupBy(
     networkRows.flatMap((one) => one.addresses),
     (row) => row.port_id,
   );
-  const groupIds = groupBy(links, (link) => link.port_id);
   const subnetsOf = groupBy(subnetRows, (subnet) => subnet.network_id);
   const parts = { ports: byId(portRows), addresses, subnets: byId(subnetRows), subnetsOf };
-  const present = {
-    network: networksOf({ ports: bound, routers: routerRows }),
-    port: bound.map(({ id }) => id),
-    router: routerRows.map(({ id }) => id),
-    security_group: groups.ids,
-  };
-  return {
-    present: new Set(Object.entries(present).flatMap(([kind, ids]) => ids.map((id) => `${kind} ${id}`))),
-    networks: networkRows.map(({ network, subnets: own, ports: all }) =>
-      networkState(network, { subnets: own, ports: all, addresses, tunnel: tunnelState(network, host, all, places) }),
-    ),
-    ports: chosen.ports.map((port) =>
-      portState(
-        port,
-        networkUp.get(port.network_id) ?? false,
-        addresses.get(port.id) ?? [],
-        (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
+  const described = networkRows.map(({ network, subnets: own, ports: all }) => ({
+    network,
+    ports: all,
+    state: networkState(network, { subnets: own, ports: all, addresses }),
+  }));
+
+  const stateOf = ({ host, inventory, chosen }: (typeof asked)[number], at: number): HostState => {
+    const { bound, links, groups, interfaces } = inventory;
+    const groupIds = groupBy(links, (link) => link.port_id);
+    const networkIds = new Set(chosen.networkIds);
+    const here = described.filter(({ network }) => networkIds.has(network.id));
+    const networkUp = new Map(here.map(({ network }) => [network.id, network.admin_state_up]));
+    const present = {
+      network: networksOf(inventory, { ports: bound, routers: inventory.routers }),
+      port: bound.map(({ id }) => id),
+      router: inventory.routers.map(({ id }) => id),
+      security_group: groups.ids,
+    };
+    return {
+      present: new Set(Object.entries(present).flatMap(([kind, ids]) => ids.map((id) => `${kind} ${id}`))),
+      networks: here.map(({ network, ports: all, state }) => ({
+        ...state,
+        tunnel: tunnelState(network, host, all, places),
+      })),
+      ports: chosen.ports.map((port) =>
+        portState(
+          port,
+          networkUp.get(port.network_id) ?? false,
+          addresses.get(port.id) ?? [],
+          (groupIds.get(port.id) ?? []).map((link) => link.security_group_id),
+        ),
       ),
-    ),
-    groups: await groupStates(session, chosen.groupIds, groups, share),
-    routers: chosen.routers.map((router) =>
-      routerState(
-        router,
-        interfaces.filter((one) => one.router_id === router.id).map((one) => one.port_id),
-        floating.filter((one) => one.router_id === router.id),
-        parts,
+      groups: groupStates[at] ?? [],
+      routers: chosen.routers.map((router) =>
+        routerState(
+          router,
+          interfaces.filter((one) => one.router_id === router.id).map((one) => one.port_id),
+          floating.filter((one) => one.router_id === router.id),
+          parts,
+        ),
       ),
-    ),
+    };
   };
+  return asked.map(stateOf);
 }
 
 export const allObjects = (state: HostState): NetworkObject[] => [

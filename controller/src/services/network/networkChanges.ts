@@ -3,16 +3,16 @@ import type { NetworkChanges, NetworkObjectKind } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import { list, MoreThan, MoreThanOrEqual, type ReadSession } from '../../db';
 import { changes, type Change } from '../../db/entities/tasks';
-import { allObjects, hostState, type HostReads } from './hostState';
+import { allObjects, hostStates } from './hostState';
 
 /** MariaDB may commit a smaller number after a larger one: rows this young are sent again, which does no harm. */
 const OVERLAP_MILLISECONDS = 10_000;
 const OVERLAP_ROWS = 1_000;
 
-interface Feed {
+/** Changes after a host's number; undefined when the feed does not reach back that far. */
+interface News {
   /** The newest number; 0 for an empty feed. */
   readonly sequence: number;
-  /** Changes after `since`; undefined when the feed does not reach back that far. */
   readonly rows: readonly Change[] | undefined;
 }
 
@@ -22,19 +22,32 @@ async function endOf(session: ReadSession, direction: 'asc' | 'desc'): Promise<n
   return row?.sequence;
 }
 
-async function readFeed(session: ReadSession, cloud: Cloud, since: number): Promise<Feed> {
-  const known = { sequence: MoreThanOrEqual(since) };
+/** Reads the feed once for all who ask. @returns what is new for each `since`, in their order */
+async function readFeed(session: ReadSession, cloud: Cloud, since: readonly number[]): Promise<News[]> {
+  const known = since.filter((number) => number > 0);
   const young = cloud.clock.now() - OVERLAP_MILLISECONDS;
-  const late = { sequence: MoreThan(since - OVERLAP_ROWS), created_at: MoreThan(young) };
-  const where = cloud.db.engine === 'sqlite' ? known : [known, late];
-  const rows = since <= 0 ? [] : await session.find(changes, { where, order: { sequence: 'ASC' } });
-  const sequence = rows.at(-1)?.sequence ?? 0;
-  // The row that was the newest is there, or at least nothing after it is missing.
-  const reachesBack = async (): Promise<boolean> =>
-    rows.some((row) => row.sequence === since) || since >= ((await endOf(session, 'asc')) ?? Infinity) - 1;
-  if (sequence >= since && sequence > 0 && (await reachesBack()))
-    return { sequence, rows: rows.filter((row) => row.sequence !== since) };
-  return { sequence: (await endOf(session, 'desc')) ?? 0, rows: undefined };
+  const isLate = ({ sequence, created_at }: Change, after: number): boolean =>
+    cloud.db.engine !== 'sqlite' && sequence > after - OVERLAP_ROWS && created_at > young;
+  const oldest = Math.min(...known);
+  const after = { sequence: MoreThanOrEqual(oldest) };
+  const late = { sequence: MoreThan(oldest - OVERLAP_ROWS), created_at: MoreThan(young) };
+  const where = cloud.db.engine === 'sqlite' ? after : [after, late];
+  const rows = known.length === 0 ? [] : await session.find(changes, { where, order: { sequence: 'ASC' } });
+  const newest = rows.at(-1)?.sequence ?? 0;
+  let first: number | undefined;
+  let last: number | undefined;
+  const news: News[] = [];
+  for (const number of since) {
+    const own = number <= 0 ? [] : rows.filter((row) => row.sequence >= number || isLate(row, number));
+    // The row that was the newest is there, or at least nothing after it is missing.
+    const reaches =
+      own.some((row) => row.sequence === number) ||
+      (newest > 0 && number >= (first ??= (await endOf(session, 'asc')) ?? Infinity) - 1);
+    if (number > 0 && newest > 0 && newest >= number && reaches)
+      news.push({ sequence: newest, rows: own.filter((row) => row.sequence !== number) });
+    else news.push({ sequence: (last ??= (await endOf(session, 'desc')) ?? 0), rows: undefined });
+  }
+  return news;
 }
 
 interface Named {
@@ -54,33 +67,45 @@ function namedBy(rows: readonly Change[]): Map<string, Named> {
   return named;
 }
 
+/** What a host asks: what changed for it after the number `since` of the feed; 0 asks for everything. */
+export interface FeedQuestion {
+  readonly host: string;
+  readonly since: number;
+}
+
 /**
- * What changed for a host after the number `since` of the feed; 0 asks for everything. The answer's `sequence` is the next
- * `since`. A fixed number of queries; one when nothing changed.
- * @param reads what hosts share that ask at the same time
+ * What changed for hosts, in the order of their questions. An answer's `sequence` is the next `since`. The number of queries is the
+ * same however many ask; one when nothing changed.
  */
-export async function networkChanges(
-  cloud: Cloud,
-  host: string,
-  since: number,
-  reads?: HostReads,
-): Promise<NetworkChanges> {
+export async function changesOfHosts(cloud: Cloud, questions: readonly FeedQuestion[]): Promise<NetworkChanges[]> {
   return cloud.db.read(async (session) => {
     // The number is read before the state: what changes in between is sent again.
-    const feed = await readFeed(session, cloud, since);
-    if (feed.rows?.length === 0) return { sequence: feed.sequence, reload: false, objects: [], gone: [] };
-    if (!feed.rows)
-      return { sequence: feed.sequence, reload: true, objects: allObjects(await hostState(session, host)), gone: [] };
-    const named = namedBy(feed.rows);
-    const state = await hostState(session, host, {
-      changed: new Set(named.keys()),
-      ...(reads ? { share: { ...reads, sequence: feed.sequence } } : {}),
+    const feed = await readFeed(
+      session,
+      cloud,
+      questions.map(({ since }) => since),
+    );
+    const asked = questions.flatMap(({ host }, at) => {
+      const { rows } = feed[at] ?? {};
+      return rows?.length === 0 ? [] : [{ at, host, named: rows && namedBy(rows) }];
     });
-    return {
-      sequence: feed.sequence,
-      reload: false,
-      objects: allObjects(state),
-      gone: [...named.values()].filter((one) => !state.present.has(keyOf(one))),
-    };
+    const states = await hostStates(
+      session,
+      asked.map(({ host, named }) => ({ host, changed: named && new Set(named.keys()) })),
+    );
+    const answers = feed.map(({ sequence }): NetworkChanges => ({ sequence, reload: false, objects: [], gone: [] }));
+    for (const [index, { at, named }] of asked.entries()) {
+      const [answer, state] = [answers[at], states[index]];
+      if (!answer || !state) continue;
+      const gone = [...(named?.values() ?? [])].filter((one) => !state.present.has(keyOf(one)));
+      answers[at] = { ...answer, reload: named === undefined, objects: allObjects(state), gone };
+    }
+    return answers;
   });
+}
+
+/** The same for one host. */
+export async function networkChanges(cloud: Cloud, host: string, since: number): Promise<NetworkChanges> {
+  const [answer] = await changesOfHosts(cloud, [{ host, since }]);
+  return answer as NetworkChanges;
 }

@@ -10,7 +10,6 @@ import {
   type PortAddress,
   type Subnet,
 } from '../../db/entities/network';
-import type { SharedReads } from './sharedReads';
 
 /** A network with all of its ports, wherever they are. */
 export interface NetworkRows {
@@ -25,33 +24,17 @@ function byNetwork<T extends { network_id: string }>(rows: readonly T[]): (id: s
   return (id) => groups.get(id) ?? [];
 }
 
-/** In a fixed number of queries, sorted by id. */
-async function readNetworks(session: ReadSession, ids: readonly string[]): Promise<ReadonlyMap<string, NetworkRows>> {
+/** The networks `ids` in a fixed number of queries, sorted by id. */
+export async function networksWithPorts(session: ReadSession, ids: readonly string[]): Promise<NetworkRows[]> {
   const where = { network_id: In([...ids]) };
   const rows = await session.find(networks, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
   const subnetsOf = byNetwork(await session.find(subnets, { where, order: { id: 'ASC' } }));
   const portsOf = byNetwork(await session.find(ports, { where, order: { id: 'ASC' } }));
   const addressesOf = byNetwork(await session.find(portAddresses, { where, order: { position: 'ASC' } }));
-  return new Map(
-    rows.map((network) => [
-      network.id,
-      {
-        network,
-        subnets: subnetsOf(network.id),
-        ports: portsOf(network.id),
-        addresses: addressesOf(network.id),
-      },
-    ]),
-  );
-}
-
-/** The networks `ids`, sorted by id. @param share what hosts share, and the newest change that this one has seen */
-export async function networksWithPorts(
-  session: ReadSession,
-  ids: readonly string[],
-  share?: { readonly networks: SharedReads<NetworkRows>; readonly sequence: number },
-): Promise<readonly NetworkRows[]> {
-  const read = (some: readonly string[]): Promise<ReadonlyMap<string, NetworkRows>> => readNetworks(session, some);
-  if (!share) return [...(await read(ids)).values()];
-  return share.networks.get(share.sequence, new Map([...ids].sort().map((id) => [id, ''])), read);
+  return rows.map((network) => ({
+    network,
+    subnets: subnetsOf(network.id),
+    ports: portsOf(network.id),
+    addresses: addressesOf(network.id),
+  }));
 }

@@ -216,14 +216,6 @@ export async function bindServerPorts(
   return { portIds: rows.map((row) => row.id), sequence };
 }
 
-/** Those of some ports that a server still has, in their order. */
-export async function boundPorts(cloud: Cloud, serverId: string, portIds: readonly string[]): Promise<string[]> {
-  if (portIds.length === 0) return [];
-  const where = { id: In([...portIds]), server_id: serverId };
-  const left = new Set((await cloud.db.read((session) => session.find(ports, { where }))).map(({ id }) => id));
-  return portIds.filter((id) => left.has(id));
-}
-
 /** Takes the server's ports off their host; they keep MAC and addresses. */
 export const unbindServerPorts = (session: WriteSession, cloud: Cloud, serverId: string): Promise<PortChange> =>
   bindServerPorts(session, cloud, serverId, '');

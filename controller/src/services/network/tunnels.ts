@@ -20,12 +20,16 @@ export interface Places {
   readonly underlays: ReadonlyMap<string, string>;
 }
 
-/** @param host the one that asks, whose own address is needed too */
-export async function readPlaces(session: ReadSession, host: string, rows: readonly Port[]): Promise<Places> {
+/** @param hosts those that ask, whose own addresses are needed too */
+export async function readPlaces(
+  session: ReadSession,
+  hosts: readonly string[],
+  rows: readonly Port[],
+): Promise<Places> {
   const routerIds = rows.filter((port) => isRouterOwner(port.device_owner)).map((port) => port.device_id);
   const routerRows = await session.find(routers, { where: { id: In([...new Set(routerIds)]) } });
   const spanned = new Set([
-    host,
+    ...hosts,
     ...rows.flatMap((port) => [port.host, port.migrating_to]),
     ...routerRows.flatMap((router) => router.host ?? []),
   ]);

@@ -1,0 +1,61 @@
+// Questions that come close together get one answer between them, and none that is older than its question.
+import { createRounds } from '../../controller/src/rounds';
+
+test('who asks in the same moment is answered together, each with its own answer', async () => {
+  const rounds: number[][] = [];
+  const ask = createRounds((questions: readonly number[]) => {
+    rounds.push([...questions]);
+    return Promise.resolve(questions.map((one) => one * 10));
+  });
+  expect(await Promise.all([ask(1), ask(2), ask(3)])).toEqual([10, 20, 30]);
+  expect(await ask(4)).toBe(40);
+  expect(rounds).toEqual([[1, 2, 3], [4]]);
+});
+
+test('who asks while others are being answered waits for the next round: what was read for them may be older', async () => {
+  let state = 'old';
+  let answers: (() => void)[] = [];
+  const ask = createRounds(async (questions: readonly string[]) => {
+    const read = state;
+    await new Promise<void>((resolve) => answers.push(resolve));
+    return questions.map((one) => `${one} ${read}`);
+  });
+  const goOn = async (): Promise<void> => {
+    while (answers.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (const answer of answers) answer();
+    answers = [];
+  };
+  const first = ask('a');
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  state = 'new';
+  const [second, third] = [ask('b'), ask('c')];
+  await goOn();
+  expect(await first).toBe('a old');
+  await goOn();
+  expect(await Promise.all([second, third])).toEqual(['b new', 'c new']);
+});
+
+test('what fails for one fails for it alone', async () => {
+  const ask = createRounds((questions: readonly string[]) => {
+    if (questions.includes('bad')) throw new Error('bad question');
+    return Promise.resolve(questions.map((one) => `${one}!`));
+  });
+  const answers = await Promise.allSettled([ask('a'), ask('bad'), ask('b')]);
+  expect(answers).toEqual([
+    { status: 'fulfilled', value: 'a!' },
+    { status: 'rejected', reason: new Error('bad question') },
+    { status: 'fulfilled', value: 'b!' },
+  ]);
+  expect(await ask('c')).toBe('c!');
+});
+
+test('a round has no more questions than fit into memory', async () => {
+  const sizes: number[] = [];
+  const ask = createRounds((questions: readonly number[]) => {
+    sizes.push(questions.length);
+    return Promise.resolve(questions);
+  });
+  const many = Array.from({ length: 250 }, (_, at) => at);
+  expect(await Promise.all(many.map(ask))).toEqual(many);
+  expect(sizes).toEqual([100, 100, 50]);
+});
