@@ -1,7 +1,8 @@
 // Counts in one statement, so that parallel requests can't both pass a limit.
-import { Brackets, type FindOptionsWhere, type ObjectLiteral } from 'typeorm';
+import type { FindOptionsWhere } from 'typeorm';
 import type { Row, Table } from './columns';
-import { managerOf, type WriteSession } from './session';
+import { updateWhere, type WriteSession } from './session';
+import { Expression } from './sql';
 
 /** A limit that the counted row itself has in a column, and what holds where that is null. Below 0 is none. */
 export interface LimitColumn {
@@ -23,24 +24,21 @@ export async function addToCounter<T extends Table>(
   limit?: number | LimitColumn,
 ): Promise<boolean> {
   if (!Number.isSafeInteger(amount)) throw new Error(`a counter needs a whole number, not ${amount}`);
-  const builder = managerOf(session)
-    .createQueryBuilder()
-    .update<ObjectLiteral>(table.name)
-    .set({
-      [column]: () =>
-        amount < 0
-          ? `CASE WHEN ${column} > ${-amount} THEN ${column} - ${-amount} ELSE 0 END`
-          : `${column} + ${amount}`,
-    })
-    .where(where);
-  if (typeof limit === 'number') builder.andWhere(`${column} + :amount <= :limit`, { amount, limit });
-  else if (limit) {
-    const most = `COALESCE(${limit.column}, :otherwise)`;
-    const parameters = { amount, otherwise: limit.otherwise };
-    builder.andWhere(`(${most} < 0 OR ${column} + :amount <= ${most})`, parameters);
-  }
-  const result = await builder.execute();
-  return result.affected === 1;
+  const sum = `${column} + ?`;
+  const added =
+    amount < 0
+      ? new Expression(`CASE WHEN ${column} > ? THEN ${sum} ELSE 0 END`, [-amount, amount])
+      : new Expression(sum, [amount]);
+  return (await updateWhere(session, table, where, { [column]: added }, ...within(sum, amount, limit))) === 1;
+}
+
+/** The condition that a limit is kept; none without one. */
+function within(sum: string, amount: number, limit: number | LimitColumn | undefined): Expression[] {
+  if (limit === undefined) return [];
+  if (typeof limit === 'number') return [new Expression(`${sum} <= ?`, [amount, limit])];
+  const most = `COALESCE(${limit.column}, ?)`;
+  const { otherwise } = limit;
+  return [new Expression(`${most} < 0 OR ${sum} <= ${most}`, [otherwise, amount, otherwise])];
 }
 
 /** What is added to the row whose key column has this value; `limit` is the most it may come to. */
@@ -62,25 +60,14 @@ export async function addToCounters<T extends Table>(
   additions: readonly Addition[],
 ): Promise<boolean> {
   if (additions.length === 0) return true;
-  const parameters = Object.fromEntries(
-    additions.flatMap((one, at): [string, string | number | undefined][] => [
-      [`key${at}`, one.key],
-      [`amount${at}`, one.amount],
-      [`limit${at}`, one.limit],
-    ]),
+  const amounts = new Expression(
+    `${count} + CASE ${key} ${additions.map(() => 'WHEN ? THEN ?').join(' ')} END`,
+    additions.flatMap((one) => [one.key, one.amount]),
   );
-  const cases = additions.map((_, at) => `WHEN :key${at} THEN :amount${at}`);
-  const fits = additions.map(({ limit }, at) => {
-    const room = limit === undefined ? '' : ` AND ${count} + :amount${at} <= :limit${at}`;
-    return `(${key} = :key${at}${room})`;
-  });
-  const result = await managerOf(session)
-    .createQueryBuilder()
-    .update<ObjectLiteral>(table.name)
-    .set({ [count]: () => `${count} + CASE ${key} ${cases.join(' ')} END` })
-    .where(where)
-    .andWhere(new Brackets((any) => any.where(fits.join(' OR '))))
-    .setParameters(parameters)
-    .execute();
-  return result.affected === additions.length;
+  const rooms = additions.map(({ limit }) => `(${key} = ?${limit === undefined ? '' : ` AND ${count} + ? <= ?`})`);
+  const fits = new Expression(
+    rooms.join(' OR '),
+    additions.flatMap((one) => [one.key, ...(one.limit === undefined ? [] : [one.amount, one.limit])]),
+  );
+  return (await updateWhere(session, table, where, { [count]: amounts }, fits)) === additions.length;
 }

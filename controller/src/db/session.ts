@@ -3,7 +3,7 @@ import type { EntityManager, FindOptionsWhere } from 'typeorm';
 import { textLimits, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
 import { change, engineOf, readRaw, readTable } from './execute';
-import { countSql, deleteSql, fitsNothing, insertSql, selectSql, updateSql } from './sql';
+import { countSql, deleteSql, fitsNothing, insertSql, selectSql, updateSql, type Statement } from './sql';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
 
@@ -63,6 +63,21 @@ export function managerOf(session: ReadSession): EntityManager {
   const manager = managers.get(session);
   if (!manager) throw new Error('this session has ended or was not made by the database');
   return manager;
+}
+
+/**
+ * Sets columns of the rows that fit, also to what depends on the row; for repositories in db/ only. `only`: further conditions.
+ * @returns how many fitted
+ */
+export async function updateWhere<T extends Table>(
+  session: WriteSession,
+  table: T,
+  where: FindOptionsWhere<Row<T>>,
+  set: Readonly<Record<string, unknown>>,
+  ...only: readonly Statement[]
+): Promise<number> {
+  const manager = managerOf(session);
+  return (await change(manager, updateSql(table, engineOf(manager), where, set, ...only))).rows;
 }
 
 /** The `afterCommit` of a session that only reads. */

@@ -9,6 +9,14 @@ export interface Statement {
   readonly parameters: readonly unknown[];
 }
 
+/** What a column is set to where it depends on the row: an expression with `?` for its parameters, in the words of both databases. */
+export class Expression implements Statement {
+  constructor(
+    readonly sql: string,
+    readonly parameters: readonly unknown[] = [],
+  ) {}
+}
+
 export interface Field {
   readonly name: string;
   readonly quoted: string;
@@ -167,18 +175,30 @@ export function insertSql(table: Table, engine: DatabaseEngine, rows: readonly V
   };
 }
 
-/** Columns that are undefined keep their values. */
-export function updateSql(table: Table, engine: DatabaseEngine, where: Values, set: Values): Statement {
+/** Columns that are undefined keep their values. @param only further conditions, in the words of both databases */
+export function updateSql(
+  table: Table,
+  engine: DatabaseEngine,
+  where: Values,
+  set: Values,
+  ...only: readonly Statement[]
+): Statement {
   const fields = fieldsOf(table, engine);
   const parameters: unknown[] = [];
   const assignments = Object.entries(set).flatMap(([name, value]) => {
     if (value === undefined) return [];
     const field = fieldOf(fields, name, table);
+    if (value instanceof Expression) {
+      parameters.push(...value.parameters);
+      return [`${field.quoted} = ${value.sql}`];
+    }
     parameters.push(stored(field, value));
     return [`${field.quoted} = ?`];
   });
   const condition = whereSql(table, engine, where, parameters);
-  return { sql: `UPDATE ${quote(table.name, engine)} SET ${assignments.join(', ')}${condition}`, parameters };
+  for (const { parameters: more } of only) parameters.push(...more);
+  const conditions = [condition, ...only.map(({ sql }) => `(${sql})`)].join(' AND ');
+  return { sql: `UPDATE ${quote(table.name, engine)} SET ${assignments.join(', ')}${conditions}`, parameters };
 }
 
 export function deleteSql(table: Table, engine: DatabaseEngine, where: Values): Statement {

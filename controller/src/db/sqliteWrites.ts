@@ -1,12 +1,14 @@
 // The writes of SQLite: one after the other on one connection; those that wait for their turn share one commit.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as pause } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { change } from './execute';
 import { createSession, hasChanged, type WriteSession } from './session';
 
 /** For how long transactions are gathered for one commit, in milliseconds: it waits for the disk longer than most of them compute. */
 const GATHER_MS = 20;
+/** How long those wait for each other who write while others do, in milliseconds. */
+const CROWDED_PAUSE_MS = 10;
 
 interface Turn {
   /** Does the work; what it resolves with tells the caller, once it is committed. Rejects when something must be taken back. */
@@ -102,10 +104,11 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
   async function work(): Promise<void> {
     while (queue.length > 0) {
       const [only] = queue;
-      if (queue.length > 1 || !only) await together();
+      const isCrowded = queue.length > 1;
+      if (isCrowded || !only) await together();
       else await alone((queue.shift(), only));
-      // The driver never lets go of the event loop by itself.
-      await setImmediate();
+      // The driver never lets go of the event loop by itself. Where many write, more of them share the next commit.
+      await (isCrowded ? pause(CROWDED_PAUSE_MS) : setImmediate());
     }
     working = undefined;
   }

@@ -1,6 +1,17 @@
 // Capacity of hosts: claimed and given back by single conditional statements, together with the allocation row.
-import { allocations, hosts, type Resources } from '../entities/tasks';
-import { managerOf, type WriteSession } from '../session';
+import { allocations, hosts, type Host, type Resources } from '../entities/tasks';
+import { updateWhere, type WriteSession } from '../session';
+import { Expression } from '../sql';
+
+/** What is used of a host after so much was added, or taken away. */
+function used({ vcpus, memoryMib, diskGib }: Resources, sign: '+' | '-'): Partial<Record<keyof Host, Expression>> {
+  return {
+    used_vcpus: new Expression(`used_vcpus ${sign} ?`, [vcpus]),
+    used_memory_mib: new Expression(`used_memory_mib ${sign} ?`, [memoryMib]),
+    used_disk_gib: new Expression(`used_disk_gib ${sign} ?`, [diskGib]),
+    generation: new Expression('generation + 1'),
+  };
+}
 
 /** Claims room on a host for a server. False when the room is gone by now; the caller's transaction must then change nothing else. */
 export async function claimHost(
@@ -10,22 +21,11 @@ export async function claimHost(
   need: Resources,
   now: number,
 ): Promise<boolean> {
-  const result = await managerOf(session)
-    .createQueryBuilder()
-    .update(hosts.name)
-    .set({
-      used_vcpus: () => 'used_vcpus + :vcpus',
-      used_memory_mib: () => 'used_memory_mib + :memory',
-      used_disk_gib: () => 'used_disk_gib + :disk',
-      generation: () => 'generation + 1',
-    })
-    .where('name = :host AND enabled = :enabled', { host, enabled: true })
-    .andWhere(
-      'used_vcpus + :vcpus <= cap_vcpus AND used_memory_mib + :memory <= cap_memory_mib AND used_disk_gib + :disk <= cap_disk_gib',
-    )
-    .setParameters({ vcpus: need.vcpus, memory: need.memoryMib, disk: need.diskGib })
-    .execute();
-  if (result.affected !== 1) return false;
+  const room = new Expression(
+    'used_vcpus + ? <= cap_vcpus AND used_memory_mib + ? <= cap_memory_mib AND used_disk_gib + ? <= cap_disk_gib',
+    [need.vcpus, need.memoryMib, need.diskGib],
+  );
+  if ((await updateWhere(session, hosts, { name: host, enabled: true }, used(need, '+'), room)) !== 1) return false;
   await session.insert(allocations, {
     server_id: serverId,
     host,
@@ -47,17 +47,7 @@ export async function releaseClaims(session: WriteSession, serverId: string): Pr
   for (const claim of await session.find(allocations, { where: { server_id: serverId } })) {
     const gone = await session.delete(allocations, { server_id: serverId, host: claim.host });
     if (gone !== 1) continue;
-    await managerOf(session)
-      .createQueryBuilder()
-      .update(hosts.name)
-      .set({
-        used_vcpus: () => 'used_vcpus - :vcpus',
-        used_memory_mib: () => 'used_memory_mib - :memory',
-        used_disk_gib: () => 'used_disk_gib - :disk',
-        generation: () => 'generation + 1',
-      })
-      .where('name = :host', { host: claim.host })
-      .setParameters({ vcpus: claim.vcpus, memory: claim.memory_mib, disk: claim.disk_gib })
-      .execute();
+    const freed = { vcpus: claim.vcpus, memoryMib: claim.memory_mib, diskGib: claim.disk_gib };
+    await updateWhere(session, hosts, { name: claim.host }, used(freed, '-'));
   }
 }

@@ -1,7 +1,8 @@
 // Makes tasks due in a way that whoever holds them notices.
-import type { FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import type { FindOptionsWhere } from 'typeorm';
 import { tasks, type Task } from '../entities/tasks';
-import { managerOf, type WriteSession } from '../session';
+import { updateWhere, type WriteSession } from '../session';
+import { Expression } from '../sql';
 
 /** A time to run that is at most this many milliseconds from now was just set by other news. */
 const JUST_SET_MS = 100;
@@ -18,12 +19,10 @@ export async function makeDue(
   now: number,
   set: Partial<Task> = {},
 ): Promise<number> {
-  const result = await managerOf(session)
-    .createQueryBuilder()
-    .update<ObjectLiteral>(tasks.name)
-    .set({ ...set, run_at: () => 'CASE WHEN run_at BETWEEN :now AND :latest THEN run_at + 1 ELSE :now END' })
-    .setParameters({ now, latest: now + JUST_SET_MS })
-    .where(where)
-    .execute();
-  return Number(result.affected);
+  const due = new Expression('CASE WHEN run_at BETWEEN ? AND ? THEN run_at + 1 ELSE ? END', [
+    now,
+    now + JUST_SET_MS,
+    now,
+  ]);
+  return updateWhere(session, tasks, where, { ...set, run_at: due });
 }

@@ -1,6 +1,8 @@
 // Who was heard: one statement for many agents.
 import { agents } from '../entities/tasks';
-import { managerOf, type ReadSession, type WriteSession } from '../session';
+import { readRaw } from '../execute';
+import { managerOf, updateWhere, type ReadSession, type WriteSession } from '../session';
+import { Expression } from '../sql';
 
 /** A sign of life of one agent in one session. */
 export interface Heartbeat {
@@ -17,20 +19,11 @@ export async function markHeard(session: WriteSession, beats: readonly Heartbeat
   let heard = 0;
   for (let at = 0; at < beats.length; at += AT_ONCE) {
     const some = beats.slice(at, at + AT_ONCE);
-    const values = some.map((_, index) => `(:host${index}, :role${index}, :session${index})`);
-    const parameters = some.flatMap(({ host, role, session: number }, index) => [
-      [`host${index}`, host],
-      [`role${index}`, role],
-      [`session${index}`, number],
-    ]);
-    const result = await managerOf(session)
-      .createQueryBuilder()
-      .update(agents.name)
-      .set({ heard_at: now })
-      .where(`(host, role, session) IN (VALUES ${values.join(', ')})`)
-      .setParameters(Object.fromEntries(parameters) as Record<string, unknown>)
-      .execute();
-    heard += Number(result.affected);
+    const named = new Expression(
+      `(host, role, session) IN (VALUES ${some.map(() => '(?, ?, ?)').join(', ')})`,
+      some.flatMap(({ host, role, session: number }) => [host, role, number]),
+    );
+    heard += await updateWhere(session, agents, {}, { heard_at: now }, named);
   }
   return heard;
 }
@@ -43,13 +36,11 @@ export async function hostsHeard(
   names?: readonly string[],
 ): Promise<Set<string>> {
   if (names?.length === 0) return new Set();
-  const query = managerOf(session)
-    .createQueryBuilder()
-    .select('t.host', 'host')
-    .from(agents.name, 't')
-    .where('t.heard_at >= :since AND t.role IN (:...roles)', { since, roles })
-    .groupBy('t.host')
-    .having('COUNT(*) = :all', { all: roles.length });
-  if (names) query.andWhere('t.host IN (:...names)', { names });
-  return new Set((await query.getRawMany<{ host: string }>()).map(({ host }) => host));
+  const places = (values: readonly string[]): string => values.map(() => '?').join(', ');
+  const of = names ? ` AND host IN (${places(names)})` : '';
+  const rows = await readRaw(managerOf(session), {
+    sql: `SELECT host FROM ${agents.name} WHERE heard_at >= ? AND role IN (${places(roles)})${of} GROUP BY host HAVING COUNT(*) = ?`,
+    parameters: [since, ...roles, ...(names ?? []), roles.length],
+  });
+  return new Set(rows.map(({ host }) => String(host)));
 }

@@ -187,7 +187,9 @@ interface Chosen {
   readonly groupIds: readonly string[];
 }
 
-function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined): Chosen {
+type Changed = Pick<ReadonlySet<string>, 'has'>;
+
+function choose(inventory: Inventory, changed: Changed | undefined): Chosen {
   const { bound, links, groups } = inventory;
   const all = { ports: bound, routers: inventory.routers };
   if (!changed) return { ...all, networkIds: networksOf(inventory, all), groupIds: groups.ids };
@@ -218,8 +220,8 @@ function choose(inventory: Inventory, changed: ReadonlySet<string> | undefined):
 
 export interface HostQuestion {
   readonly host: string;
-  /** Kinds and ids: only what they name is told, and what that needs. Undefined: everything. */
-  readonly changed: ReadonlySet<string> | undefined;
+  /** By kind and id: only what changed is told, and what that needs. Undefined: everything. */
+  readonly changed: Changed | undefined;
 }
 
 /** The states of hosts, in the order of the questions and in the same number of queries whatever the hosts have and their number. */

@@ -9,11 +9,31 @@ import { allObjects, hostStates } from './hostState';
 const OVERLAP_MILLISECONDS = 10_000;
 const OVERLAP_ROWS = 1_000;
 
-/** Changes after a host's number; undefined when the feed does not reach back that far. */
+interface Named {
+  readonly kind: NetworkObjectKind;
+  readonly id: string;
+}
+const keyOf = (object: Named): string => `${object.kind} ${object.id}`;
+
+/** What the feed says of one object. */
+interface Entry {
+  readonly key: string;
+  readonly object: Named;
+  /** Its newest change. */
+  sequence: number;
+  /** Changes so young that some host may have missed them. */
+  readonly young: number[];
+}
+
+/** What a host is told by the feed. */
 interface News {
   /** The newest number; 0 for an empty feed. */
   readonly sequence: number;
-  readonly rows: readonly Change[] | undefined;
+  /** The host is told everything: the feed does not reach back as far as it asks. */
+  readonly reload: boolean;
+  /** What changed since, by kind and id. */
+  readonly entries: ReadonlyMap<string, Entry>;
+  readonly isNews: (entry: Entry | undefined) => boolean;
 }
 
 /** The first row of the feed, or the last. */
@@ -22,49 +42,53 @@ async function endOf(session: ReadSession, direction: 'asc' | 'desc'): Promise<n
   return row?.sequence;
 }
 
-/** Reads the feed once for all who ask. @returns what is new for each `since`, in their order */
+/** Everything the changes name, directly or as the network of a port. @param youngFrom rows from this time on are young */
+function entriesOf(rows: readonly Change[], youngFrom: number): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  const add = (object: Named, { sequence, created_at }: Change): void => {
+    const key = keyOf(object);
+    const entry = entries.get(key) ?? { key, object, sequence, young: [] };
+    entries.set(key, entry);
+    entry.sequence = Math.max(entry.sequence, sequence);
+    if (created_at > youngFrom) entry.young.push(sequence);
+  };
+  for (const row of rows) {
+    add({ kind: row.kind as NetworkObjectKind, id: row.object_id }, row);
+    if (row.network_id !== null) add({ kind: 'network', id: row.network_id }, row);
+  }
+  return entries;
+}
+
+/** Reads the feed once for all who ask. @returns what is new after each number, in their order */
 async function readFeed(session: ReadSession, cloud: Cloud, since: readonly number[]): Promise<News[]> {
   const known = since.filter((number) => number > 0);
-  const young = cloud.clock.now() - OVERLAP_MILLISECONDS;
-  const isLate = ({ sequence, created_at }: Change, after: number): boolean =>
-    cloud.db.engine !== 'sqlite' && sequence > after - OVERLAP_ROWS && created_at > young;
   const oldest = Math.min(...known);
+  const youngFrom = cloud.db.engine === 'sqlite' ? Infinity : cloud.clock.now() - OVERLAP_MILLISECONDS;
   const after = { sequence: MoreThanOrEqual(oldest) };
-  const late = { sequence: MoreThan(oldest - OVERLAP_ROWS), created_at: MoreThan(young) };
+  const late = { sequence: MoreThan(oldest - OVERLAP_ROWS), created_at: MoreThan(youngFrom) };
   const where = cloud.db.engine === 'sqlite' ? after : [after, late];
   const rows = known.length === 0 ? [] : await session.find(changes, { where, order: { sequence: 'ASC' } });
   const newest = rows.at(-1)?.sequence ?? 0;
+  const numbers = new Set(rows.map(({ sequence }) => sequence));
+  const entries = entriesOf(rows, youngFrom);
   let first: number | undefined;
   let last: number | undefined;
   const news: News[] = [];
   for (const number of since) {
-    const own = number <= 0 ? [] : rows.filter((row) => row.sequence >= number || isLate(row, number));
     // The row that was the newest is there, or at least nothing after it is missing.
     const reaches =
-      own.some((row) => row.sequence === number) ||
-      (newest > 0 && number >= (first ??= (await endOf(session, 'asc')) ?? Infinity) - 1);
-    if (number > 0 && newest > 0 && newest >= number && reaches)
-      news.push({ sequence: newest, rows: own.filter((row) => row.sequence !== number) });
-    else news.push({ sequence: (last ??= (await endOf(session, 'desc')) ?? 0), rows: undefined });
+      newest > 0 && (numbers.has(number) || number >= (first ??= (await endOf(session, 'asc')) ?? Infinity) - 1);
+    const reload = number <= 0 || newest < number || !reaches;
+    news.push({
+      sequence: reload ? (last ??= (await endOf(session, 'desc')) ?? 0) : newest,
+      reload,
+      entries,
+      isNews: (entry) =>
+        entry !== undefined &&
+        (entry.sequence > number || entry.young.some((one) => one !== number && one > number - OVERLAP_ROWS)),
+    });
   }
   return news;
-}
-
-interface Named {
-  readonly kind: NetworkObjectKind;
-  readonly id: string;
-}
-const keyOf = (object: Named): string => `${object.kind} ${object.id}`;
-
-/** Everything the changes name, directly or as the network of a port. */
-function namedBy(rows: readonly Change[]): Map<string, Named> {
-  const named = new Map<string, Named>();
-  const add = (object: Named): void => void named.set(keyOf(object), object);
-  for (const row of rows) {
-    add({ kind: row.kind as NetworkObjectKind, id: row.object_id });
-    if (row.network_id !== null) add({ kind: 'network', id: row.network_id });
-  }
-  return named;
 }
 
 /** What a host asks: what changed for it after the number `since` of the feed; 0 asks for everything. */
@@ -85,20 +109,23 @@ export async function changesOfHosts(cloud: Cloud, questions: readonly FeedQuest
       cloud,
       questions.map(({ since }) => since),
     );
-    const asked = questions.flatMap(({ host }, at) => {
-      const { rows } = feed[at] ?? {};
-      return rows?.length === 0 ? [] : [{ at, host, named: rows && namedBy(rows) }];
+    const asked = feed.flatMap((news, at) => {
+      const changed = [...news.entries.values()].filter(news.isNews);
+      return news.reload || changed.length > 0 ? [{ at, news, changed }] : [];
     });
     const states = await hostStates(
       session,
-      asked.map(({ host, named }) => ({ host, changed: named && new Set(named.keys()) })),
+      asked.map(({ at, news: { reload, entries, isNews } }) => ({
+        host: questions[at]?.host ?? '',
+        changed: reload ? undefined : { has: (key) => isNews(entries.get(key)) },
+      })),
     );
-    const answers = feed.map(({ sequence }): NetworkChanges => ({ sequence, reload: false, objects: [], gone: [] }));
-    for (const [index, { at, named }] of asked.entries()) {
+    const answers = feed.map(({ sequence, reload }): NetworkChanges => ({ sequence, reload, objects: [], gone: [] }));
+    for (const [index, { at, news, changed }] of asked.entries()) {
       const [answer, state] = [answers[at], states[index]];
       if (!answer || !state) continue;
-      const gone = [...(named?.values() ?? [])].filter((one) => !state.present.has(keyOf(one)));
-      answers[at] = { ...answer, reload: named === undefined, objects: allObjects(state), gone };
+      const gone = news.reload ? [] : changed.filter(({ key }) => !state.present.has(key)).map(({ object }) => object);
+      answers[at] = { ...answer, objects: allObjects(state), gone };
     }
     return answers;
   });
