@@ -33,7 +33,8 @@ const backup = (name: string, rotation: number | string, type = 'daily') =>
 
 beforeAll(async () => {
   world = await startCloudWithHost();
-  await world.startEngine();
+  // Hosts are asked again after 3 s, not so soon that a full machine has not answered yet.
+  await world.startEngine(undefined, 0.3);
   base = (await call('GET', '/image/v2/images?name=tiny')).body.images[0].id;
   const properties = [
     { op: 'add', path: '/os_distro', value: 'tiny' },
