@@ -25,8 +25,15 @@ interface Entry {
   readonly young: number[];
 }
 
+/** What a host asks: what changed for it after the number `since` of the feed; 0 asks for everything. */
+export interface FeedQuestion {
+  readonly host: string;
+  readonly since: number;
+}
+
 /** What a host is told by the feed. */
 interface News {
+  readonly host: string;
   /** The newest number; 0 for an empty feed. */
   readonly sequence: number;
   /** The host is told everything: the feed does not reach back as far as it asks. */
@@ -59,9 +66,9 @@ function entriesOf(rows: readonly Change[], youngFrom: number): Map<string, Entr
   return entries;
 }
 
-/** Reads the feed once for all who ask. @returns what is new after each number, in their order */
-async function readFeed(session: ReadSession, cloud: Cloud, since: readonly number[]): Promise<News[]> {
-  const known = since.filter((number) => number > 0);
+/** Reads the feed once for all who ask. @returns what is new for each, in their order */
+async function readFeed(session: ReadSession, cloud: Cloud, questions: readonly FeedQuestion[]): Promise<News[]> {
+  const known = questions.map(({ since }) => since).filter((since) => since > 0);
   const oldest = Math.min(...known);
   const youngFrom = cloud.db.engine === 'sqlite' ? Infinity : cloud.clock.now() - OVERLAP_MILLISECONDS;
   const after = { sequence: MoreThanOrEqual(oldest) };
@@ -74,27 +81,24 @@ async function readFeed(session: ReadSession, cloud: Cloud, since: readonly numb
   let first: number | undefined;
   let last: number | undefined;
   const news: News[] = [];
-  for (const number of since) {
+  for (const { host, since } of questions) {
     // The row that was the newest is there, or at least nothing after it is missing.
-    const reaches =
-      newest > 0 && (numbers.has(number) || number >= (first ??= (await endOf(session, 'asc')) ?? Infinity) - 1);
-    const reload = number <= 0 || newest < number || !reaches;
+    const reload = !(
+      since > 0 &&
+      newest >= since &&
+      (numbers.has(since) || since >= (first ??= (await endOf(session, 'asc')) ?? Infinity) - 1)
+    );
     news.push({
+      host,
       sequence: reload ? (last ??= (await endOf(session, 'desc')) ?? 0) : newest,
       reload,
       entries,
       isNews: (entry) =>
         entry !== undefined &&
-        (entry.sequence > number || entry.young.some((one) => one !== number && one > number - OVERLAP_ROWS)),
+        (entry.sequence > since || entry.young.some((one) => one !== since && one > since - OVERLAP_ROWS)),
     });
   }
   return news;
-}
-
-/** What a host asks: what changed for it after the number `since` of the feed; 0 asks for everything. */
-export interface FeedQuestion {
-  readonly host: string;
-  readonly since: number;
 }
 
 /**
@@ -104,30 +108,24 @@ export interface FeedQuestion {
 export async function changesOfHosts(cloud: Cloud, questions: readonly FeedQuestion[]): Promise<NetworkChanges[]> {
   return cloud.db.read(async (session) => {
     // The number is read before the state: what changes in between is sent again.
-    const feed = await readFeed(
-      session,
-      cloud,
-      questions.map(({ since }) => since),
-    );
-    const asked = feed.flatMap((news, at) => {
-      const changed = [...news.entries.values()].filter(news.isNews);
-      return news.reload || changed.length > 0 ? [{ at, news, changed }] : [];
-    });
+    const feed = await readFeed(session, cloud, questions);
+    const asked = feed.map((news) => ({ ...news, changed: [...news.entries.values()].filter(news.isNews) }));
+    const told = asked.filter(({ reload, changed }) => reload || changed.length > 0);
     const states = await hostStates(
       session,
-      asked.map(({ at, news: { reload, entries, isNews } }) => ({
-        host: questions[at]?.host ?? '',
+      told.map(({ host, reload, entries, isNews }) => ({
+        host,
         changed: reload ? undefined : { has: (key) => isNews(entries.get(key)) },
       })),
     );
-    const answers = feed.map(({ sequence, reload }): NetworkChanges => ({ sequence, reload, objects: [], gone: [] }));
-    for (const [index, { at, news, changed }] of asked.entries()) {
-      const [answer, state] = [answers[at], states[index]];
-      if (!answer || !state) continue;
-      const gone = news.reload ? [] : changed.filter(({ key }) => !state.present.has(key)).map(({ object }) => object);
-      answers[at] = { ...answer, objects: allObjects(state), gone };
-    }
-    return answers;
+    const stateOf = new Map(told.map((one, at) => [one, states[at]]));
+    return asked.map((one): NetworkChanges => {
+      const { sequence, reload, changed } = one;
+      const state = stateOf.get(one);
+      if (!state) return { sequence, reload, objects: [], gone: [] };
+      const gone = reload ? [] : changed.filter(({ key }) => !state.present.has(key)).map(({ object }) => object);
+      return { sequence, reload, objects: allObjects(state), gone };
+    });
   });
 }
 
