@@ -1,7 +1,7 @@
 // Who was on the machine first: a Docker-like FORWARD policy and its chains, a firewall, libvirt's default network.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Machine } from './machine';
+import type { Machine } from '../containers/machine';
 
 /** The machine's firewall: Debian's packages of that name. */
 export type Firewall = 'ufw' | 'firewalld';

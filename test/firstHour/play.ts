@@ -1,8 +1,8 @@
 // The order of the first hour: a machine as it was, the cloud on it, and the machine again; then once more from an older version.
-import { offerCheckout, type Commits } from './checkout';
+import { offerHistory, type Commits } from '../containers/checkout';
 import { lookAround, moveIn, reloadAll, type Firewall } from './neighbours';
-import type { Report } from './report';
-import { differences, ofNewPackages, takeSnapshot, type Snapshot } from './snapshot';
+import type { Report } from '../containers/report';
+import { differences, ofNewPackages, takeSnapshot, type Snapshot } from '../containers/snapshot';
 import * as story from './story';
 
 const SHOWN = 60;
@@ -50,7 +50,9 @@ export async function play(stage: story.Stage, report: Report, firewall: Firewal
   await need('the machine boots', async () => {
     await machine.boot();
     await moveIn(machine, firewall);
-    await offerCheckout(machine, commits);
+    await offerHistory(machine, commits.newest);
+    await machine.asRoot('chown -R lena: /srv/cumulet.git');
+    await machine.asUser('git clone -q /srv/cumulet.git cumulet', 120);
     // What it is after a boot, as it will be after the other one.
     await machine.reboot();
     return lookAround(machine, firewall);

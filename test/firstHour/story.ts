@@ -1,7 +1,7 @@
 // What somebody does with the cloud in the first hour, and what they must see.
-import { systemClock } from '@cumulet/common';
-import type { Lan } from './lan';
-import type { Machine } from './machine';
+import type { Lan } from '../containers/lan';
+import type { Machine } from '../containers/machine';
+import { expectWords, soon as sooner } from '../containers/patience';
 
 export interface Stage {
   readonly machine: Machine;
@@ -15,31 +15,13 @@ const PATIENCE_SECONDS = 30;
 const UP_SECONDS = 900;
 const SSH = 'ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5';
 
+const soon = <T>(work: () => Promise<T>, seconds = PATIENCE_SECONDS): Promise<T> => sooner(work, seconds);
+
 /** A command of the client as the project's user. */
 const cloud = (command: string): string => `cd cumulet && OS_CLOUD=cumulet-demo ./cumulet ${command}`;
 
 const rangeOptions = ({ lan }: Stage): string =>
   `--floating-range ${lan.prefix}.200-${lan.prefix}.207 --floating-interface host0`;
-
-/** Tries until it works. @throws what went wrong last */
-async function soon<T>(work: () => Promise<T>, seconds = PATIENCE_SECONDS): Promise<T> {
-  const until = performance.now() + seconds * 1000;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (performance.now() > until) throw error;
-      await systemClock.sleep(1000);
-    }
-  }
-}
-
-/** @throws unless the text has it */
-function expectWords(text: string, words: RegExp): string {
-  const found = words.exec(text);
-  if (!found) throw new Error(`expected ${String(words)}, but got: ${text}`);
-  return found[0];
-}
 
 /** Runs it and returns what it says; it must not succeed. */
 async function refused(stage: Stage, command: string): Promise<string> {

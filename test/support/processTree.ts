@@ -19,6 +19,12 @@ function processFile(pid: number, name: 'cmdline' | 'stat' | 'status'): string {
 /** The process that started another one, by the second number behind the name in its stat. */
 const parentOf = (pid: number): number => Number(/ \(.*\) \w (\d+) /.exec(processFile(pid, 'stat'))?.[1]);
 
+/** When a process began, in ticks since the boot: with its number it is told from later ones. Empty when it has ended. */
+export const startOf = (pid: number): string =>
+  processFile(pid, 'stat')
+    .replace(/^.*\) /s, '')
+    .split(' ')[19] ?? '';
+
 export const childOf = (parent: number): number | undefined => processIds().find((pid) => parentOf(pid) === parent);
 
 /** The words of a process's command; none when it has ended, also while its parent was not told. */

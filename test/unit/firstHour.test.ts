@@ -1,7 +1,7 @@
 // What the first hour calls equal, and how it counts: a comparison that sees nothing would pass every machine.
 import { CommandError } from '@cumulet/common';
-import { createReport } from '../firstHour/report';
-import { differences } from '../firstHour/snapshot';
+import { createReport } from '../containers/report';
+import { differences } from '../containers/snapshot';
 
 const nothing = (): boolean => false;
 const machine = (files: string[], rules: string[]) =>

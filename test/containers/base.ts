@@ -1,15 +1,14 @@
-// The tree of a bare machine with systemd, an ordinary user's tools and Node.js, made once and kept: machines of the first hour are laid over it.
+// The tree of a bare machine with systemd, an ordinary user's tools and Node.js, made once and kept: containers are laid over it.
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { exec } from '@cumulet/common';
 
-/** What such a machine has, beside the essential packages. libvirt's daemon is its owner's, with its default network. */
+/** What such a machine has, beside the essential packages. */
 const PACKAGES = [
   'systemd systemd-sysv dbus udev netbase procps kmod ca-certificates sudo git less',
-  'iproute2 iputils-ping openssh-client iptables nftables',
-  'libvirt-daemon-system libvirt-daemon-config-network libvirt-clients dnsmasq-base',
+  'iproute2 iputils-ping openssh-client',
 ].flatMap((line) => line.split(' '));
 
 /** This machine's distribution is the other one's too: its packages can be had from here. */
@@ -51,10 +50,10 @@ function copyNode(tree: string): void {
   writeFileSync(join(to, 'etc/npmrc'), settings.map((file) => readFileSync(file, 'utf8')).join('\n'));
 }
 
-async function build(tree: string, firewall: string): Promise<void> {
+async function build(tree: string, packages: readonly string[]): Promise<void> {
   const { codename, sources } = release();
   const options = aptSettings().map((file) => `--aptopt=${file}`);
-  const include = [...PACKAGES, firewall].join(',');
+  const include = [...PACKAGES, ...packages].join(',');
   await exec(['mmdebstrap', '--variant=minbase', `--include=${include}`, ...options, codename, tree, ...sources], {
     timeout: 900_000,
   });
@@ -85,19 +84,23 @@ async function build(tree: string, firewall: string): Promise<void> {
   );
 }
 
-/** @returns the path of the tree, made where it is missing. @throws CommandError of mmdebstrap */
-export async function baseTree(directory: string, firewall: string): Promise<string> {
+/**
+ * @param name tells trees with different packages apart
+ * @param packages those that its machines have besides
+ * @returns the path of the tree, made where it is missing. @throws CommandError of mmdebstrap
+ */
+export async function baseTree(directory: string, name: string, packages: readonly string[]): Promise<string> {
   const settings = aptSettings().map((file) => readFileSync(file, 'utf8'));
   const own = readFileSync(__filename, 'utf8');
-  const recipe = JSON.stringify([own, firewall, process.version, environment(), ...settings]);
-  const name = `base-${firewall}-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`;
-  const tree = join(directory, name);
+  const recipe = JSON.stringify([own, packages, process.version, environment(), ...settings]);
+  const digest = createHash('sha256').update(recipe).digest('hex').slice(0, 12);
+  const tree = join(directory, `base-${name}-${digest}`);
   if (existsSync(tree)) return tree;
   mkdirSync(directory, { recursive: true, mode: 0o755 });
-  for (const old of readdirSync(directory).filter((one) => one.startsWith(`base-${firewall}-`)))
+  for (const old of readdirSync(directory).filter((one) => one.startsWith(`base-${name}-`)))
     rmSync(join(directory, old), { recursive: true });
   rmSync(`${tree}.part`, { recursive: true, force: true });
-  await build(`${tree}.part`, firewall);
+  await build(`${tree}.part`, packages);
   renameSync(`${tree}.part`, tree);
   return tree;
 }

@@ -1,4 +1,4 @@
-// A stranger's machine: a container with systemd as its first process, files over a base tree, and a cable to the LAN.
+// A machine for a play: a container with systemd as its first process, files over a base tree, and a cable to the LAN.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -6,12 +6,16 @@ import { exec, systemClock } from '@cumulet/common';
 import type { Lan } from './lan';
 
 export interface Machine {
+  readonly name: string;
+  readonly address: string;
   /** Its root as seen from outside. */
   readonly root: string;
   /** The process id of its first process as seen from outside. */
   leader(): string;
   /** Runs a shell command as root there and returns its output. @throws CommandError */
   asRoot(command: string, seconds?: number): Promise<string>;
+  /** The same as from a login of root's, which stops at the first command that fails. */
+  asAdministrator(command: string, seconds?: number): Promise<string>;
   /** The same as the ordinary user, as from a login. */
   asUser(command: string, seconds?: number): Promise<string>;
   /** Boots it. Resolves when systemd has started what it starts. */
@@ -40,21 +44,34 @@ async function deviceOptions(directory: string): Promise<string[]> {
   return options;
 }
 
-/** @param directory of its own, which is removed with it */
-export async function makeMachine(base: string, directory: string, lan: Lan): Promise<Machine> {
+export interface MachineOptions {
+  readonly base: string;
+  /** Of its own; it is removed with the machine. */
+  readonly directory: string;
+  readonly lan: Lan;
+  readonly name: string;
+  /** The last number of its address. */
+  readonly number: number;
+}
+
+/** Lays its files out; it is off until it is booted. */
+export async function makeMachine({ base, directory, lan, name, number }: MachineOptions): Promise<Machine> {
   const root = join(directory, 'root');
   const [upper, work] = [join(directory, 'upper'), join(directory, 'work')];
   for (const each of [root, upper, work]) mkdirSync(each, { recursive: true, mode: 0o755 });
   await exec(['mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${base},upperdir=${upper},workdir=${work}`, root]);
-  const address = `${lan.prefix}.5`;
+  const address = `${lan.prefix}.${number}`;
   rmSync(join(root, 'etc/resolv.conf'), { force: true });
   copyFileSync(resolver(), join(root, 'etc/resolv.conf'));
-  writeFileSync(join(root, 'etc/hostname'), 'lab\n');
-  writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost ip6-localhost\n');
+  writeFileSync(join(root, 'etc/hostname'), `${name}\n`);
+  writeFileSync(join(root, 'etc/hosts'), `127.0.0.1 localhost\n127.0.1.1 ${name}\n::1 localhost ip6-localhost\n`);
   writeFileSync(
-    join(root, 'etc/systemd/network/10-lan.network'),
-    `[Match]\nName=host0\n[Link]\nMTUBytes=${lan.mtu}\n[Network]\nAddress=${address}/24\nGateway=${lan.prefix}.1\n`,
+    join(root, 'etc/systemd/network/10-host0.network'),
+    `[Match]\nName=host0\n[Network]\nAddress=${address}/24\nGateway=${lan.prefix}.1\n`,
   );
+  // Beside the file, because whose machine it is may write another one.
+  mkdirSync(join(root, 'etc/systemd/network/10-host0.network.d'));
+  writeFileSync(join(root, 'etc/systemd/network/10-host0.network.d/mtu.conf'), `[Link]\nMTUBytes=${lan.mtu}\n`);
   const binds = await deviceOptions(directory);
   let container: ChildProcess | undefined;
   let leader = '';
@@ -105,7 +122,7 @@ export async function makeMachine(base: string, directory: string, lan: Lan): Pr
   const boot = async (): Promise<void> => {
     const log = openSync(join(directory, 'console'), 'a');
     const options = ['--boot', '--register=no', '--keep-unit', '--capability=all', `--network-bridge=${lan.bridge}`];
-    container = spawn('systemd-nspawn', ['-D', root, `--machine=${lan.bridge}`, ...options, ...binds], {
+    container = spawn('systemd-nspawn', ['-D', root, `--machine=${lan.bridge}-${name}`, ...options, ...binds], {
       stdio: ['ignore', log, log],
       detached: true,
     });
@@ -122,9 +139,13 @@ export async function makeMachine(base: string, directory: string, lan: Lan): Pr
   };
 
   return {
+    name,
+    address,
     root,
     leader: () => leader,
     asRoot,
+    asAdministrator: (command, seconds) =>
+      asRoot(`exec sudo -H bash -lc ${quoted(`set -eu; cd\n${command}`)}`, seconds),
     asUser: (command, seconds) => asRoot(`exec sudo -u lena -H bash -lc ${quoted(`cd; ${command}`)}`, seconds),
     boot,
     async reboot() {

@@ -19,7 +19,8 @@ export interface Report {
 function wordsOf(error: unknown): string {
   if (!(error instanceof CommandError)) return messageOf(error);
   const said = `${error.stdout}\n${error.stderr}`.trim().split('\n').slice(-12).join('\n    ');
-  return `${error.argv.slice(-1).join(' ')} ended with ${String(error.exitCode)}\n    ${said}`;
+  const [first = '', ...more] = error.argv.slice(-1).join(' ').split('\n');
+  return `${first}${more.length > 0 ? ' ...' : ''} ended with ${String(error.exitCode)}\n    ${said}`;
 }
 
 export function createReport(print: (line: string) => void = console.log): Report {

@@ -1,4 +1,4 @@
-// The LAN of the first hour: a bridge with a way out, and a neighbour in a namespace of its own on it.
+// The LAN of containers: a bridge with a way out, and a neighbour in a namespace of its own on it.
 import { randomInt } from 'node:crypto';
 import { exec, type Exec } from '@cumulet/common';
 
@@ -28,46 +28,55 @@ async function uplinkMtu(): Promise<number> {
   return link?.mtu ?? 1500;
 }
 
+/** Bridge, namespace and table have the same one. */
+const nameOf = (id: string): string => `lan-${id}`;
+
+/** Removes all of it, whoever made it. @throws CommandError of the first part that could not be removed */
+export async function removeLan(id: string): Promise<void> {
+  const name = nameOf(id);
+  const ended = await Promise.allSettled([
+    exec(['nft', 'delete', 'table', 'ip', name]),
+    exec(['ip', 'netns', 'del', name]),
+    exec(['ip', 'link', 'del', 'dev', name]),
+  ]);
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
 /** @param id makes its names, up to seven characters */
 export async function makeLan(id: string): Promise<Lan> {
   const prefix = `10.${randomInt(100, 250)}.${randomInt(0, 250)}`;
-  const [bridge, namespace, table] = [`fh-${id}`, `fh-${id}`, `first-hour-${id}`];
-  const [outer, mtu] = [`fhn-${id}`, await uplinkMtu()];
+  const name = nameOf(id);
+  const [outer, mtu] = [`lann-${id}`, await uplinkMtu()];
   const forwarding = (await exec(['sysctl', '-n', 'net.ipv4.ip_forward'])).stdout.trim();
-  const neighbour: Exec = (argv, options) => exec(['ip', 'netns', 'exec', namespace, ...argv], options);
+  const neighbour: Exec = (argv, options) => exec(['ip', 'netns', 'exec', name, ...argv], options);
   const lan: Lan = {
     prefix,
-    bridge,
+    bridge: name,
     mtu,
     neighbour,
     async remove() {
-      const ended = await Promise.allSettled([
-        exec(['nft', 'delete', 'table', 'ip', table]),
-        exec(['ip', 'netns', 'del', namespace]),
-        exec(['ip', 'link', 'del', 'dev', bridge]),
-        ...(forwarding === '0' ? [exec(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=0'])] : []),
-      ]);
-      const failed = ended.find((one) => one.status === 'rejected');
-      if (failed) throw failed.reason;
+      await removeLan(id);
+      if (forwarding === '0') await exec(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=0']);
     },
   };
   await exec(['ip', '-batch', '-'], {
     input: [
-      `netns add ${namespace}`,
-      `link add name ${bridge} mtu ${mtu} type bridge forward_delay 0`,
-      `addr add ${prefix}.1/24 dev ${bridge}`,
-      `link set dev ${bridge} up`,
-      `link add name ${outer} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${namespace}`,
-      `link set dev ${outer} master ${bridge} up`,
+      `netns add ${name}`,
+      `link add name ${name} mtu ${mtu} type bridge forward_delay 0`,
+      `addr add ${prefix}.1/24 dev ${name}`,
+      `link set dev ${name} up`,
+      `link add name ${outer} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`,
+      `link set dev ${outer} master ${name} up`,
       '',
     ].join('\n'),
   });
   await neighbour(['ip', '-batch', '-'], {
     input: `addr add ${prefix}.50/24 dev eth0\nlink set dev lo up\nlink set dev eth0 up\n`,
   });
-  const rule = `ip saddr ${prefix}.0/24 oifname != "${bridge}" masquerade`;
+  const rule = `ip saddr ${prefix}.0/24 oifname != "${name}" masquerade`;
   await exec(['nft', '-f', '-'], {
-    input: `table ip ${table} {\n chain out {\n  type nat hook postrouting priority 100\n  ${rule}\n }\n}\n`,
+    input: `table ip ${name} {\n chain out {\n  type nat hook postrouting priority 100\n  ${rule}\n }\n}\n`,
   });
   await exec(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
   return lan;
