@@ -3,7 +3,7 @@ import { Type, type Static } from '@sinclair/typebox';
 
 export const ComputeConfig = Type.Object(
   {
-    dir: Type.String({ default: '/var/lib/cumulet', description: 'Where config drives and console logs are.' }),
+    dir: Type.String({ default: '/var/lib/cumulet/host', description: 'Where config drives and console logs are.' }),
     domain_prefix: Type.String({ default: 'cumulet-', description: 'What the names of our domains begin with.' }),
     virt_type: Type.Union([Type.Literal('auto'), Type.Literal('kvm'), Type.Literal('qemu')], {
       default: 'auto',

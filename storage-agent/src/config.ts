@@ -3,7 +3,7 @@ import { Type, type Static } from '@sinclair/typebox';
 
 export const StorageConfig = Type.Object(
   {
-    dir: Type.String({ default: '/var/lib/cumulet', description: 'Where cached images and disks are.' }),
+    dir: Type.String({ default: '/var/lib/cumulet/host', description: 'Where cached images and disks are.' }),
     shared_disks: Type.Union([Type.String({ pattern: '^/' }), Type.Null()], {
       default: null,
       description:

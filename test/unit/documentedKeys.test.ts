@@ -1,4 +1,4 @@
-// Every key of every configuration file is in docs/operations.md.
+// Every key of every configuration file is in docs/operations.md, and directories are those that stand there.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { agentProcessConfig } from '@cumulet/common';
@@ -20,10 +20,9 @@ function keysOf({ properties = {}, anyOf = [] }: Schema): string[] {
   return [...own, ...anyOf.flatMap(keysOf)];
 }
 
+const text = readFileSync(join(root, 'docs/operations.md'), 'utf8');
 const documented = new Set(
-  [...readFileSync(join(root, 'docs/operations.md'), 'utf8').matchAll(/`([^`\n]*)`/g)].flatMap(
-    ([, words = '']) => words.match(/[A-Za-z_]+/g) ?? [],
-  ),
+  [...text.matchAll(/`([^`\n]*)`/g)].flatMap(([, words = '']) => words.match(/[A-Za-z_]+/g) ?? []),
 );
 
 test.each([
@@ -36,4 +35,15 @@ test.each([
   const keys = keysOf(schema as Schema);
   expect(keys.length).toBeGreaterThan(5);
   expect(keys.filter((key) => !documented.has(key))).toEqual([]);
+});
+
+test.each([
+  ['compute', 'dir', ComputeConfig.properties.dir],
+  ['storage', 'dir', StorageConfig.properties.dir],
+  ['network', 'stateDir', NetworkAgentConfig.properties.stateDir],
+])('the directory of a %s agent of its own is the documented one', (section, key, schema: { default?: unknown }) => {
+  const [, words = ''] = text.split(`### \`${section}\`\n`);
+  const path = new RegExp(`^\\| \`${key}\` \\| \`<data_dir>(/\\w+)\``, 'm').exec(words)?.[1];
+  expect(path).toMatch(/^\/\w/);
+  expect(schema.default).toBe(`${ControllerProcessConfig.properties.data_dir.default}${path}`);
 });
