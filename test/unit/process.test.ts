@@ -38,10 +38,10 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 describe('the administrator’s commands', () => {
   test('make the CA, a controller’s files and a host’s, and say what to do with them', async () => {
     for (const one of Object.values(made)) expect(one).toMatchObject({ exit: 0, err: '' });
-    expect(made.ca.out).toContain(`rabbitmqctl import_definitions ${at('ca')}/broker.json`);
+    expect(made.ca.out).toContain(`rabbitmqctl import_definitions < ${at('ca')}/broker.json`);
     expect(made.controller.out).toMatch(/^Copy .*ctl to \/etc\/cumulet\/tls on controller ctl/);
     expect(made.controller.out).not.toContain('rabbitmqctl');
-    expect(made.host.out).toContain(`rabbitmqctl import_definitions ${at('h1')}/broker.json`);
+    expect(made.host.out).toContain(`rabbitmqctl import_definitions < ${at('h1')}/broker.json`);
     const secret = (directory: string): string => readFileSync(at(directory, 'token-keys.secret'), 'utf8');
     expect(secret('ctl')).toBe(secret('ca'));
     expect(statSync(at('ctl', 'token-keys.secret')).mode & 0o777).toBe(0o600);

@@ -25,7 +25,7 @@ export const adminUsage = `
 export const isAdminCommand = ([noun = '']: readonly string[]): boolean => ['ca', 'controller', 'host'].includes(noun);
 
 const importWords = (directory: string): string =>
-  `At the message broker run: rabbitmqctl import_definitions ${directory}/broker.json\n`;
+  `At the message broker run: rabbitmqctl import_definitions < ${directory}/broker.json\n`;
 
 async function carryOut(args: readonly string[]): Promise<string> {
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
