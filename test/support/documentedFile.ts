@@ -11,9 +11,11 @@ export type Machine = (typeof machines)[number];
 /** The address of a machine when all of them are on loopback, below a prefix such as `127.3.4.`. */
 export const machineAddress = (prefix: string, machine: Machine): string => `${prefix}1${machine}`;
 
-/** The block whose first line is a comment with this path. */
+const SECTION = '\n### Clusters of database and broker\n';
+
+/** The block of the section about these machines whose first line is a comment with this path. */
 function block(path: string): string {
-  const text = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+  const [, text = ''] = readFileSync(join(root, 'docs/operations.md'), 'utf8').split(SECTION);
   const found = [...text.matchAll(/^```\w+\n(# (\/[\w./-]+)[^]*?)^```$/gm)].find(([, , name]) => name === path)?.[1];
   if (found === undefined) throw new Error(`docs/operations.md has no file ${path}`);
   return found;
