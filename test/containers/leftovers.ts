@@ -7,19 +7,31 @@ import { removeLan } from './lan';
 
 const ownerFile = (place: string): string => join(place, 'owner');
 
-/** Makes the directory of a play, which ends with this process. */
+const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
+
+/** Makes the directory of a play, which ends with this process. Before its LAN is made. */
 export function claim(place: string): void {
   mkdirSync(place, { recursive: true, mode: 0o755 });
-  writeFileSync(ownerFile(place), `${process.pid} ${startOf(process.pid)}`);
+  writeFileSync(
+    ownerFile(place),
+    [process.pid, startOf(process.pid), readFileSync(FORWARDING, 'utf8').trim()].join(' '),
+  );
 }
 
 /** Somebody wants to keep what is there. */
 export const leave = (place: string): void => rmSync(ownerFile(place));
 
-function isLeft(place: string): boolean {
-  if (!existsSync(ownerFile(place))) return false;
-  const [pid, start = ''] = readFileSync(ownerFile(place), 'utf8').split(' ');
-  return startOf(Number(pid)) !== start;
+interface Owner {
+  readonly lives: boolean;
+  /** What this machine's setting was before. */
+  readonly forwarding: string;
+}
+
+/** Undefined where somebody keeps what is there. */
+function ownerOf(place: string): Owner | undefined {
+  if (!existsSync(ownerFile(place))) return undefined;
+  const [pid, start = '', forwarding = ''] = readFileSync(ownerFile(place), 'utf8').split(' ');
+  return { lives: startOf(Number(pid)) === start, forwarding };
 }
 
 /** The containers that have their files in there: each with its first process, whose end is everybody's. */
@@ -49,10 +61,13 @@ async function unmount(place: string): Promise<void> {
 /** Removes plays whose process was killed. @param prefix what the names of their directories begin with; the rest is the LAN's id */
 export async function removeLeftovers(directory: string, prefix: string): Promise<void> {
   const names = existsSync(directory) ? readdirSync(directory).filter((name) => name.startsWith(prefix)) : [];
-  for (const place of names.map((name) => join(directory, name)).filter(isLeft)) {
+  for (const place of names.map((name) => join(directory, name))) {
+    const owner = ownerOf(place);
+    if (!owner || owner.lives) continue;
     await endContainers(place);
     await unmount(place);
     await removeLan(basename(place).slice(prefix.length)).catch(() => undefined);
+    if (owner.forwarding === '0') writeFileSync(FORWARDING, '0');
     await exec(['rm', '-rf', place], { timeout: 120_000 });
     console.log(`removed what a play had left in ${place}`);
   }
