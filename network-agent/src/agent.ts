@@ -21,6 +21,7 @@ import { CUT_OFF } from './cutOff';
 import { createDataplane, nothingApplied, type Applied, type Depth } from './dataplane';
 import { upstreamsOf } from './dnsRelay';
 import { createFeed } from './feed';
+import { createFirewallTables } from './firewall/tables';
 import { parseRange } from './floatingRange';
 import { createHostKernel, loadBridgeFilter, readKernelFile, type ReadKernel } from './hostKernel';
 import { createListeners } from './listeners';
@@ -69,6 +70,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const feed = createFeed(api, host);
   const readKernel = parts.readKernel ?? readKernelFile;
   const kernel = createHostKernel(exec, readKernel, join(config.stateDir, 'kernel.json'));
+  const tables = createFirewallTables(exec, join(config.stateDir, 'tables.json'));
   const contact = createContact();
   const answers = createAnswerCache();
   const stopping = new AbortController();
@@ -274,6 +276,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
       await loadBridgeFilter(exec, readKernel, log);
       await kernel.ensure(config.external !== null);
+      await tables.note();
       await agent.start();
       if (stopping.signal.aborted) return;
       hints = await bus.onChanges(host, () => void attempt('applying changes', run));
@@ -295,6 +298,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     changedSettings: () => kernel.before(),
     purge: async () => {
       await dataplane.purge();
+      await tables.removeEmpty();
       await kernel.restore();
     },
   };
