@@ -118,9 +118,6 @@ export async function play(stage: Stage, report: Report, commit: string): Promis
   await need('three machines boot', () => prepare(stage, commit));
   await playSection(stage, report, 'Setting it up', {
     agents: async () => {
-      // iptables keeps the empty chains, and their tables, that somebody's rule was in once.
-      for (const rule of ['iptables FORWARD', 'iptables INPUT', 'ip6tables FORWARD'].map((words) => words.split(' ')))
-        await stage.hosts[0].asRoot(`${rule[0]} -A ${rule[1]} -j ACCEPT && ${rule[0]} -D ${rule[1]} -j ACCEPT`);
       before = await takeSnapshot(stage.hosts[0], KERNEL);
     },
     content: async () => {
