@@ -5,8 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 const MOST_PAUSE_MS = 50;
 /** A pause is so many times as long as the round before it: a small cloud hardly waits, a large one answers many at once. */
 const PAUSE_PER_ROUND = 4;
-/** Questions of one round: its answer is kept in memory as a whole. */
-const MOST_QUESTIONS = 100;
+/** Questions of one round: its answers are made in one go, and kept in memory as a whole. */
+const MOST_QUESTIONS = 50;
 
 /** Does one round of work and then leaves others four fifths of the time, but for no longer than 50 ms. */
 export async function inRound(work: () => Promise<void>): Promise<void> {
