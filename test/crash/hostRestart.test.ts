@@ -1,7 +1,8 @@
 // After a host was restarted its servers run again, except those that had been stopped.
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
-import { servers } from '../../controller/src/db/entities/compute';
+import { servers, type Server } from '../../controller/src/db/entities/compute';
 import { tasks } from '../../controller/src/db/entities/tasks';
+import { reportServers } from '../../controller/src/agentApi/serverReports';
 
 let cloud: CloudWithHost;
 afterEach(() => cloud.stop());
@@ -87,4 +88,23 @@ test.each([
   expect(names).toEqual(status === 'SHUTOFF' ? ['stop', 'create'] : ['create']);
   const timeline = (await cloud.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
   if (status === 'SHUTOFF') expect(timeline.tasks[1].steps[0].message).toBe('of the test');
+});
+
+test('a report that comes as the operation on its server ends does not take back what the operation has made of it', async () => {
+  cloud = await startCloudWithHost();
+  await cloud.startEngine();
+  const id = await cloud.boot();
+  await cloud.settled();
+  const { db } = cloud.test.cloud;
+  const set = (values: Partial<Server>): Promise<number> =>
+    db.write((session) => session.update(servers, { id }, values));
+  await set({ vm_state: 'building', task_state: 'spawning', power_state: 0 });
+  // The last step is committed after the server was looked at.
+  const read: typeof db.read = async (work) => {
+    const found = await db.read(work);
+    await set({ vm_state: 'active', task_state: null });
+    return found;
+  };
+  await reportServers({ ...cloud.test.cloud, db: { ...db, read } }, 'node-1', [{ id, power: 'running' }]);
+  expect(await serverOf(id)).toMatchObject({ vm_state: 'active', task_state: null });
 });

@@ -54,7 +54,9 @@ export async function reportServers(cloud: Cloud, host: string, observed: readon
     );
     for (const { server, set, why } of changed) {
       if (busy.has(server.id)) continue;
-      const unchanged = { id: server.id, generation: server.generation, task_state: IsNull() };
+      // An operation may have ended since the server was looked at: what it has made of the server stays.
+      const { generation, vm_state } = server;
+      const unchanged = { id: server.id, generation, vm_state, task_state: IsNull() };
       const updated = await session.update(servers, unchanged, { ...set, updated_at: cloud.clock.now() });
       // The stop of one that nobody stopped stands in its timeline like any other.
       const ended = set.vm_state === 'stopped' && server.vm_state !== 'stopped';
