@@ -77,6 +77,16 @@ async function endJob(hypervisor: Hypervisor, serverId: string): Promise<void> {
   }
 }
 
+/** Whether a domain has a job. One that is off has none, and libvirt refuses to be asked. */
+async function hasJob(hypervisor: Hypervisor, serverId: string): Promise<boolean> {
+  try {
+    return (await hypervisor.jobStats(serverId)).type !== 'none';
+  } catch (error) {
+    if (hasCode(error, ErrorCode.OPERATION_INVALID, ErrorCode.NO_DOMAIN)) return false;
+    throw error;
+  }
+}
+
 /** Tells how far it has come, and ends it when it is to end, until the hypervisor says that it has ended. */
 async function follow(
   context: ServerContext,
@@ -198,7 +208,7 @@ export function createMigrationSource(neighbours: Neighbours | undefined): Migra
   const look = async (context: ServerContext, serverId: string): Promise<MigrationOutcome> => {
     const { hypervisor, clock } = context;
     if (!(await findDomain(context, serverId))) return 'unknown';
-    while ((await hypervisor.jobStats(serverId)).type !== 'none') {
+    while (await hasJob(hypervisor, serverId)) {
       await endJob(hypervisor, serverId);
       await clock.sleep(POLL_MS);
     }

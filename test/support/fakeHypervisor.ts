@@ -232,8 +232,8 @@ export function fakeHypervisor(): FakeHypervisor {
       writeFileSync(/<target file='([^']+)'/.exec(xml)?.[1] ?? '', 'the disk');
     },
     jobStats: async (uuid: string, { completed = false } = {}) => {
-      const domain = known(uuid);
-      if (completed) return { type: domain.job ?? 'none', statistics: {} };
+      if (completed) return { type: known(uuid).job ?? 'none', statistics: {} };
+      const domain = active(uuid);
       if (domain.job === 'running') domain.job = fake.onJob(domain);
       const statistics = { disk_processed: 1n, disk_total: 2n };
       return { type: domain.job === 'running' ? 'unbounded' : 'none', statistics };

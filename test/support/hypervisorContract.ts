@@ -72,10 +72,11 @@ export function hypervisorContract(get: () => Hypervisor): void {
     expect(await get().hasManagedSave(uuid)).toBe(false);
   });
 
-  test('asking a domain that is off to shut down is refused as invalid', async () => {
+  test('asking a domain that is off to shut down, or for its job, is refused as invalid', async () => {
     await get().defineDomain(xml('a'));
     await expect(get().shutdownDomain(uuid, 'acpi')).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
     await expect(get().suspendDomain(uuid)).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
+    await expect(get().jobStats(uuid)).rejects.toMatchObject({ code: ErrorCode.OPERATION_INVALID });
   });
 
   test('figures of its memory and a password are refused for a domain that is off, the password also without a channel', async () => {

@@ -204,6 +204,9 @@ test('what an agent before them began is judged by what the guest does', async (
   migration = newId();
   await from.fake.hypervisor.suspendDomain(server.server_id);
   expect((await ask(from, 'migration.abort')).observed).toEqual({ outcome: 'unknown' });
+  migration = newId();
+  await from.fake.hypervisor.destroyDomain(server.server_id);
+  expect((await ask(from, 'migration.abort')).observed).toEqual({ outcome: 'unknown' });
   expect((await ask(to, 'migration.abort')).observed).toEqual({ outcome: 'unknown' });
   expect((await ask(to, 'migration.conclude')).observed).toEqual({ outcome: 'refused' });
   await to.driver.run('server.ensure', server.server_id, at(to), { generation: 1 });
