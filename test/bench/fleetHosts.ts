@@ -49,7 +49,8 @@ async function main(hosts: number): Promise<void> {
   ) as unknown as AgentApi;
   process.on('message', (message: ToHosts) => {
     if ('command' in message) void bus.sendCommand(message.command);
-    else if ('changes' in message) void bus.hintChanges(...message.changes);
+    // Hints are not passed on: each host asks in turn, and how often is a part of what is measured.
+    else if ('changes' in message) return;
     else if ('calm' in message) fails = 0;
     else {
       const { done, fail } = open.get(message.answer) ?? {};
@@ -60,12 +61,14 @@ async function main(hosts: number): Promise<void> {
   });
   process.on('disconnect', () => process.exit(0));
   const all = Array.from({ length: hosts }, (_, at) => createSimulatedHost(`node-${at + 1}`, bus, api, 2_000));
-  for (const host of all)
+  for (const host of all) {
+    host.isStocked = true;
     host.before = async () => {
       const seconds = FASTEST + Math.random() * (SLOWEST - FASTEST);
       await systemClock.sleep((seconds * 1000) / 2);
       if (Math.random() < fails) throw new HostError('bad_luck', 'the host had bad luck', { retryable: false });
     };
+  }
   // Not all in one moment: no lab starts all its hosts at once.
   for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((host) => host.start()));
   // All in turn, each as often as by default.

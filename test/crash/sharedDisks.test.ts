@@ -182,7 +182,7 @@ describe('a directory that only has the same mark', () => {
   test('gets no server that runs', async () => {
     await act('os-migrateLive', { host: null, block_migration: 'auto' });
     expect(await row()).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null });
-    expect(await story()).toContain('the other host has other disks');
+    expect(await story()).toContain('the disks of node-1 are not seen here');
     expect([source.domains.get(id), target.domains.size]).toEqual(['running', 0]);
     await world.expectClean();
   });

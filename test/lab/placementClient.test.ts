@@ -100,8 +100,8 @@ test('traits are made, set on a provider, and deleted', async () => {
   expect(await openstack('trait list --name startswith:CUSTOM -f json')).toEqual(rows('CUSTOM_FAST'));
   expect(await openstack('trait show CUSTOM_FAST -f json')).toEqual({ name: 'CUSTOM_FAST' });
   const set = `resource provider trait set --trait CUSTOM_FAST --trait STORAGE_DISK_SSD ${found.uuid} -f json`;
-  expect(await openstack(set)).toEqual(rows('CUSTOM_FAST', 'STORAGE_DISK_SSD'));
-  expect(await openstack(`resource provider trait list ${found.uuid} -f json`)).toHaveLength(2);
+  expect(await openstack(set)).toEqual(rows('COMPUTE_NODE', 'CUSTOM_FAST', 'HW_ARCH_X86_64', 'STORAGE_DISK_SSD'));
+  expect(await openstack(`resource provider trait list ${found.uuid} -f json`)).toHaveLength(4);
   const any = 'resource provider list --required CUSTOM_FAST,HW_CPU_X86_SGX -f json';
   expect(await openstack(any, '1.39')).toHaveLength(1);
   await expect(openstack('trait delete CUSTOM_FAST')).rejects.toThrow(/the host node-1 has it/);

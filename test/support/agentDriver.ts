@@ -18,9 +18,11 @@ export interface AgentDriver {
   run<K extends CommandKind>(kind: K, resource: string, body: CommandBody<K>, options?: SendOptions): Promise<Reply>;
 }
 
-export async function driveAgent(bus: Bus, host: string): Promise<AgentDriver> {
-  const replies: Reply[] = [];
-  await bus.onReply((reply) => Promise.resolve(void replies.push(reply)));
+/** @param beside - one for another host on the same bus, which gets the answers of both: each is given to one of those who listen */
+export async function driveAgent(bus: Bus, host: string, beside?: AgentDriver): Promise<AgentDriver> {
+  const own: Reply[] = [];
+  const replies = beside?.replies ?? own;
+  if (!beside) await bus.onReply((reply) => Promise.resolve(void own.push(reply)));
   let count = 0;
   const driver: AgentDriver = {
     replies,

@@ -1,9 +1,9 @@
-// A host without a kernel: agents that carry out the same commands on sets in memory. Faults can be ordered.
+// A host without a kernel: agents that carry out the same commands on sets in memory, and answer as real ones by a contract
+// (test/support/hostContract). Left out: the regular report of all servers, progress, full disks. Faults can be ordered.
 import { randomUUID } from 'node:crypto';
-import { PassThrough, Readable } from 'node:stream';
 import {
+  CONSOLE_KINDS,
   createAgent,
-  CumuletError,
   HostError,
   silentLogger,
   systemClock,
@@ -12,11 +12,14 @@ import {
   type AgentRole,
   type Bus,
   type CommandHandlers,
+  type ConsoleKind,
   type HostApi,
   type HostResource,
-  type MigrationExpect,
+  type NetworkObject,
+  type Subscription,
 } from '@cumulet/common';
-import { qcow2Header } from './qcow2';
+import { createSimulatedDisks } from './simulatedDisks';
+import { createSimulatedServers, isAwake } from './simulatedServers';
 
 export interface SimulatedHost {
   readonly name: string;
@@ -34,11 +37,18 @@ export interface SimulatedHost {
   /** How often each kind of command was carried out. */
   readonly done: Map<string, number>;
   /**
-   * Called before a command is carried out; throws to make it fail, awaits to make it slow.
-   * @param signal of a migration: fires when it shall end
+   * Called before a command is carried out; throws to make it fail, awaits to make it slow. "guest.shutdown" is the time that a
+   * guest takes to shut down, "migration.sent" the word of the new host that it runs.
+   * @param signal of a migration or a shutdown: fires when it shall end
    */
   before: (kind: string, signal?: AbortSignal) => Promise<void> | void;
+  /** Whether images count as fetched, whose bytes nobody has. */
+  isStocked: boolean;
+  readonly address: null;
+  readonly consoles: readonly ConsoleKind[];
   start(): Promise<void>;
+  /** A guest ends by itself, and its agent tells of it. */
+  powerOff(serverId: string): Promise<void>;
   /** Asks once what changed in the network, as a network agent does between hints too. */
   poll(): Promise<void>;
   stop(): Promise<void>;
@@ -63,8 +73,27 @@ export const createSharedPool = (): SharedPool => ({
   domains: [],
 });
 
-/** Hosts that reach each other: those of one bus. */
-const neighbours = new WeakMap<Bus, Map<string, { arrive(migration: string, from: string): void }>>();
+const PAUSE_MS = 50;
+/** How often the feed is asked that is behind a command. */
+const FEED_TRIES = 20;
+
+/** What a host of each role says of itself. */
+const INVENTORIES: Readonly<Record<AgentRole, Readonly<Record<string, unknown>>>> = {
+  compute: {
+    vcpus: 64,
+    memory_mib: 65536,
+    disk_gib: 1000,
+    hypervisor_type: 'QEMU',
+    hypervisor_version: 7002000,
+    libvirt_version: '9.0.0',
+    virt_type: 'qemu',
+    cpu_info: { arch: 'x86_64', topology: { sockets: 1, cores: 64, threads: 1 } },
+    traits: ['COMPUTE_NODE', 'HW_ARCH_X86_64'],
+  },
+  // As on a machine that was set up by `cumulet up`.
+  network: { physical_networks: ['public'] },
+  storage: { disk_gib: 1000, disk_free_gib: 1000 },
+};
 
 /**
  * @param heartbeatMs milliseconds between heartbeats of its agents; tests don't like to wait
@@ -82,32 +111,52 @@ export function createSimulatedHost(
   pool?.domains.push(domains);
   /** Disks that were there before it was told which should be. */
   let seen = new Set<string>();
-  const isElsewhere = (id: string, generation: number): boolean => (pool?.generations.get(id) ?? 0) > generation;
-  const take = (id: string, generation: number): void => {
-    if (isElsewhere(id, generation))
-      throw new HostError('disk_elsewhere', 'another host has the disk by now', { retryable: false });
-    pool?.generations.set(id, generation);
-  };
   const vcpus = new Map<string, number>();
   const taps = new Set<string>();
   const interfaces = new Map<string, readonly string[]>();
-  const snapshots = new Map<string, string>();
   const done = new Map<string, number>();
-  const expected = new Map<string, MigrationExpect>();
-  const sent = new Map<string, 'moved' | 'stayed'>();
+  const before = (kind: string, signal?: AbortSignal): Promise<void> | void => host.before(kind, signal);
+  const disk = createSimulatedDisks({
+    name,
+    api,
+    disks,
+    pool,
+    before,
+    isStocked: () => host.isStocked,
+    isDefined: (id) => (pool?.domains ?? [domains]).some((one) => one.has(id)),
+    isAwake: (id) => isAwake(domains.get(id)),
+  });
+  const { snapshots } = disk;
+  const servers = createSimulatedServers({
+    requireDisk: (path) => disk.require(path),
+    ...{ name, bus, api, domains, vcpus, interfaces, taps, snapshots, before },
+  });
   let agents: Agent[] = [];
+  let hints: Subscription | undefined;
 
-  /** The ports that belong here by the change feed, which is followed as a network agent does: one question at a time. */
-  const wanted = new Set<string>();
+  /** What belongs here by the change feed, which is followed as a network agent does: one question at a time. */
+  const wanted = new Map<string, NetworkObject['kind']>();
+  const wantedOf = (kind: NetworkObject['kind']): string[] =>
+    [...wanted].flatMap(([id, found]) => (found === kind ? id : []));
   let since = 0;
+  let reported = '';
   const pull = async (): Promise<void> => {
     const { sequence, reload, objects, gone } = await api.networkChanges(name, since);
     if (reload) wanted.clear();
-    for (const { kind, id } of objects) if (kind === 'port') wanted.add(id);
-    for (const { kind, id } of gone) if (kind === 'port') wanted.delete(id);
+    for (const { kind, id } of objects) wanted.set(id, kind);
+    for (const { id } of gone) wanted.delete(id);
     since = sequence;
     for (const id of taps) if (!wanted.has(id)) taps.delete(id);
-    for (const id of wanted) taps.add(id);
+    const ports = wantedOf('port');
+    for (const id of ports) taps.add(id);
+    const text = ports.join();
+    if (text === reported) return;
+    const report = ports.map((id) => ({ id, wired: true }));
+    await api.reportPorts(name, report).then(
+      () => (reported = text),
+      // It is tried again when the feed is asked again.
+      () => undefined,
+    );
   };
   let pulling = Promise.resolve();
   const wire = (): Promise<void> => (pulling = pulling.then(pull, pull));
@@ -115,155 +164,40 @@ export function createSimulatedHost(
     since = 0;
     return wire();
   };
-  const handlers: CommandHandlers = {
-    'disk.ensure': async ({ body, generation }) => {
-      await host.before('disk.ensure');
-      take(body.server_id, generation);
-      const kept = [...(disks.get(body.server_id) ?? [])].filter((revision) => body.keep?.includes(revision));
-      disks.set(body.server_id, new Set([body.revision, ...kept]));
-      return { path: `/disks/${body.server_id}`, format: 'qcow2' };
-    },
-    'disk.find': async ({ body, generation }) => {
-      await host.before('disk.find');
-      if (pool?.cards.get(body.from.host) !== body.from.card)
-        throw new HostError('disks_not_shared', 'the other host has other disks', { retryable: false });
-      if (!disks.get(body.server_id)?.has(body.revision))
-        throw new HostError('disk_missing', 'the disk is missing', { retryable: false });
-      if (body.take) take(body.server_id, generation);
-      return { path: `/disks/${body.server_id}`, format: 'qcow2', shared: true };
-    },
-    'disk.adopt': async ({ body, generation }) => {
-      await host.before('disk.adopt');
-      take(body.server_id, generation);
-      if (body.from.elsewhere) {
-        const { stream } = await api.openDisk(name, body.server_id);
-        const chunks: Buffer[] = [];
-        for await (const chunk of stream) chunks.push(chunk as Buffer);
-        if (Buffer.concat(chunks).toString() !== `${body.server_id} ${body.from.revision}`)
-          throw new Error('this is another disk');
-      } else if (!disks.get(body.server_id)?.has(body.from.revision)) throw new Error('the disk is missing');
-      disks.set(body.server_id, new Set([...(disks.get(body.server_id) ?? []), body.revision]));
-      return {};
-    },
-    'disk.remove': async ({ body, generation }) => {
-      await host.before('disk.remove');
-      if (isElsewhere(body.server_id, generation)) return {};
-      // As in life: a disk in use must not go.
-      const users = pool?.domains ?? [domains];
-      if (body.revision === undefined && users.some((one) => one.has(body.server_id)))
-        throw new Error('the disk is in use');
-      if (body.revision !== undefined) {
-        disks.get(body.server_id)?.delete(body.revision);
-        return {};
+  const wireUpTo = async (sequence: number): Promise<void> => {
+    for (let tries = 0; tries < FEED_TRIES; tries++) {
+      try {
+        await wire();
+      } catch (error) {
+        throw new HostError('network_failed', 'the network could not be set up', { retryable: true, cause: error });
       }
-      disks.delete(body.server_id);
-      for (const [image, server] of snapshots) if (server === body.server_id) snapshots.delete(image);
-      return {};
-    },
+      if (since >= sequence) return;
+      await systemClock.sleep(PAUSE_MS);
+    }
+    throw new HostError('feed_behind', 'the host was not told of the change in time', { retryable: true });
+  };
+  const handlers: CommandHandlers = {
+    ...disk.handlers,
+    ...servers.handlers,
     'ports.ensure': async ({ body }) => {
       await host.before('ports.ensure');
-      await wire();
+      await wireUpTo(body.sequence);
       const lacking = body.port_ids.filter((id) => !taps.has(id));
-      if (lacking.length > 0) throw new Error(`no such port here: ${lacking.join()}`);
-      await api.reportPorts(
-        name,
-        body.port_ids.map((id) => ({ id, wired: true })),
-      );
-      return { wired: true };
+      if (lacking.length > 0)
+        throw new HostError('port_not_here', `port ${lacking.join(', ')} does not belong on its host`, {
+          retryable: true,
+        });
+      return { wired: body.until === 'wired' };
     },
-    'ports.remove': async () => {
+    'ports.remove': async ({ body }) => {
       await host.before('ports.remove');
-      await wire();
-      return {};
-    },
-    'server.ensure': async ({ body }) => {
-      await host.before('server.ensure');
-      if (!disks.has(body.server_id)) throw new Error('the disk is missing');
-      for (const one of body.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
-      const power = body.power === 'unchanged' ? (domains.get(body.server_id) ?? 'shutdown') : body.power;
-      domains.set(body.server_id, power);
-      vcpus.set(body.server_id, body.vcpus);
-      interfaces.set(
-        body.server_id,
-        body.interfaces.map((one) => one.port_id),
-      );
-      return { power };
-    },
-    'disk.copy': async ({ body }) => {
-      await host.before('disk.copy');
-      const runs = (domains.get(body.server_id) ?? 'shutdown') !== 'shutdown';
-      if (runs && body.path !== null) snapshots.set(body.path, body.server_id);
-      return { copied: runs && body.path !== null };
-    },
-    'snapshot.prepare': async ({ body }) => {
-      await host.before('snapshot.prepare');
-      if (!disks.has(body.server_id)) throw new Error('the disk is missing');
-      return { path: body.image_id };
-    },
-    'snapshot.flatten': async ({ body }) => {
-      await host.before('snapshot.flatten');
-      snapshots.set(body.image_id, body.server_id);
-      return {};
-    },
-    'snapshot.upload': async ({ body }) => {
-      await host.before('snapshot.upload');
-      if (!snapshots.has(body.image_id)) throw new Error('the snapshot is missing');
-      const bytes = qcow2Header();
-      try {
-        await api.storeImage(name, body.image_id, { size: bytes.length, stream: Readable.from([bytes]) });
-      } catch (error) {
-        if (!(error instanceof CumuletError) || error.code !== 'image_refused') throw error;
-        throw new HostError(error.code, error.message, { retryable: false });
-      }
-      return {};
-    },
-    'snapshot.remove': async ({ body }) => {
-      await host.before('snapshot.remove');
-      snapshots.delete(body.image_id);
-      return {};
-    },
-    'migration.expect': async ({ body }) => {
-      await host.before('migration.expect');
-      if (!disks.has(body.server.server_id)) throw new Error('the disk is missing');
-      for (const one of body.server.interfaces) if (!taps.has(one.port_id)) throw new Error('the tap is missing');
-      if (!expected.has(body.migration_id)) expected.set(body.migration_id, body);
-      return {};
-    },
-    'migration.send': async ({ body }, context) => {
-      const known = sent.get(body.migration_id);
-      if (known === 'moved') return {};
-      sent.set(body.migration_id, 'stayed');
-      await host.before('migration.send', context.signal);
-      if (context.signal.aborted) throw new Error('given up');
-      const there = neighbours.get(bus)?.get(body.to.host);
-      if (!there) throw new HostError('unreachable', 'the other host is not reached', { retryable: false });
-      there.arrive(body.migration_id, name);
-      // As in life: where it was it waits to be removed.
-      domains.set(body.server_id, 'paused');
-      await host.before('migration.sent');
-      sent.set(body.migration_id, 'moved');
-      return {};
-    },
-    'migration.abort': async ({ body }) => {
-      await host.before('migration.abort');
-      const stopped = domains.get(body.server_id) === 'paused';
-      return { outcome: sent.get(body.migration_id) === 'moved' ? 'moved' : stopped ? 'unknown' : 'stayed' };
-    },
-    'migration.force': async () => {
-      await host.before('migration.force');
-      return {};
-    },
-    'migration.conclude': async ({ body }) => {
-      await host.before('migration.conclude');
-      expected.delete(body.migration_id);
-      return { outcome: domains.has(body.server_id) ? 'moved' : 'refused' };
-    },
-    'server.remove': async ({ body }) => {
-      await host.before('server.remove');
-      domains.delete(body.server_id);
-      interfaces.delete(body.server_id);
-      vcpus.delete(body.server_id);
-      return {};
+      await wireUpTo(body.sequence);
+      const left = body.port_ids.filter((id) => wanted.has(id));
+      if (left.length > 0)
+        throw new HostError('port_still_here', `port ${left.join(', ')} still belongs on its host`, {
+          retryable: true,
+        });
+      return { wired: false };
     },
   };
   const counted = Object.fromEntries(
@@ -286,7 +220,7 @@ export function createSimulatedHost(
       clock: systemClock,
       log: silentLogger,
       handlers: counted,
-      inventory: () => Promise.resolve({ vcpus: 64, memory_mib: 65536, disk_gib: 1000, ...leaveCard(role) }),
+      inventory: () => Promise.resolve({ ...INVENTORIES[role], ...leaveCard(role) }),
       reconcile: async (expected) => reconcile(new Set(expected.map(({ id }) => id))),
       heartbeatMs,
     });
@@ -301,21 +235,6 @@ export function createSimulatedHost(
   const keepDisks = (expected: ReadonlySet<string>): void => {
     for (const id of seen) if (!expected.has(id)) disks.delete(id);
   };
-  const keep = (things: Map<string, unknown>) => (expected: ReadonlySet<string>) => {
-    for (const id of things.keys()) if (!expected.has(id)) things.delete(id);
-  };
-
-  /** A guest comes that is expected, once. */
-  const arrive = (migration: string, from: string): void => {
-    const body = expected.get(migration);
-    if (body?.from !== from)
-      throw new HostError('not_expected', 'the other host does not expect it', { retryable: false });
-    expected.delete(migration);
-    domains.set(body.server.server_id, body.server.power);
-    vcpus.set(body.server.server_id, body.server.vcpus);
-  };
-  const others = neighbours.get(bus) ?? new Map();
-  neighbours.set(bus, others.set(name, { arrive }));
 
   const host: SimulatedHost = {
     name,
@@ -327,56 +246,37 @@ export function createSimulatedHost(
     snapshots,
     done,
     before: () => undefined,
+    address: null,
+    consoles: CONSOLE_KINDS,
+    isStocked: false,
     api: {
-      consoleLog: () => Promise.resolve(Buffer.from('simulated')),
-      diagnostics: (id) =>
-        domains.get(id) === 'running'
-          ? Promise.resolve({
-              cpuTimes: [1],
-              disks: [],
-              interfaces: [],
-              maximumMemory: 131072,
-              memory: {},
-              hypervisor: 'qemu',
-            })
-          : Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false })),
-      openConsole: (id, kind) => {
-        if (domains.get(id) !== 'running')
-          return Promise.reject(new HostError('not_running', 'the server is not running', { retryable: false }));
-        // The guest repeats what it hears, after saying who it is.
-        const guest = new PassThrough();
-        guest.write(`${kind} of ${id}\r\n`);
-        return Promise.resolve(guest);
-      },
-      setPassword: () => Promise.resolve(),
-      openDisk: (id, revision) => {
-        const there = disks.get(id)?.has(revision) && (domains.get(id) ?? 'shutdown') === 'shutdown';
-        if (!there) return Promise.reject(new Error('no such disk stands still here'));
-        const bytes = Buffer.from(`${id} ${revision}`);
-        return Promise.resolve({ size: bytes.length, stream: Readable.from([bytes]) });
-      },
-      openImage: () => Promise.reject(new HostError('image_missing', 'no such image', { retryable: false })),
+      ...servers.api,
+      openDisk: (id, revision) => disk.open(id, revision),
+      openImage: (digest, start) => disk.openImage(digest, start),
       inventoryOfResources: async () => {
         const of = (kind: string, ids: Iterable<string>): HostResource[] =>
           [...ids].map((id) => ({ kind, id, name: `${kind}-${id}` }));
-        const { objects } = await api.networkChanges(name, 0);
-        const bridges = objects.filter((object) => object.kind === 'network').map(({ id }) => id);
-        const namespaces = objects.filter((object) => object.kind === 'router').map(({ id }) => id);
+        await wire();
         return [
           ...of('domain', domains.keys()),
           ...of('disk', disks.keys()),
           ...of('tap', taps),
-          ...of('bridge', bridges),
-          ...of('namespace', namespaces),
+          ...of('bridge', wantedOf('network')),
+          ...of('namespace', wantedOf('router')),
         ];
       },
     },
     async start() {
-      agents = [agent('compute', keep(domains)), agent('storage', keepDisks), agent('network', rewire)];
+      servers.forgetMigrations();
+      reported = '';
+      agents = [agent('compute', (ids) => servers.keep(ids)), agent('storage', keepDisks), agent('network', rewire)];
       await Promise.all(agents.map((one) => one.start()));
+      hints = await bus.onChanges(name, () => void wire().catch(() => undefined));
     },
     poll: wire,
+    powerOff: (id) => servers.powerOff(id),
     async stop() {
+      await hints?.close();
       await Promise.all(agents.map((one) => one.stop()));
     },
   };
