@@ -20,7 +20,8 @@ export interface HostGroups {
   readonly rules: readonly SecurityGroupRule[];
 }
 
-const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
+/** Ids without those that come again. */
+export const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
 
 const remotesOf = (rules: readonly SecurityGroupRule[]): string[] =>
   unique(rules.flatMap((rule) => rule.remote_group_id ?? []));

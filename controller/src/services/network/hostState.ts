@@ -21,7 +21,7 @@ import {
   type Subnet,
 } from '../../db/entities/network';
 import { hostnameOf } from './dnsNames';
-import { groupsOf, readGroupStates, readRules, type HostGroups, type RulesByGroup } from './groupStates';
+import { groupsOf, readGroupStates, readRules, unique, type HostGroups, type RulesByGroup } from './groupStates';
 import { networksWithPorts } from './networkRows';
 import { routerState } from './routerState';
 import { readPlaces, tunnelState } from './tunnels';
@@ -38,7 +38,6 @@ export interface HostState {
 
 const byId = <T extends { id: string }>(rows: readonly T[]): Map<string, T> =>
   new Map(rows.map((row) => [row.id, row]));
-const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
 const isServersPort = (port: Port): boolean => port.host !== '' && !port.device_owner.startsWith('network:');
 
 const addressState = (row: PortAddress) => ({ subnet_id: row.subnet_id, address: row.address });
