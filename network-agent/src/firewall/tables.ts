@@ -2,11 +2,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { Exec } from '@cumulet/common';
 
-const FAMILIES = [
-  ['ip', 'iptables-save'],
-  ['ip6', 'ip6tables-save'],
-] as const;
-
 /** What the output of iptables-save says of each table: whether anything in it has an effect. */
 export function parseTables(text: string): Map<string, { readonly isEmpty: boolean }> {
   const tables = new Map<string, { isEmpty: boolean }>();
@@ -29,9 +24,12 @@ export interface FirewallTables {
 /** @param path the file that remembers which tables were there */
 export function createFirewallTables(exec: Exec, path: string): FirewallTables {
   const read = async (): Promise<{ readonly name: string; readonly isEmpty: boolean }[]> => {
-    const texts = await Promise.all(FAMILIES.map(async ([, command]) => (await exec([command])).stdout));
-    return FAMILIES.flatMap(([family], at) =>
-      [...parseTables(texts[at] ?? '')].map(([table, { isEmpty }]) => ({ name: `${family} ${table}`, isEmpty })),
+    const outputs = await Promise.all([exec(['iptables-save']), exec(['ip6tables-save'])]);
+    return outputs.flatMap(({ stdout }, at) =>
+      [...parseTables(stdout)].map(([table, { isEmpty }]) => ({
+        name: `${at === 0 ? 'ip' : 'ip6'} ${table}`,
+        isEmpty,
+      })),
     );
   };
   const noted = async (): Promise<readonly string[] | undefined> => {
