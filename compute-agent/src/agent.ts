@@ -45,6 +45,8 @@ export interface ComputeAgentOptions {
   readonly neighbours?: Neighbours;
   /** Opens the connection to the hypervisor; libvirt's unless told. */
   readonly connect?: () => Promise<Hypervisor>;
+  /** How often all servers are reported, in milliseconds; every 20 s unless told. */
+  readonly tellAllMs?: number;
 }
 
 export interface ComputeAgent extends Agent, Omit<HostApi, 'openDisk' | 'openImage'> {
@@ -82,7 +84,8 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
       const shutdownMs = config.shutdown_seconds * 1000;
       const context = { hypervisor, exec, clock, log, dir, domainPrefix, virtType, shutdownMs };
       hypervisor.on('warning', (error) => log.warn({ err: error }, 'libvirt'));
-      const liveness = createLiveness({ host, api, hypervisor, clock, log, domainPrefix });
+      const every = options.tellAllMs === undefined ? {} : { tellAllMs: options.tellAllMs };
+      const liveness = createLiveness({ host, api, hypervisor, clock, log, domainPrefix, ...every });
       return (reached = { context, liveness });
     } catch (error) {
       await hypervisor.close();

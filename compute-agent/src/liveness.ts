@@ -24,21 +24,23 @@ export interface LivenessOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly domainPrefix: string;
+  /** How often everything is told again, in milliseconds: a report may come while a task holds the server, and is ignored then. */
+  readonly tellAllMs?: number;
 }
 
 const TRY_AGAIN_MS = 3_000;
-/** A report may come while a task holds the server, and is ignored then; so everything is told again now and then. */
-const TELL_ALL_MS = 20_000;
 const QUIET = new Set(['defined', 'undefined']);
 
 /** virDomainState by number, as the statistics give it; names as in `DomainStateName`. */
 const STATES = ['none', 'running', 'blocked', 'paused', 'shutting-down', 'shut-off', 'crashed', 'pm-suspended'];
 
 export function createLiveness(options: LivenessOptions): Liveness {
-  const { host, api, hypervisor, clock, log, domainPrefix } = options;
+  const { host, api, hypervisor, clock, log, domainPrefix, tellAllMs = 20_000 } = options;
   const stopping = new AbortController();
   const busy = new Map<string, number>();
   const changed = new Set<string>();
+  /** For each look that is under way the servers that a command has worked on meanwhile. */
+  const looks = new Set<Set<string>>();
   /** What the controller was last told. */
   const told = new Map<string, ObservedServer['power']>();
   let pump: Promise<void> | undefined;
@@ -67,6 +69,20 @@ export function createLiveness(options: LivenessOptions): Liveness {
     for (const { id, power } of servers) told.set(id, power);
   };
 
+  /** What a look sees, but for servers that a command works on meanwhile: half of its work is nothing to tell, and is looked at again. */
+  const settled = async (observe: () => Promise<readonly ObservedServer[]>): Promise<ObservedServer[]> => {
+    const worked = new Set(busy.keys());
+    looks.add(worked);
+    try {
+      const servers = await observe();
+      // One that a command has removed meanwhile is not told of any more.
+      for (const { id } of servers) if (worked.has(id) && (busy.has(id) || told.has(id))) changed.add(id);
+      return servers.filter(({ id }) => !worked.has(id));
+    } finally {
+      looks.delete(worked);
+    }
+  };
+
   /** What was told of before and is not there any more, as after `virsh undefine`: no event may have said so. */
   const vanished = (present: readonly ObservedServer[]): string[] => {
     const ids = new Set(present.map(({ id }) => id));
@@ -91,10 +107,8 @@ export function createLiveness(options: LivenessOptions): Liveness {
       if (ids.length === 0 || stopping.signal.aborted) return;
       for (const id of ids) changed.delete(id);
       try {
-        const servers = await Promise.all(ids.map(look));
-        // A command may have begun meanwhile: what was seen may be half of its work.
-        for (const { id } of servers) if (busy.has(id)) changed.add(id);
-        await tell(servers.filter(({ id, power }) => !busy.has(id) && told.get(id) !== power));
+        const servers = await settled(() => Promise.all(ids.map(look)));
+        await tell(servers.filter(({ id, power }) => told.get(id) !== power));
       } catch (error) {
         log.warn({ err: error, servers: ids }, 'the state of servers was not reported; it is tried again');
         for (const id of ids) changed.add(id);
@@ -119,12 +133,13 @@ export function createLiveness(options: LivenessOptions): Liveness {
   /** Looks at everything, however little is new. */
   const lookAtAll = async (why: string): Promise<void> => {
     try {
-      const present = await observeAll();
-      const servers = [...present, ...vanished(present).map(absent)];
-      // What a command works on is looked at when it has ended.
-      for (const { id } of servers) if (busy.has(id)) changed.add(id);
+      const servers = await settled(async () => {
+        const present = await observeAll();
+        return [...present, ...vanished(present).map(absent)];
+      });
       told.clear();
-      await tell(servers.filter(({ id }) => !busy.has(id)));
+      await tell(servers);
+      report();
     } catch (error) {
       log.warn({ err: error, why }, 'the servers of this host could not be looked at or reported');
     }
@@ -133,7 +148,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
   hypervisor.on('connected', () => void lookAtAll('reconnected'));
   const rounds = (async (): Promise<void> => {
     for (;;) {
-      await clock.sleep(TELL_ALL_MS, stopping.signal);
+      await clock.sleep(tellAllMs, stopping.signal);
       if (stopping.signal.aborted) return;
       await lookAtAll('regular look');
     }
@@ -149,6 +164,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
     },
     async during(serverId, work) {
       busy.set(serverId, (busy.get(serverId) ?? 0) + 1);
+      for (const worked of looks) worked.add(serverId);
       try {
         const result = await work();
         if (result.power === undefined) {

@@ -50,7 +50,9 @@ async function startAgent(): Promise<void> {
   driver = await driveAgent(bus, 'h1');
   const settings = { dir, domain_prefix: PREFIX, libvirt_socket: libvirtd.socketPath, shutdown_seconds: 25 };
   const config = parseConfig(ComputeConfig, JSON.stringify(settings), 'test');
-  agent = createComputeAgent({ host: 'h1', bus, api, exec, log: silentLogger, clock: systemClock, config });
+  // The regular report of everything would come in the middle of some tests.
+  const tellAllMs = 3_600_000;
+  agent = createComputeAgent({ host: 'h1', bus, api, exec, log: silentLogger, clock: systemClock, config, tellAllMs });
   await agent.start();
   session = agent.session() ?? 0;
 }

@@ -63,6 +63,8 @@ export async function createRealHost(name: string, bus: Bus, api: AgentApi, tls:
       ...common,
       neighbours: createNeighbours(tls),
       exec,
+      // The regular report is no answer to anything, and not in the contract.
+      tellAllMs: 3_600_000,
       config: parseConfig(ComputeConfig, JSON.stringify(settings), 'test'),
     });
     const storage = createStorageAgent({

@@ -200,6 +200,27 @@ test('now and then everything is told again: a report may have come at a bad tim
   expect(scene.api.reports).toEqual(Array(2).fill({ id: server.server_id, power: 'running' }));
 });
 
+test('what a look saw before a command ended is not told after it: the server is looked at again', async () => {
+  const [server, removed] = [aServer(), aServer()];
+  await ensure(server);
+  await ensure(removed);
+  const { hypervisor } = scene.fake;
+  const stats = hypervisor.allDomainStats.bind(hypervisor);
+  hypervisor.allDomainStats = async (...asked) => {
+    const seen = await stats(...asked);
+    hypervisor.allDomainStats = stats;
+    await ensure({ ...server, power: 'paused' });
+    await remove(removed.server_id);
+    return seen;
+  };
+  const paused = { id: server.server_id, power: 'paused' };
+  for (const count of [1, 2]) {
+    scene.lookNow();
+    await until('report', () => scene.api.reports.length === count);
+  }
+  expect(scene.api.reports).toEqual([paused, paused]);
+});
+
 test('a server whose domain vanished is told as off, however that came; a removed one is not told of again', async () => {
   const [kept, removed] = [aServer(), aServer()];
   await ensure(kept);
