@@ -1,5 +1,5 @@
 // Questions that come close together are answered together: in a busy cloud what is read for one is read for many.
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate, setTimeout as pause } from 'node:timers/promises';
 
 /** The longest pause between rounds, in milliseconds. */
 const MOST_PAUSE_MS = 50;
@@ -21,12 +21,18 @@ interface Waiting<Q, A> {
   readonly fail: (error: unknown) => void;
 }
 
+export interface RoundOptions {
+  /** Somebody waits for the answers: a round of one question is followed by no pause, so that who asks alone never waits. */
+  readonly eager?: boolean;
+}
+
 /**
  * @param answer answers questions, in their order; it begins after all of them were asked, so that nothing is older than its question
  * @returns asks: at once when nobody else has asked lately, or in the next round
  */
 export function createRounds<Q, A>(
   answer: (questions: readonly Q[]) => Promise<readonly A[]>,
+  { eager = false }: RoundOptions = {},
 ): (question: Q) => Promise<A> {
   const waiting: Waiting<Q, A>[] = [];
   let working = false;
@@ -44,9 +50,13 @@ export function createRounds<Q, A>(
 
   async function work(): Promise<void> {
     working = true;
-    // Those that ask in the same moment belong together.
-    await Promise.resolve();
-    while (waiting.length > 0) await inRound(() => tell(waiting.splice(0, MOST_QUESTIONS)));
+    // Those that ask in the same turn of the event loop belong together.
+    await setImmediate();
+    while (waiting.length > 0) {
+      const some = waiting.splice(0, MOST_QUESTIONS);
+      if (eager && some.length === 1) await tell(some);
+      else await inRound(() => tell(some));
+    }
     working = false;
   }
 

@@ -59,3 +59,24 @@ test('a round has no more questions than can be answered in one go', async () =>
   expect(await Promise.all(many.map(ask))).toEqual(many);
   expect(sizes).toEqual([50, 50, 20]);
 });
+
+test('an eager round of one question is followed by no pause, one of several is', async () => {
+  const rounds: { readonly size: number; readonly begun: number; readonly ended: number }[] = [];
+  const ask = createRounds(
+    async (questions: readonly number[]) => {
+      const begun = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      rounds.push({ size: questions.length, begun, ended: performance.now() });
+      return questions;
+    },
+    { eager: true },
+  );
+  await ask(1);
+  await ask(2);
+  await Promise.all([ask(3), ask(4)]);
+  await ask(5);
+  expect(rounds.map(({ size }) => size)).toEqual([1, 1, 2, 1]);
+  const pauses = rounds.slice(1).map(({ begun }, at) => begun - (rounds[at]?.ended ?? 0));
+  expect(pauses[2]).toBeGreaterThan(40);
+  expect(Math.min(pauses[0] ?? 0, pauses[1] ?? 0)).toBeLessThan(25);
+});

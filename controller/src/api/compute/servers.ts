@@ -7,6 +7,7 @@ import { findServer, serverNotFound } from '../../services/compute/findServer';
 import { renamePorts } from '../../services/compute/portNames';
 import { deleteServer } from '../../services/compute/serverDelete';
 import { listServers } from '../../services/compute/serverList';
+import { shownServer } from '../../services/compute/shownServers';
 import type { Cloud } from '../../cloud';
 import type { Server } from '../../db/entities/compute';
 import type { ReadSession } from '../../db';
@@ -58,11 +59,10 @@ const listHandler =
     });
   };
 
-const show: Handler = (request, cloud) =>
-  cloud.db.read(async (session) => {
-    const server = await findServer(session, request.caller, serverIdOf(request));
-    return { status: 200, body: { server: await viewOf(session, cloud, request, server, 'show') } };
-  });
+const show: Handler = async (request, cloud) => {
+  const { server, facts } = await shownServer(cloud, request.caller, serverIdOf(request));
+  return { status: 200, body: { server: serverView(request, server, facts, viewOptions(cloud, request, 'show')) } };
+};
 
 interface UpdateBody {
   readonly name?: string;
