@@ -8,6 +8,8 @@ export type Attempt =
   | { readonly kind: 'denied'; readonly reason: string }
   | { readonly kind: 'decided' };
 
+/** The reason of an attempt that took too long. */
+export const NO_ANSWER = 'no answer';
 /** What ssh ends with when it has failed itself, not the command. */
 const FAILED = 255;
 /** A handshake with a guest under emulation on a busy machine takes seconds. */
@@ -32,7 +34,7 @@ const BOOTING =
 
 /** Reads an end of ssh with LogLevel=DEBUG1. @param code - its exit status; undefined when it took too long */
 export function attemptOf(code: number | undefined, said: string): Attempt {
-  if (code === undefined) return { kind: 'silent', reason: 'no answer' };
+  if (code === undefined) return { kind: 'silent', reason: NO_ANSWER };
   const lines = said.split('\n').map((line) => line.trim());
   const last = lines.findLast((line) => line !== '' && !/^debug\d: /.test(line)) ?? '';
   const reason = last.replace(/^ssh: connect to host \S+ port \d+: /, '');

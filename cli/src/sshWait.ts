@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context, Row } from './command';
 import { CliError } from './errors';
-import type { Attempt } from './sshProbe';
+import { NO_ANSWER, type Attempt } from './sshProbe';
 import { waitWhile } from './wait';
 
 /** How long after its start a server may still not know its key, unless a longer wait is asked for. */
@@ -10,6 +10,8 @@ const YOUNG_SECONDS = 180;
 const PAUSE_MS = 1000;
 /** sshd keeps out for a while who is refused more often than once in five seconds (PerSourcePenalties). */
 const DENIED_PAUSE_MS = 5000;
+/** An attempt that had less time than this and got no answer shows nothing. */
+const ENOUGH_MS = 5000;
 /** What makes a guest boot. */
 const STARTS: ReadonlySet<unknown> = new Set([
   ...['create', 'start', 'reboot', 'rebuild', 'evacuate', 'unshelve', 'resize', 'migrate', 'revertResize'],
@@ -69,10 +71,14 @@ export interface Login {
 export async function untilLogin(login: Login): Promise<void> {
   const { name, address, user, seconds, end } = login;
   const left = (): number => end - performance.now();
+  let seen: Exclude<Attempt, { kind: 'decided' }> | undefined;
   try {
     for (;;) {
-      const seen = await login.attempt(left());
-      if (seen.kind === 'decided') return;
+      const given = left();
+      const latest = await login.attempt(given);
+      if (latest.kind === 'decided') return;
+      // The one before it says more than one that the end of the wait has cut short.
+      if (!seen || given >= ENOUGH_MS || latest.reason !== NO_ANSWER) seen = latest;
       const denied = seen.kind === 'denied';
       if (denied && !login.young()) return;
       const goal = denied ? `it lets ${user} in` : `ssh answers at ${address}`;

@@ -138,9 +138,9 @@ test('without a terminal the wait is silent', async () => {
 });
 
 test('a server that never answers is given up with words when the time is over', async () => {
-  const { exit, out, err } = await ssh([to(closed)], ['--wait', '1', 'hello']);
+  const { exit, out, err } = await ssh([to(closed)], ['--wait', '4', 'hello']);
   expect({ exit, out }).toEqual({ exit: 1, out: '' });
-  expect(err).toMatch(/server hello did not answer ssh at 10\.0\.0\.\d+ within 1 s \(Connection refused\): /);
+  expect(err).toMatch(/server hello did not answer ssh at 10\.0\.0\.\d+ within 4 s \(Connection refused\): /);
   expect(count('entered')).toBe(0);
 });
 

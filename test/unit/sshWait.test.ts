@@ -111,6 +111,17 @@ describe('waiting for a login', () => {
     );
   });
 
+  test('ends with what the attempt before said when the end has cut the last one short', async () => {
+    let end = performance.now() + 1200;
+    const cut: Attempt = { kind: 'silent', reason: 'no answer' };
+    const attempts: Attempt[] = [silent, cut];
+    const attempt = (): Promise<Attempt> => Promise.resolve(attempts.shift() ?? cut);
+    await expect(wait([], { end, attempt })).rejects.toThrow('within 1 s (Connection refused)');
+    attempts.push(denied);
+    end = performance.now() + 1200;
+    await wait([], { end, attempt });
+  });
+
   test('leaves it to ssh to say that a key is not taken: of an old server at once, of a young one when the time is over', async () => {
     expect(await wait([denied], { young: () => false })).toEqual([1, ['']]);
     expect(await wait([denied], { end: performance.now() })).toEqual([
