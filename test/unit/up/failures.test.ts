@@ -126,19 +126,23 @@ describe('a cloud that runs, and one that would take its place', () => {
 });
 
 describe('a second run', () => {
-  /** Another process has the lock, and the file says that this one has. */
-  async function locked(holder: number, seconds: string) {
-    const other = spawn('flock', [at('lock'), 'sh', '-c', `echo up ${holder} > ${at('lock')}; echo; sleep ${seconds}`]);
+  /** Another process has the lock until a second after it was missed, and the file says that this one has. */
+  async function locked(holder: number) {
+    const hold = `echo up ${holder} > ${at('lock')}; echo; until [ -e ${at('missed')} ]; do sleep 0.1; done; sleep 1`;
+    const other = spawn('flock', [at('lock'), 'sh', '-c', hold]);
     await once(other.stdout, 'data');
     const ended = once(other, 'exit');
     return {
       ended,
-      second: scriptShell(directory, 'exec 9>> "$lock_file"; flock -n 9 || wait_for_lock; echo goes on'),
+      second: scriptShell(
+        directory,
+        `exec 9>> "$lock_file"; flock -n 9 || { : > ${at('missed')}; wait_for_lock; }; echo goes on`,
+      ),
     };
   }
 
   test('is refused with the process that is in the way', async () => {
-    const { second, ended } = await locked(process.pid, '1');
+    const { second, ended } = await locked(process.pid);
     await ended;
     expect(second).toEqual({
       status: 1,
@@ -148,7 +152,7 @@ describe('a second run', () => {
   });
 
   test('waits for what a killed one had begun, and goes on', async () => {
-    const { second, ended } = await locked(999_999_999, '1');
+    const { second, ended } = await locked(999_999_999);
     await ended;
     expect(second).toMatchObject({ status: 0, err: '' });
     expect(second.out).toBe('Waiting for what an earlier "up" had begun when it was killed\ngoes on');
