@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openDatabase, type Database } from '@cumulet/controller';
-import { changes } from '../../controller/src/db/entities/tasks';
+import { In, isDuplicate, list, SubSelect } from '../../controller/src/db';
+import { allocations, changes } from '../../controller/src/db/entities/tasks';
 import { managerOf, type WriteSession } from '../../controller/src/db/session';
 
 let directory: string;
 let db: Database;
 let commits = 0;
+let statements: string[] = [];
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-writes-'));
@@ -19,9 +21,11 @@ beforeEach(async () => {
     durable: false,
     onStatement: (sql) => {
       if (sql === 'COMMIT') commits++;
+      statements.push(sql);
     },
   });
   commits = 0;
+  statements = [];
 });
 afterEach(async () => {
   await db.close();
@@ -123,4 +127,155 @@ test('one that fails before it has changed anything does not make the others run
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
   expect(await stored()).toEqual(['a', 'b', 'c']);
   expect(runs).toBe(3);
+});
+
+/** Makes the writes share a commit: while the first is made, they come. */
+async function sharing<T>(
+  works: readonly ((session: WriteSession) => Promise<T>)[],
+): Promise<PromiseSettledResult<T>[]> {
+  const first = db.write(insert('first'));
+  const all = Promise.allSettled(works.map((work) => db.write(work)));
+  await first;
+  return all;
+}
+const named = (text: string): string[] => statements.filter((sql) => sql.startsWith(text));
+const valuesOf = <T>(results: readonly PromiseSettledResult<T>[]): unknown[] =>
+  results.map((one) => (one.status === 'fulfilled' ? one.value : 'failed'));
+
+describe('what transactions of one commit read', () => {
+  const names = async (session: WriteSession): Promise<string[]> =>
+    (await session.find(changes)).map((row) => row.object_id);
+
+  test('is read once while nothing of the table changes', async () => {
+    const results = await sharing([
+      async (session) => {
+        const rows = await session.find(changes);
+        // Theirs to change, not the others'.
+        for (const row of rows) row.object_id = 'mine';
+        return rows.map((row) => row.object_id);
+      },
+      names,
+      names,
+      async (session) => [String(await session.count(changes)), String(await session.count(changes))],
+    ]);
+    expect(valuesOf(results)).toEqual([['mine'], ['first'], ['first'], ['1', '1']]);
+    expect(named('SELECT')).toHaveLength(2);
+  });
+
+  test('is read anew after a change, also one that was taken back', async () => {
+    const rename = async (session: WriteSession, to: string): Promise<string[]> => {
+      await names(session);
+      await session.update(changes, { object_id: 'first' }, { object_id: to });
+      return names(session);
+    };
+    const results = await sharing([
+      names,
+      async (session) => {
+        await rename(session, 'bad');
+        throw new Error('no');
+      },
+      names,
+      (session) => rename(session, 'good'),
+      names,
+      async (session) => {
+        await session.delete(changes, { object_id: 'good' });
+        return names(session);
+      },
+    ]);
+    expect(valuesOf(results)).toEqual([['first'], 'failed', ['first'], ['good'], ['good'], []]);
+  });
+
+  test('is read anew where the statement names other tables, or has many rows', async () => {
+    const where = { object_id: new SubSelect(allocations, 'server_id', { host: 'h' }) };
+    await sharing([(session) => session.find(changes, { where }), (session) => session.find(changes, { where })]);
+    expect(named('SELECT')).toHaveLength(2);
+    const rows = Array.from({ length: 60 }, (_, at) => ({
+      kind: 'port',
+      object_id: `${at}`,
+      network_id: null,
+      created_at: 0,
+    }));
+    await db.write((session) => session.insert(changes, rows));
+    statements = [];
+    await sharing([names, names]);
+    expect(named('SELECT')).toHaveLength(2);
+  });
+});
+
+describe('rows that are appended', () => {
+  const append =
+    (object_id: string) =>
+    (session: WriteSession): Promise<void> =>
+      session.append(changes, { kind: 'port', object_id, network_id: null, created_at: 0 });
+  const claim =
+    (server_id: string) =>
+    (session: WriteSession): Promise<void> =>
+      session.append(allocations, { server_id, host: 'h', vcpus: 1, memory_mib: 1, disk_gib: 1, created_at: 0 });
+  const claimed = async (session: WriteSession): Promise<string[]> =>
+    (await session.find(allocations, { order: { server_id: 'ASC' } })).map((row) => row.server_id);
+
+  test('are inserted in one statement for all that share the commit, in their order', async () => {
+    await sharing([append('a'), append('b'), append('c')]);
+    expect(named('INSERT')).toHaveLength(2);
+    expect(await stored()).toEqual(['first', 'a', 'b', 'c']);
+  });
+
+  test('are there for whoever looks at their table', async () => {
+    const results = await sharing<unknown>([
+      async (session) => {
+        await claim('a')(session);
+        return [await claimed(session), await session.count(allocations)];
+      },
+      async (session) => {
+        await claim('b')(session);
+        return list(session, allocations, { sort: [{ column: 'server_id', direction: 'asc' }] }).then((rows) =>
+          rows.map((row) => row.server_id),
+        );
+      },
+      async (session) => {
+        await claim('c')(session);
+        return session.update(allocations, { server_id: In(['a', 'c']) }, { host: 'other' });
+      },
+      async (session) => {
+        await append('d')(session);
+        await session.insert(allocations, {
+          server_id: 'd',
+          host: 'h',
+          vcpus: 1,
+          memory_mib: 1,
+          disk_gib: 1,
+          created_at: 0,
+        });
+        const where = { server_id: new SubSelect(changes, 'object_id', { kind: 'port' }) };
+        return (await session.find(allocations, { where })).map((row) => row.server_id);
+      },
+    ]);
+    expect(valuesOf(results)).toEqual([[['a'], 1], ['a', 'b'], 2, ['d']]);
+  });
+
+  test('are taken back with what failed, and with nothing else', async () => {
+    const results = await sharing([
+      claim('a'),
+      async (session) => {
+        await claim('bad')(session);
+        throw new Error('no');
+      },
+      claim('b'),
+    ]);
+    expect(valuesOf(results)).toEqual([undefined, 'failed', undefined]);
+    expect(await db.write(claimed)).toEqual(['a', 'b']);
+  });
+
+  test('that break a key fail their own transaction, whoever makes them be inserted', async () => {
+    const results = await sharing<unknown>([claim('a'), claim('a'), claimed, claim('b')]);
+    expect(valuesOf(results)).toEqual([undefined, 'failed', ['a'], undefined]);
+    const [, broken] = results;
+    expect(broken?.status === 'rejected' && isDuplicate(broken.reason)).toBe(true);
+    await expect(db.write(claim('b'))).rejects.toThrow(/UNIQUE/);
+    expect(await db.write(claimed)).toEqual(['a', 'b']);
+  });
+
+  test('must fit their table', async () => {
+    await expect(db.write(append('x'.repeat(300)))).rejects.toThrow('Invalid input for object_id');
+  });
 });

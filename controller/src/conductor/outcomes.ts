@@ -60,7 +60,7 @@ export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
   ): Promise<void> {
     const { id: task_id, resource_id, step } = task;
     session.afterCommit(() => metrics.steps.inc({ kind: task.kind, step, outcome }));
-    await session.insert(taskEvents, {
+    await session.append(taskEvents, {
       task_id,
       resource_id,
       step,

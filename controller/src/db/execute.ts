@@ -56,22 +56,35 @@ function onSqlite<T>(manager: EntityManager, statement: Statement, use: (prepare
   }
 }
 
+/** A row as the database has it. */
+export type RawRow = Record<string, unknown>;
+
+/** The rows of a query on SQLite, which answers at once. */
+export const readOnSqlite = (manager: EntityManager, statement: Statement): RawRow[] =>
+  onSqlite(manager, statement, (one) => one.all(...statement.parameters));
+
+/** Runs a statement that changes rows on SQLite, which does it at once. */
+export function changeOnSqlite(manager: EntityManager, statement: Statement): Changed {
+  const { changes, lastInsertRowid } = onSqlite(manager, statement, (one) => one.run(...statement.parameters));
+  return { rows: changes, key: Number(lastInsertRowid) };
+}
+
 /** The rows of a query, as the database has them. */
-export async function readRaw(manager: EntityManager, statement: Statement): Promise<Record<string, unknown>[]> {
-  if (engineOf(manager) === 'sqlite') return onSqlite(manager, statement, (one) => one.all(...statement.parameters));
+export async function readRaw(manager: EntityManager, statement: Statement): Promise<RawRow[]> {
+  if (engineOf(manager) === 'sqlite') return readOnSqlite(manager, statement);
   return manager.query(statement.sql, [...statement.parameters]);
 }
 
-/** The rows of a query with their values as the table describes them. */
-export async function readTable<T extends Table>(
-  manager: EntityManager,
+/** Rows of a table, or these columns of them, with their values as the table describes them; the raw ones become them. */
+export async function toRows<T extends Table>(
   table: T,
-  statement: Statement,
+  engine: DatabaseEngine,
+  raw: readonly RawRow[],
   only?: readonly string[],
 ): Promise<Row<T>[]> {
-  const fields = [...fieldsOf(table, engineOf(manager)).values()].filter(({ name }) => !only || only.includes(name));
+  const fields = [...fieldsOf(table, engine).values()].filter(({ name }) => !only || only.includes(name));
   const converted = fields.flatMap(({ name, from }) => (from ? [{ name, from }] : []));
-  return mapInSlices(await readRaw(manager, statement), (row) => {
+  return mapInSlices(raw, (row) => {
     for (const { name, from } of converted) row[name] = from(row[name]);
     return row as Row<T>;
   });
@@ -79,10 +92,7 @@ export async function readTable<T extends Table>(
 
 /** Runs a statement that changes rows. */
 export async function change(manager: EntityManager, statement: Statement): Promise<Changed> {
-  if (engineOf(manager) === 'sqlite') {
-    const { changes, lastInsertRowid } = onSqlite(manager, statement, (one) => one.run(...statement.parameters));
-    return { rows: changes, key: Number(lastInsertRowid) };
-  }
+  if (engineOf(manager) === 'sqlite') return changeOnSqlite(manager, statement);
   const answer = await manager.query<{ affectedRows: number; insertId: number }>(statement.sql, [
     ...statement.parameters,
   ]);

@@ -2,7 +2,8 @@
 import type { EntityManager, FindOptionsWhere } from 'typeorm';
 import { textLimits, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
-import { change, engineOf, readRaw, readTable } from './execute';
+import { change, engineOf, readRaw, toRows, type Changed } from './execute';
+import { INSERT_CHUNK, type OpenCommit } from './openCommit';
 import { countSql, deleteSql, fitsNothing, insertSql, selectSql, updateSql, type Statement } from './sql';
 
 export type Where<T extends Table> = FindOptionsWhere<Row<T>> | FindOptionsWhere<Row<T>>[];
@@ -36,6 +37,11 @@ export interface ReadSession {
 export interface WriteSession extends ReadSession {
   /** Inserts one row or many in one statement. Generated columns may be left out; the row's generated key is returned, of many the last one's. */
   insert<T extends Table>(table: T, rows: InsertRow<T> | readonly InsertRow<T>[]): Promise<number>;
+  /**
+   * Inserts rows by the end of the transaction, on SQLite together with those of others that share its commit. For rows that break no
+   * key: what breaks one fails the transaction, and only at its end.
+   */
+  append<T extends Table>(table: T, rows: InsertRow<T> | readonly InsertRow<T>[]): Promise<void>;
   /** Sets columns of the rows that fit; returns how many. Conditional writes look at this number. */
   update<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>, set: Partial<Row<T>>): Promise<number>;
   /** Deletes the rows that fit; returns how many. */
@@ -49,7 +55,20 @@ export type InsertRow<T extends Table> = { [K in keyof Row<T> as K extends 'sequ
   sequence?: number;
 };
 
-const managers = new WeakMap<object, EntityManager>();
+/** What a session works on; `commit` on SQLite in a transaction. */
+interface Ground {
+  readonly manager: EntityManager;
+  readonly commit?: OpenCommit | undefined;
+}
+
+const grounds = new WeakMap<object, Ground>();
+
+function groundOf(session: ReadSession): Ground {
+  changed.add(session);
+  const ground = grounds.get(session);
+  if (!ground) throw new Error('this session has ended or was not made by the database');
+  return ground;
+}
 
 /** Sessions that may have changed something: what is done with the manager itself is not looked at. */
 const changed = new WeakSet<object>();
@@ -59,9 +78,8 @@ export const hasChanged = (session: ReadSession): boolean => changed.has(session
 
 /** The entity manager of a session, for repositories in db/ only. */
 export function managerOf(session: ReadSession): EntityManager {
-  changed.add(session);
-  const manager = managers.get(session);
-  if (!manager) throw new Error('this session has ended or was not made by the database');
+  const { manager, commit } = groundOf(session);
+  commit?.settle();
   return manager;
 }
 
@@ -76,8 +94,10 @@ export async function updateWhere<T extends Table>(
   set: Readonly<Record<string, unknown>>,
   ...only: readonly Statement[]
 ): Promise<number> {
-  const manager = managerOf(session);
-  return (await change(manager, updateSql(table, engineOf(manager), where, set, ...only))).rows;
+  const { manager, commit } = groundOf(session);
+  const statement = updateSql(table, engineOf(manager), where, set, ...only);
+  commit?.beforeChange(table, statement);
+  return (await change(manager, statement)).rows;
 }
 
 /** The `afterCommit` of a session that only reads. */
@@ -100,11 +120,12 @@ function requireFits(table: Table, values: Readonly<Record<string, unknown>>): v
 /** How MariaDB is told to hold rows. */
 const lockSql: Readonly<Record<Lock, string>> = { shared: ' LOCK IN SHARE MODE', exclusive: ' FOR UPDATE' };
 
-/** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
-const INSERT_CHUNK = 400;
-
-/** Wraps a manager; used by sqlite.ts and mariadb.ts only. */
-export function createSession(manager: EntityManager, afterCommit: (action: () => void) => void): WriteSession {
+/** Wraps a manager; used by sqlite.ts, sqliteWrites.ts and mariadb.ts only. */
+export function createSession(
+  manager: EntityManager,
+  afterCommit: (action: () => void) => void,
+  commit?: OpenCommit,
+): WriteSession {
   const engine = engineOf(manager);
   const read = async <T extends Table>(
     table: T,
@@ -115,7 +136,18 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     const { lock, ...rest } = options;
     const suffix = lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive ? lockSql[lock] : '';
     const statement = selectSql(table, engine, { ...rest, suffix, ...(only ? { only } : {}) });
-    return readTable(manager, table, statement, only);
+    return toRows(table, engine, commit ? commit.read(table, statement) : await readRaw(manager, statement), only);
+  };
+  const changeRows = (table: Table, statement: Statement): Promise<Changed> => {
+    commit?.beforeChange(table, statement);
+    return change(manager, statement);
+  };
+  /** Rows to insert, looked at. */
+  const fitting = (table: Table, rows: unknown): readonly Record<string, unknown>[] => {
+    const all = (Array.isArray(rows) ? rows : [rows]) as readonly Record<string, unknown>[];
+    for (const row of all) requireFits(table, row);
+    changed.add(session);
+    return all;
   };
   const session: WriteSession = {
     find: (table, options = {}) => read(table, options),
@@ -126,35 +158,38 @@ export function createSession(manager: EntityManager, afterCommit: (action: () =
     },
     async count(table, where) {
       if (fitsNothing(where)) return 0;
-      const [row] = await readRaw(manager, countSql(table, engine, where));
+      const statement = countSql(table, engine, where);
+      const [row] = commit ? commit.read(table, statement) : await readRaw(manager, statement);
       return Number(row?.['total']);
     },
     async insert(table, rows) {
-      const all = (Array.isArray(rows) ? rows : [rows]) as readonly Record<string, unknown>[];
-      for (const row of all) requireFits(table, row);
-      changed.add(session);
+      const all = fitting(table, rows);
       let key = 0;
       for (let start = 0; start < all.length; start += INSERT_CHUNK) {
         const some = all.slice(start, start + INSERT_CHUNK);
-        ({ key } = await change(manager, insertSql(table, engine, some)));
+        ({ key } = await changeRows(table, insertSql(table, engine, some)));
         // MariaDB tells the first of those that it has counted up, which are without gaps.
         if (engine === 'mariadb') key += some.length - 1;
       }
       return Number(all[0]?.['sequence'] ?? key);
     },
+    async append(table, rows) {
+      if (commit) commit.append(table, fitting(table, rows));
+      else await session.insert(table, rows);
+    },
     async update(table, where, set) {
       requireFits(table, set);
       if (fitsNothing(where)) return 0;
       changed.add(session);
-      return (await change(manager, updateSql(table, engine, where, set))).rows;
+      return (await changeRows(table, updateSql(table, engine, where, set))).rows;
     },
     async delete(table, where) {
       if (fitsNothing(where)) return 0;
       changed.add(session);
-      return (await change(manager, deleteSql(table, engine, where))).rows;
+      return (await changeRows(table, deleteSql(table, engine, where))).rows;
     },
     afterCommit,
   };
-  managers.set(session, manager);
+  grounds.set(session, { manager, commit });
   return session;
 }

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate, setTimeout as pause } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { change } from './execute';
+import { createOpenCommit } from './openCommit';
 import { createSession, hasChanged, type WriteSession } from './session';
 
 /** For how long transactions are gathered for one commit, in milliseconds: it waits for the disk longer than most of them compute. */
@@ -32,19 +33,30 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
   const inside = new AsyncLocalStorage<true>();
   const runner = source.createQueryRunner();
   const { databaseConnection: connection } = source.driver as unknown as SqliteDriver;
+  const open = createOpenCommit(runner.manager);
   const queue: Turn[] = [];
   let working: Promise<void> | undefined;
 
   const control = (sql: string): Promise<unknown> => change(runner.manager, { sql, parameters: [] });
+
+  async function begin(): Promise<void> {
+    await control('BEGIN TRANSACTION');
+    open.begin();
+  }
+
+  async function end(): Promise<void> {
+    open.settle();
+    await control('COMMIT');
+  }
 
   /** After some failures (a full disk) SQLite has rolled back by itself, and refuses to do it again. */
   const rollback = (): Promise<unknown> => control('ROLLBACK').catch(() => undefined);
 
   async function alone(turn: Turn): Promise<void> {
     try {
-      await control('BEGIN TRANSACTION');
+      await begin();
       const tell = await turn.run();
-      await control('COMMIT');
+      await end();
       tell();
     } catch (error) {
       await rollback();
@@ -57,11 +69,13 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
     await control('SAVEPOINT turn');
     try {
       const tell = await turn.run();
+      open.settle();
       await control('RELEASE turn');
       return tell;
     } catch (error) {
       await control('ROLLBACK TO turn');
       await control('RELEASE turn');
+      open.begin();
       return () => turn.fail(error);
     }
   }
@@ -70,12 +84,12 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
   async function commit(turns: Iterable<Turn>, run: (turn: Turn) => Promise<() => void>): Promise<boolean> {
     const tell: (() => void)[] = [];
     try {
-      await control('BEGIN TRANSACTION');
+      await begin();
       for (const turn of turns) {
         tell.push(await run(turn));
         if (!connection.inTransaction) throw new Error('the transaction was given up');
       }
-      await control('COMMIT');
+      await end();
     } catch {
       await rollback();
       return false;
@@ -119,7 +133,7 @@ export function createSqliteWrites(source: DataSource): SqliteWrites {
       return new Promise<T>((resolve, fail) => {
         const run = async (): Promise<() => void> => {
           const actions: (() => void)[] = [];
-          const session = createSession(runner.manager, (action) => actions.push(action));
+          const session = createSession(runner.manager, (action) => actions.push(action), open);
           let result: T;
           try {
             result = await inside.run(true, () => transaction(session));

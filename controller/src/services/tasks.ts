@@ -59,12 +59,6 @@ export async function createTask(session: WriteSession, cloud: Cloud, request: T
   const task = row(cloud, request);
   try {
     await session.insert(tasks, task);
-    await session.insert(taskResources, {
-      task_id: task.id,
-      resource_type: task.resource_type,
-      resource_id: task.resource_id,
-      active: 1,
-    });
   } catch (error) {
     if (!isDuplicate(error)) throw error;
     throw new ConflictError(
@@ -72,6 +66,9 @@ export async function createTask(session: WriteSession, cloud: Cloud, request: T
       'OperationInProgress',
     );
   }
+  const { id: task_id, resource_type, resource_id } = task;
+  // Nobody else holds a resource of which this task has just become the active one.
+  await session.append(taskResources, { task_id, resource_type, resource_id, active: 1 });
   session.afterCommit(cloud.wake);
   return task.id;
 }

@@ -26,7 +26,7 @@ export async function claimHost(
     [need.vcpus, need.memoryMib, need.diskGib],
   );
   if ((await updateWhere(session, hosts, { name: host, enabled: true }, used(need, '+'), room)) !== 1) return false;
-  await session.insert(allocations, {
+  await session.append(allocations, {
     server_id: serverId,
     host,
     vcpus: need.vcpus,

@@ -220,7 +220,7 @@ async function insertServer(
   request: CreateRequest,
   networks: readonly ServerPortRequest[],
 ): Promise<void> {
-  await session.insert(servers, row);
+  await session.append(servers, row);
   const tags = [...new Set(request.tags)].map((tag) => ({ server_id: row.id, tag }));
   if (tags.length > 0) await session.insert(serverTags, tags);
   const server = {

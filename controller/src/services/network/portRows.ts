@@ -133,7 +133,7 @@ export async function insertPort(session: WriteSession, cloud: Cloud, wanted: Ne
   const known = wanted.subnets ? { known: wanted.subnets } : {};
   const addresses = await claimAddresses(session, port.id, addressed, wanted.fixedIps, 0, known);
   if (wanted.groupIds.length > 0)
-    await session.insert(
+    await session.append(
       portGroups,
       wanted.groupIds.map((id) => ({ port_id: port.id, security_group_id: id })),
     );

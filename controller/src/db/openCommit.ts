@@ -1,0 +1,87 @@
+// What the transactions that share a commit of SQLite share besides: rows that were read already, and rows to insert in one statement.
+import type { EntityManager } from 'typeorm';
+import type { Table } from './columns';
+import { changeOnSqlite, readOnSqlite, type RawRow } from './execute';
+import { insertSql, type Statement } from './sql';
+
+/** Longer answers are rarely asked for again, and are not worth a copy. */
+const MOST_ROWS = 50;
+/** Rows an INSERT carries at once: SQLite allows 32,766 variables in a statement. */
+export const INSERT_CHUNK = 400;
+
+/**
+ * Nobody else writes while a transaction of SQLite is open, so what it has read of a table stays as it is until it changes the table
+ * itself. All of it ends with the transaction.
+ */
+export interface OpenCommit {
+  /** The rows of a statement about this table; the caller may change them. */
+  read(table: Table, statement: Statement): RawRow[];
+  /** Must be called before a statement that changes this table. */
+  beforeChange(table: Table, statement: Statement): void;
+  /** Keeps rows until somebody looks at their table, or the transaction ends. */
+  append(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): void;
+  /** Must be called before what is not told here, and at the end of the transaction. @throws when rows could not be inserted */
+  settle(): void;
+  /** The transaction begins, or was taken back. */
+  begin(): void;
+}
+
+/** @param manager of the only connection that writes */
+export function createOpenCommit(manager: EntityManager): OpenCommit {
+  const known = new Map<Table, Map<string, readonly RawRow[]>>();
+  const pending = new Map<Table, Readonly<Record<string, unknown>>[]>();
+  let failure: Error | undefined;
+
+  function insertPending(table: Table): void {
+    const rows = pending.get(table) ?? [];
+    pending.delete(table);
+    known.delete(table);
+    try {
+      for (let start = 0; start < rows.length; start += INSERT_CHUNK)
+        changeOnSqlite(manager, insertSql(table, 'sqlite', rows.slice(start, start + INSERT_CHUNK)));
+    } catch (error) {
+      failure = error as Error;
+    }
+  }
+
+  /** A statement may look at other tables beside its own. */
+  function insertNamed({ sql }: Statement): void {
+    for (const table of pending.keys()) if (sql.includes(`"${table.name}"`)) insertPending(table);
+    // Who asks may not be who has broken a key: nothing of this is committed, whatever is made of the error.
+    if (failure) throw new Error('rows could not be inserted', { cause: failure });
+  }
+
+  return {
+    read(table, statement) {
+      insertNamed(statement);
+      const { sql, parameters } = statement;
+      if (sql.includes('(SELECT ')) return readOnSqlite(manager, statement);
+      const ofTable = known.get(table) ?? new Map<string, readonly RawRow[]>();
+      known.set(table, ofTable);
+      const key = `${sql} ${JSON.stringify(parameters)}`;
+      const rows = ofTable.get(key) ?? readOnSqlite(manager, statement);
+      if (rows.length > MOST_ROWS) return [...rows];
+      ofTable.set(key, rows);
+      return rows.map((row) => ({ ...row }));
+    },
+    beforeChange(table, statement) {
+      insertNamed(statement);
+      known.delete(table);
+    },
+    append(table, rows) {
+      const waiting = pending.get(table);
+      if (waiting) waiting.push(...rows);
+      else pending.set(table, [...rows]);
+    },
+    settle() {
+      for (const table of pending.keys()) insertPending(table);
+      known.clear();
+      if (failure) throw failure;
+    },
+    begin() {
+      known.clear();
+      pending.clear();
+      failure = undefined;
+    },
+  };
+}
