@@ -36,7 +36,8 @@ module.exports = {
     { ...common, displayName: 'guests', testMatch: ['<rootDir>/test/guests/**/*.test.ts'] },
     { ...common, displayName: 'lab', testMatch: ['<rootDir>/test/lab/**/*.test.ts'] },
   ],
-  testTimeout: 20000,
+  // Patience, no promise: how long something takes is measured elsewhere, and a full machine is ten times as slow as a free one.
+  testTimeout: 180_000,
   // What a file has loaded stays in its worker, and coverage looks at all of it after each file: a fresh worker is a fifth cheaper.
   workerIdleMemoryLimit: '400MB',
   collectCoverageFrom: [

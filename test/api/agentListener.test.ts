@@ -12,8 +12,6 @@ import { agentApiScene } from '../support/agentApiScene';
 import { makeTestCa } from '../support/certificates';
 import { qcow2Header } from '../support/qcow2';
 
-jest.setTimeout(60_000);
-
 const scene = agentApiScene();
 const { agentListener, listen, clientOf } = scene;
 /** What node-1 needs and knows. */

@@ -6,8 +6,6 @@ import { exec } from '@cumulet/common';
 import { addPeer, initCa } from '@cumulet/controller';
 import { agentApiScene } from '../support/agentApiScene';
 
-jest.setTimeout(60_000);
-
 const scene = agentApiScene();
 
 describe('the administrator’s commands', () => {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { newIn } from '../../cli/src/nouns/console';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
-jest.setTimeout(60_000);
 const CONSOLE = ['server', 'console', 'hello'];
 
 let all: CommandCloud;

@@ -51,7 +51,7 @@ test('a server goes while it runs, to a host that is named or chosen, or says th
   const both = '--block-migration --shared-migration --live-migration';
   expect(await fails(2, `server migrate ${both} l1`)).toContain('exclude each other');
   await ok('server delete --wait l1');
-}, 60_000);
+});
 
 test('a migration under way is forced, or aborted', async () => {
   await boot('l2');
@@ -75,7 +75,7 @@ test('a migration under way is forced, or aborted', async () => {
   expect(await hostOf('l2')).toBe(from);
   expect(await fails(1, `server migration abort l2 ${number}`)).toContain('task_state None');
   await ok('server delete --wait l2');
-}, 60_000);
+});
 
 test('everything leaves a host that is drained, as it is; what can not is told, and asking again goes on', async () => {
   await ok('compute service set --disable node-2 nova-compute');
@@ -110,7 +110,7 @@ test('everything leaves a host that is drained, as it is; what can not is told, 
   await ok('host undrain node-1');
   expect((await json('compute service list --host node-1'))[0]).toMatchObject({ Status: 'enabled' });
   expect(await fails(1, 'host drain node-9')).toContain('host "node-9" has no service "nova-compute"');
-}, 60_000);
+});
 
 test('with nowhere to go nothing leaves, and each server says why', async () => {
   await ok('compute service set --disable node-1 nova-compute');
@@ -118,7 +118,7 @@ test('with nowhere to go nothing leaves, and each server says why', async () => 
   const words = await fails(1, 'host drain node-2');
   expect(words).toContain('3 of 3 servers did not leave node-2');
   expect(words).toContain('d3: its migration failed');
-}, 60_000);
+});
 
 test('a server that is busy, or neither runs nor is off, stays and says so', async () => {
   await ok('server unpause --wait d3');
@@ -137,7 +137,7 @@ test('a server that is busy, or neither runs nor is off, stays and says so', asy
   go();
   expect(words).toContain('d3: it is SUSPENDED, and only servers that run or are off can leave');
   expect(words).toMatch(/d1: .*task_state/);
-}, 60_000);
+});
 
 test('every command was tried', () => {
   expect(all.untried('host', 'server migration abort', 'server migration force')).toEqual([]);

@@ -21,7 +21,6 @@ import { root } from '../support/checkout';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import { makeDisk, startStockServer, sumOf, type StockServer } from '../support/stockServer';
 
-jest.setTimeout(60_000);
 const cacheBefore = process.env['XDG_CACHE_HOME'];
 let directory: string;
 let all: CommandCloud;

@@ -160,7 +160,7 @@ test('-f goes on with what is written, across a log that moves on, and never sho
     .filter(Boolean)
     .map((each) => each.split(' ')[4]);
   expect(shown).toEqual(['two', 'three', 'five', 'six', '7']);
-}, 30_000);
+});
 
 test('every command of the logs was seen to succeed', () => expect(all.untried('logs')).toEqual([]));
 

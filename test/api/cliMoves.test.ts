@@ -54,7 +54,7 @@ test('resize, migrate, confirm, revert', async () => {
   expect(steps).toContain('the disk is copied');
   await ok('server delete --wait m1');
   expect([all.host.disks.size, other.disks.size]).toEqual([0, 0]);
-}, 60000);
+});
 
 test('evacuate', async () => {
   await ok(`${BOOT} e1`);
@@ -81,7 +81,7 @@ test('evacuate', async () => {
     [from, to, 'done'],
     [from, null, 'failed'],
   ]);
-}, 60000);
+});
 
 test('every command was tried', () => {
   // Those of live migrations are tried with them.

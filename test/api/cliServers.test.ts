@@ -91,7 +91,7 @@ test('power, lock, rebuild and images', async () => {
   expect(await json('server rebuild --image tiny --name s2 --wait s1')).toMatchObject({ name: 's2', status: 'ACTIVE' });
   expect(await json('server rebuild --wait s2')).toMatchObject({ status: 'ACTIVE' });
   await ok('server delete --force --wait s2');
-}, 60000);
+});
 
 test('what a server is called and carries is set and unset', async () => {
   await ok(`${BOOT} s3`);
@@ -153,7 +153,7 @@ test('a floating IP finds the port that a router leads to, and says why there is
   await ok(`server add floating ip n3 ${address}`);
   expect((await json(`floating ip show ${address}`)).fixed_ip_address).toMatch(/^10\.0\.0\./);
   await ok('server delete --wait n1 n2 n3');
-}, 60000);
+});
 
 test('an image of a server is made and waited for', async () => {
   await ok(`${BOOT} m1`);
@@ -173,7 +173,7 @@ test('an image of a server is made and waited for', async () => {
   expect(error).toMatch(/^image \S+ could not be made: it is gone$/);
   await ok('server delete --wait m1');
   await ok('image delete m1 m1-copy');
-}, 60000);
+});
 
 test('what a server is at is told while it is at it', async () => {
   const go = hold('server.ensure');
@@ -255,7 +255,7 @@ test('interfaces come and go', async () => {
   await eventually(async () => (await second()).length === 0);
   expect(await fails(1, 'server remove network i1 second')).toContain('no such port');
   await ok('server delete --wait i1');
-}, 60000);
+});
 
 test('networks are chosen by name, port, card or not at all', async () => {
   await ok('port create --network demo --fixed-ip ip-address=10.0.0.77 eth0');

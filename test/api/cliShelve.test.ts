@@ -32,7 +32,7 @@ test('a server is shelved, and runs again', async () => {
   await ok('--os-compute-api-version 2.91 server unshelve --host node-1 --no-availability-zone --wait s1');
   await ok('server shelve s1');
   await ok('server delete --wait s1');
-}, 60_000);
+});
 
 test('what fails says that the server is what it was', async () => {
   await boot('s2');
@@ -49,7 +49,7 @@ test('what fails says that the server is what it was', async () => {
   };
   expect(await fails(1, 'server unshelve --wait s2')).toContain('could not be unshelved, it is what it was');
   await ok('server delete --wait s2');
-}, 60_000);
+});
 
 test('one that stays on its host leaves it when it is told to, or with the host', async () => {
   stay(-1);
@@ -62,4 +62,4 @@ test('one that stays on its host leaves it when it is told to, or with the host'
   expect(await shown('s3')).toMatchObject({ status: 'SHELVED_OFFLOADED', [HOST]: null });
   await ok('host undrain node-1');
   await ok('server delete --wait s3 s4');
-}, 60_000);
+});

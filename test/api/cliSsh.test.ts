@@ -11,7 +11,6 @@ import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import { ADMIN_PASSWORD } from '../support/identity';
 import type { Run } from '../support/programs';
 
-jest.setTimeout(60_000);
 let all: CommandCloud;
 let id = '';
 const at = (...names: string[]): string => join(all.directory, ...names);

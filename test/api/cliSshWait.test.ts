@@ -10,7 +10,6 @@ import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 import { freePort } from '../support/freePort';
 import type { Run } from '../support/programs';
 
-jest.setTimeout(60_000);
 /** In the place of ssh: an attempt carries out the next of the steps, or the last one again; the login is counted and ends as it is told. */
 const STAND_IN = `#!/bin/sh
 cd "$HOME"

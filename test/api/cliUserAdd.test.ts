@@ -7,7 +7,6 @@ import type { Context } from '../../cli/src/command';
 import { ensureNewcomer } from '../../cli/src/newcomer';
 import { startCommandCloud, type CommandCloud } from '../support/commandCloud';
 
-jest.setTimeout(60_000);
 const remote_api = parseConfig(RemoteApiConfig, '{address: 127.0.0.1, port: 0}', 'test');
 let all: CommandCloud;
 const at = (...names: string[]): string => join(all.directory, ...names);

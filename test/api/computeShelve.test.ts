@@ -8,7 +8,6 @@ import { HostError } from '@cumulet/common';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 import type { Answer } from '../support/testCloud';
 
-jest.setTimeout(60_000);
 let world: CloudWithHost;
 let id: string;
 /** What happens before a step of a task runs; set by a test. */

@@ -9,8 +9,6 @@ import { createConsoles, ending } from '../../controller/src/consoles/proxy';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 import type { Answer } from '../support/testCloud';
 
-jest.setTimeout(60_000);
-
 let world: CloudWithHost;
 let id: string;
 let skew = 0;

@@ -7,8 +7,6 @@ import { createHostListener, createMtlsClient, HostError, silentLogger } from '@
 import { createHostClients, type HostClients } from '@cumulet/controller';
 import { agentApiScene } from '../support/agentApiScene';
 
-jest.setTimeout(60_000);
-
 const scene = agentApiScene();
 const { listen, clientOf } = scene;
 

@@ -13,8 +13,6 @@ import { openImageBytes } from '../../controller/src/services/image/store';
 import { activeImage, createImage, imageFiles, patch, startImageCloud, upload } from '../support/images';
 import { testCallers, type TestCloud } from '../support/testCloud';
 
-jest.setTimeout(60_000);
-
 let cloud: TestCloud;
 beforeAll(async () => {
   cloud = await startImageCloud();

@@ -9,8 +9,6 @@ import { activeImage, createImage, imageFiles, startImageCloud, upload } from '.
 import type { TestCloud } from '../support/testCloud';
 import { createTestDatabase } from '../support/testDatabase';
 
-jest.setTimeout(60_000);
-
 const MARK = '.cumulet-images';
 let base: string;
 let cloud: TestCloud;

@@ -17,8 +17,6 @@ import type { TestCloud } from '../support/testCloud';
 import { databaseIn } from '../support/testDatabase';
 
 // Each test starts several controllers.
-jest.setTimeout(60_000);
-
 let directory: string;
 let child: ChildProcess | undefined;
 let cloud: TestCloud;

@@ -166,7 +166,7 @@ test('the line to log in says what keeps from it', async () => {
   expect(watched).toMatch(new RegExp(`\r\u001b\\[K {2}Server hello +\\d+ s {2}answers on ${FLOATING}\r\n`));
   await demo('server stop --wait hello');
   expect((await up()).out).toContain(`root@${FLOATING}   (hello is SHUTOFF)`);
-}, 60_000);
+});
 
 test('what was put into homes is taken out again, also when an account is gone', async () => {
   expect((await up()).exit).toBe(0);

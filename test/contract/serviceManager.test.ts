@@ -7,8 +7,6 @@ import { createServiceManager, silentLogger, type Logger } from '@cumulet/common
 import { root } from '../support/checkout';
 import { childCoverage } from '../support/childCoverage';
 
-jest.setTimeout(60_000);
-
 /** Node.js can't open such a socket; Perl, which notify-exec is written in, prints what comes. */
 const RECEIVER = `use Socket; $| = 1; socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack_sockaddr_un($ARGV[0]));
 print "bound\\n"; while (defined(recv(S, my $m, 4096, 0))) { print "$m\\n" }`;

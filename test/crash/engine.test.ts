@@ -48,7 +48,7 @@ test('two dispatchers over 1,000 tasks run each step of each task once', async (
   );
   expect(counts.size).toBe(2000);
   expect([...counts.values()].every((value) => value === 1)).toBe(true);
-}, 180_000);
+});
 
 test('tasks that found no place begin when others end, not at the next look', async () => {
   const ids: string[] = [];

@@ -431,7 +431,6 @@ export function crossWithFaults(kinds: readonly TaskKind[], { sharedDisks = fals
     test.each(steps.flatMap((step) => faultsOf(kind, step, sharedDisks).map((name) => [step, name] as const)))(
       'step %s: %s',
       (step, name) => play(world, current, kind, step, name),
-      60_000,
     );
   });
 }

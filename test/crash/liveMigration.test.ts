@@ -201,7 +201,7 @@ test('a new host that falls silent while it is prepared, or while it is sent to,
     await target.start();
     await expectStayed('error');
   }
-}, 30_000);
+});
 
 test('a host that dies while it sends leaves a server in ERROR that runs nowhere else', async () => {
   await start();
@@ -220,7 +220,7 @@ test('a host that dies while it sends leaves a server in ERROR that runs nowhere
   await world.settled();
   expect(source.domains.get(id)).toBe('running');
   await world.expectClean();
-}, 30_000);
+});
 
 test('while nobody knows where it runs nothing starts, and the host that is back decides', async () => {
   await start();
@@ -254,7 +254,7 @@ test('what a host does not give up is its residue, and the migration ends', asyn
   await source.stop();
   await source.start();
   await expectMoved();
-}, 30_000);
+});
 
 test('deleted on its way it is nowhere', async () => {
   await start();

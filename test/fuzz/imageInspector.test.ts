@@ -9,8 +9,6 @@ import { bufferSource, fileSource } from '../../controller/src/services/image/in
 import { qcow2Header, vdiHeader, vhdHeader, vhdxHeader, vmdkHeader } from '../support/diskHeaders';
 
 // Runs qemu-img some hundred times.
-jest.setTimeout(120_000);
-
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'cumulet-inspect-'));

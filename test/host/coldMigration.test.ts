@@ -188,7 +188,7 @@ afterAll(async () => {
   await cloud?.stop();
   ca?.stop();
   rmSync(directory, { recursive: true });
-}, 60_000);
+});
 
 async function soon(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
   for (let tries = 0; tries < 1200; tries++) {

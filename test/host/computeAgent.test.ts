@@ -20,8 +20,6 @@ import { fakeAgentApi, type FakeAgentApi } from '../support/fakeAgentApi';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 import { tinyImage } from '../support/tinyImage';
 
-jest.setTimeout(180_000);
-
 const PREFIX = 'cumulet-test-';
 let image: string;
 let libvirtd: PrivateLibvirtd;
@@ -39,7 +37,7 @@ beforeAll(async () => {
   libvirtd = await startPrivateLibvirtd();
   libvirt = await LibvirtClient.connect({ socketPath: libvirtd.socketPath });
   libvirt.on('warning', () => undefined);
-}, 180_000);
+});
 afterAll(async () => {
   await libvirt?.close();
   await libvirtd?.stop();

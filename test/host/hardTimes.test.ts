@@ -6,7 +6,6 @@ import { idleContent, installCloud, type MachineCloud } from '../support/machine
 import { startOwnMachine, type OwnMachine } from '../support/ownMachine';
 import { createServer, uploadImage, type CloudClient, type Content, type ServerBody } from '../support/realCloud';
 
-jest.setTimeout(180_000);
 let machine: OwnMachine;
 let cloud: MachineCloud;
 let client: CloudClient;
@@ -23,7 +22,7 @@ beforeAll(async () => {
   await mountSmallDisk(join(cloud.data, 'host'));
   client = await cloud.start();
   content = await idleContent(client, machine.directory);
-}, 120_000);
+});
 afterAll(() => machine?.remove());
 
 /** A disk of the host's own that can be filled: a file where the machine has loop devices, memory where it has none, as in containers. */

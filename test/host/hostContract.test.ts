@@ -4,8 +4,6 @@ import { createContractController, type ContractController } from '../support/co
 import { hostContract } from '../support/hostContract';
 import { createRealHost, type RealHost } from '../support/realHost';
 
-jest.setTimeout(60_000);
-
 interface Real {
   readonly host: RealHost;
   readonly controller: ContractController;

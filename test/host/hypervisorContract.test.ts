@@ -3,7 +3,6 @@ import { LibvirtClient } from '@cumulet/libvirt';
 import { hypervisorContract } from '../support/hypervisorContract';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 
-jest.setTimeout(60_000);
 let libvirtd: PrivateLibvirtd;
 let libvirt: LibvirtClient;
 

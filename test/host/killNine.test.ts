@@ -44,7 +44,7 @@ beforeAll(async () => {
   cloud = installCloud(machine, { controller: { ratios: { vcpus: 64 } }, compute: { shutdown_seconds: 1 } });
   client = await cloud.start();
   content = await idleContent(client, machine.directory);
-}, 120_000);
+});
 afterAll(() => machine?.remove());
 
 interface Listed extends ServerBody {

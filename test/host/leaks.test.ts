@@ -8,7 +8,6 @@ import { idleContent, installCloud, type MachineCloud } from '../support/machine
 import { startOwnMachine, type OwnMachine } from '../support/ownMachine';
 import { createServer, until, type CloudClient } from '../support/realCloud';
 
-jest.setTimeout(120_000);
 let machine: OwnMachine;
 let cloud: MachineCloud;
 let client: CloudClient;
@@ -21,7 +20,7 @@ beforeAll(async () => {
   client = await cloud.start();
   const content = await idleContent(client, machine.directory);
   await until(client, await createServer(client, content, 'kept'), 'ACTIVE', 100);
-}, 120_000);
+});
 afterAll(() => machine?.remove());
 
 interface Leak {

@@ -10,7 +10,6 @@ import { serialEchoBootSector } from '../support/bootSector';
 import { startPrivateLibvirtd } from '../support/privateLibvirtd';
 import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
-jest.setTimeout(60_000);
 const uuid = randomUUID();
 const name = `cml-test-ioerror-${uuid.slice(0, 8)}`;
 let daemon: PrivateLibvirtd;

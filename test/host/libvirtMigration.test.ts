@@ -8,8 +8,6 @@ import { LibvirtClient, MigrateFlag, XmlFlag } from '@cumulet/libvirt';
 import { serialEchoBootSector } from '../support/bootSector';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 
-jest.setTimeout(120_000);
-
 const uuid = randomUUID();
 const name = `cml-test-move-${uuid.slice(0, 8)}`;
 const options = { flags: MigrateFlag.LIVE | MigrateFlag.PERSIST_DEST | MigrateFlag.NON_SHARED_INC, disks: ['vdb'] };
@@ -57,7 +55,7 @@ beforeAll(async () => {
     if (side === 0) execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 1M 64k', join(dir, 'data.qcow2')]);
     sides.push({ daemon, client, dir });
   }
-}, 120_000);
+});
 afterAll(async () => {
   for (const server of servers) server.close();
   for (const { client, daemon } of sides) {

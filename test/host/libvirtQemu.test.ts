@@ -10,8 +10,6 @@ import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
 const uuid = randomUUID();
 const name = `cml-test-libvirt-${uuid.slice(0, 8)}`;
-jest.setTimeout(60_000);
-
 let daemon: PrivateLibvirtd;
 let directory: string;
 let client: LibvirtClient;
@@ -83,7 +81,7 @@ beforeAll(async () => {
   // A daemon that sees its emulator for the first time examines it, which may take a minute.
   await client.defineDomain(domainXml());
   await client.startDomain(uuid, { paused: true });
-}, 120_000);
+});
 
 afterAll(async () => {
   await client?.undefineDomain(uuid);

@@ -8,7 +8,6 @@ import type { SessionOptions } from '@cumulet/libvirt';
 import { startPrivateLibvirtd } from '../support/privateLibvirtd';
 import type { PrivateLibvirtd } from '../support/privateLibvirtd';
 
-jest.setTimeout(60_000);
 const domainXml = (name: string): string => `<domain type='test'>
   <name>${name}</name><memory>8192</memory><os><type>hvm</type></os></domain>`;
 

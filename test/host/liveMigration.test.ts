@@ -27,8 +27,6 @@ import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLi
 import { createTalk, LOST_AT_MOST, type Talk } from '../support/talk';
 import { tinyImage } from '../support/tinyImage';
 
-jest.setTimeout(120_000);
-
 interface RealHost {
   readonly libvirtd: PrivateLibvirtd;
   readonly dir: string;
@@ -183,7 +181,7 @@ afterAll(async () => {
   for (const host of hosts.values()) await host.stop();
   await lab?.close();
   ca?.stop();
-}, 60_000);
+});
 
 test('pings and a connection go on, and nothing of it is left where it was', async () => {
   const [status, first] = await shown();

@@ -72,7 +72,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cloud?.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 120_000);
+});
 
 jest.setTimeout(240_000);
 let address = '';

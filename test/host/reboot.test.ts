@@ -12,7 +12,7 @@ beforeAll(async () => {
   machine = await startOwnMachine();
   await machine.startLibvirtd();
   cloud = installCloud(machine, { compute: { shutdown_seconds: 1 } });
-}, 60_000);
+});
 afterAll(() => machine?.remove());
 
 /** Tries until it works: a guest under emulation takes its time. */

@@ -6,7 +6,6 @@ import { idleContent, installCloud, type MachineCloud } from '../support/machine
 import { startOwnMachine, type OwnMachine } from '../support/ownMachine';
 import { createServer, until, type CloudClient, type Content } from '../support/realCloud';
 
-jest.setTimeout(180_000);
 let machine: OwnMachine;
 let cloud: MachineCloud;
 let client: CloudClient;
@@ -18,7 +17,7 @@ beforeAll(async () => {
   cloud = installCloud(machine);
   client = await cloud.start();
   content = await idleContent(client, machine.directory);
-}, 120_000);
+});
 afterAll(() => machine?.remove());
 
 const LIMIT_MS = 30_000;

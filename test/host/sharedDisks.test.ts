@@ -82,7 +82,7 @@ beforeAll(async () => {
 afterAll(async () => {
   talk.end();
   await lab.must('down');
-}, 60_000);
+});
 
 test('a server that runs goes round all hosts with the disk that it has, talked to all the while', async () => {
   let heard = 0;

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { startGuest, type QemuGuest } from '../support/qemuGuest';
 import { buildTinyImage, tinyCache, tinyImage } from '../support/tinyImage';
 
-jest.setTimeout(180_000);
 let directory: string;
 let image: string;
 let guest: QemuGuest | undefined;

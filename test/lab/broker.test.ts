@@ -20,8 +20,6 @@ import { join } from 'node:path';
 import { busContract, command, eventually, replyTo } from '../support/busContract';
 import { startRabbitMq, type RabbitMq } from '../support/rabbitmq';
 
-jest.setTimeout(120_000);
-
 let broker: RabbitMq;
 const buses: AmqpBus[] = [];
 const bus = (host?: string): AmqpBus => {

@@ -2,7 +2,6 @@
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
 import { runOpenstack } from '../support/openstackClient';
 
-jest.setTimeout(180_000);
 let cloud: IdentityCloud;
 beforeAll(async () => void (cloud = await startIdentity()));
 afterAll(() => cloud.stop());

@@ -9,8 +9,6 @@ import { freePort } from '../support/freePort';
 import { ADMIN_PASSWORD, startIdentity, type IdentityCloud } from '../support/identity';
 import { runOpenstack } from '../support/openstackClient';
 
-jest.setTimeout(120_000);
-
 /** For documentation only, so that nobody has it. */
 const ADDRESS = '198.51.100.77';
 const ip = (...words: string[]): Buffer => execFileSync('ip', words, { stdio: 'pipe' });

@@ -10,8 +10,6 @@ import { until } from '../support/engineTasks';
 import { createImage, imageFiles, startImageCloud, upload } from '../support/images';
 import type { TestCloud } from '../support/testCloud';
 
-jest.setTimeout(60_000);
-
 let directory: string;
 let first: TestCloud;
 let second: TestCloud;

@@ -29,7 +29,7 @@ beforeAll(async () => {
   await ca.add('controller', 'localhost');
   const { cert, key } = ca.config('localhost');
   server = await startMariadb([`--ssl-cert=${cert}`, `--ssl-key=${key}`]);
-}, 60_000);
+});
 afterAll(async () => {
   await server.stop();
   ca.stop();
@@ -130,7 +130,7 @@ test('a server that dies and comes back loses no write, and each is done once', 
   expect(await objects()).toEqual(['kept', 'kept too']);
   expect(runs).toBeGreaterThan(1);
   expect(committed).toBe(1);
-}, 60_000);
+});
 
 /** A server in front of the real one that cuts a connection at its COMMIT, before or after that gets through. */
 async function cutting(when: 'before' | 'after'): Promise<Server> {
@@ -184,7 +184,7 @@ test('controllers that start together migrate once', async () => {
   const all = await Promise.all([open(), open(), open()]);
   await all[0]?.write((session) => session.insert(changes, change('first')));
   expect(await all[2]?.read((session) => session.count(changes))).toBe(1);
-}, 60_000);
+});
 
 test('a controller waits for the one that migrates, for longer than a statement may wait', async () => {
   options = await createMariadbDatabase(server.url);
@@ -197,7 +197,7 @@ test('a controller waits for the one that migrates, for longer than a statement 
   expect(isOpen).toBe(false);
   await other.end();
   expect(await (await opening).read((session) => session.count(changes))).toBe(0);
-}, 60_000);
+});
 
 test('the connection is encrypted for the server that the certificate names, and for no other', async () => {
   const { socket: _, ...rest } = options;

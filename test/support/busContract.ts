@@ -35,7 +35,7 @@ export const replyTo = ({ task, step, send, host, kind }: Command, changes: Part
 
 /** Waits until something holds. @throws Error after 15 s */
 export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const until = Date.now() + 15_000; Date.now() < until;) {
+  for (const until = Date.now() + 60_000; Date.now() < until;) {
     if (await holds()) return;
     await new Promise((next) => setTimeout(next, 10));
   }

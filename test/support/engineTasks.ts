@@ -13,7 +13,7 @@ export const kindOf = (steps: Record<string, Step>, rest: Partial<TaskKind> = {}
 type Maybe<T> = T | undefined | false;
 
 /** Looks until there is something. @throws Error after so many seconds */
-export async function until<T>(what: string, look: () => Promise<Maybe<T>> | Maybe<T>, seconds = 10): Promise<T> {
+export async function until<T>(what: string, look: () => Promise<Maybe<T>> | Maybe<T>, seconds = 60): Promise<T> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await look();

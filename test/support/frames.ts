@@ -45,7 +45,7 @@ export function watch(guest: Pick<Guest, 'namespace'>): Promise<Watch> {
           new Promise((found, missed) => {
             const timer = setTimeout(
               () => missed(new Error(`${sentinel} did not arrive; seen: ${tags().join(' ')}`)),
-              8000,
+              60_000,
             );
             wake = () => {
               const all = tags();

@@ -73,7 +73,7 @@ export async function startGuest(image: string, netdev: string, extra: readonly 
   };
   return {
     log: () => text,
-    seen: async (wanted, from = 0, limitMs = 60_000) => {
+    seen: async (wanted, from = 0, limitMs = 150_000) => {
       await within(wanted, limitMs, () => text.includes(wanted, from));
       return text;
     },
@@ -83,7 +83,7 @@ export async function startGuest(image: string, netdev: string, extra: readonly 
       qmp.on('error', () => undefined);
       qmp.write('{"execute":"qmp_capabilities"}{"execute":"system_powerdown"}');
     },
-    poweredOff: (limitMs = 30_000) => within('power off', limitMs, () => ended),
+    poweredOff: (limitMs = 120_000) => within('power off', limitMs, () => ended),
     destroy: async () => {
       qemu.kill('SIGKILL');
       await end;

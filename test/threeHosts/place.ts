@@ -74,7 +74,8 @@ export async function remove(place: Place): Promise<void> {
 /** Asks the keeper. @throws Error with its words */
 export function ask<T>(place: Place, method: 'GET' | 'POST', path: string): Promise<T> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: place.file('control'), method, path }, (response) => {
+    // A kept connection is closed by a keeper that was held up for long, just when it is used again.
+    const asked = request({ socketPath: place.file('control'), method, path, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       response.on('end', () =>

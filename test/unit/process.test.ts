@@ -8,8 +8,6 @@ import { freePort } from '../support/freePort';
 import { startTestCloud } from '../support/testCloud';
 import { runProcess, startProcess, type ProcessName, type Program, type Run } from '../support/programs';
 
-jest.setTimeout(60_000);
-
 let directory: string;
 /** Where nobody listens. */
 let nobody: number;

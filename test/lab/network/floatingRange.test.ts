@@ -14,8 +14,6 @@ import {
   type NetworkLab,
 } from '../../support/networkLab';
 
-jest.setTimeout(90_000);
-
 const LAN = '192.168.77';
 const [FIRST, SECOND] = [`${LAN}.200`, `${LAN}.201`];
 const floating = { interface: 'eth0', range: `${FIRST}-${LAN}.206` };

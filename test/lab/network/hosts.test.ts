@@ -8,7 +8,6 @@ import { watch } from '../../support/frames';
 import { createHostLab, UNDERLAY_MTU, until, type HostLab, type LabGuest, type LabHost } from '../../support/hostLab';
 import { leaseOf, pings, succeeds } from '../../support/networkLab';
 
-jest.setTimeout(180_000);
 let lab: HostLab;
 let began: number;
 

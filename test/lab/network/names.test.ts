@@ -12,7 +12,6 @@ import {
 } from '../../support/networkLab';
 import type { NetworkState } from '@cumulet/common';
 
-jest.setTimeout(60_000);
 let lab: NetworkLab;
 let upstream: Socket;
 let asked: string[];

@@ -13,7 +13,6 @@ import {
   type NetworkLab,
 } from '../../support/networkLab';
 
-jest.setTimeout(60_000);
 let lab: NetworkLab;
 labForEach((made) => (lab = made));
 

@@ -19,7 +19,6 @@ import {
 } from '../../support/networkLab';
 import { interfaceName, systemClock, type Exec, type PortState, type SecurityGroupState } from '@cumulet/common';
 
-jest.setTimeout(60_000);
 let lab: NetworkLab;
 labForEach((made) => (lab = made));
 

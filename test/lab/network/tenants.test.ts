@@ -13,7 +13,6 @@ import {
 } from '../../support/networkLab';
 import type { SecurityGroupState } from '@cumulet/common';
 
-jest.setTimeout(60_000);
 let lab: NetworkLab;
 labForEach((made) => (lab = made));
 
