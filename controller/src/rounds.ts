@@ -1,5 +1,6 @@
 // Questions that come close together are answered together: in a busy cloud what is read for one is read for many.
 import { setImmediate, setTimeout as pause } from 'node:timers/promises';
+import type { Cloud } from './cloud';
 
 /** The longest pause between rounds, in milliseconds. */
 const MOST_PAUSE_MS = 50;
@@ -65,4 +66,17 @@ export function createRounds<Q, A>(
       waiting.push({ question, resolve, fail });
       if (!working) void work();
     });
+}
+
+/** The same for questions about a cloud: each has rounds of its own. */
+export function createCloudRounds<Q, A>(
+  answer: (cloud: Cloud, questions: readonly Q[]) => Promise<readonly A[]>,
+  options: RoundOptions = {},
+): (cloud: Cloud, question: Q) => Promise<A> {
+  const rounds = new WeakMap<Cloud, (question: Q) => Promise<A>>();
+  return (cloud, question) => {
+    const ask = rounds.get(cloud) ?? createRounds((questions: readonly Q[]) => answer(cloud, questions), options);
+    rounds.set(cloud, ask);
+    return ask(question);
+  };
 }

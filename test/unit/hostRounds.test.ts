@@ -2,7 +2,7 @@
 // a look may come before another's claim is committed: there it is only likely, and the claim refuses what has no room.
 import { hosts } from '../../controller/src/db/entities/tasks';
 import { servers } from '../../controller/src/db/entities/compute';
-import { hostsOfRound } from '../../controller/src/services/compute/hostRounds';
+import { hostsOfRound, imageHostsOfRound } from '../../controller/src/services/compute/hostRounds';
 import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 
 let world: CloudWithHost;
@@ -31,4 +31,18 @@ test('who asks together looks once; who asks later sees what has changed since',
     ['node-2', false],
     ['node-3', true],
   ]);
+});
+
+test('the hosts of an image are read once for all that ask together', async () => {
+  const { cloud, statements } = world.test;
+  await world.boot('one');
+  const [server] = await cloud.db.write(async (session) => {
+    await session.update(servers, {}, { host: 'node-2' });
+    return session.find(servers);
+  });
+  const image = server?.image_id ?? '';
+  statements.length = 0;
+  const answers = await Promise.all([image, 'another', image].map((id) => imageHostsOfRound(cloud, id)));
+  expect(answers.map((names) => [...names])).toEqual([['node-2'], [], ['node-2']]);
+  expect(statements).toHaveLength(2);
 });

@@ -5,6 +5,7 @@ import type { Cloud } from '../cloud';
 import { agents, taskEvents, taskReplies, tasks, type Task, type TaskReply } from '../db/entities/tasks';
 import { makeDue } from '../db/repositories/dueTasks';
 import { recordProgress } from '../services/compute/migrations';
+import { createRowRounds } from '../services/rowRounds';
 import { HostFault, type AskTarget, type StepContext } from './task';
 
 /** What a process that holds a task knows of its questions; all of it may be lost, and then they are asked again. */
@@ -49,9 +50,11 @@ export async function repliesOf(cloud: Cloud, task: Task): Promise<TaskReply[]> 
   );
 }
 
+const agentsOfHost = createRowRounds(agents, 'host', { only: ['role', 'session'] });
+
 /** The sessions of a host's agents by role. */
 async function readSessions(cloud: Cloud, host: string): Promise<Map<string, number>> {
-  const rows = await cloud.db.read((session) => session.pick(agents, ['role', 'session'], { where: { host } }));
+  const rows = await agentsOfHost(cloud, host);
   return new Map(rows.map((agent) => [agent.role, agent.session]));
 }
 

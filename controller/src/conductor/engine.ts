@@ -301,9 +301,11 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   /** What others did to the tasks that we hold: they recorded a reply, or asked for a deletion. */
   async function hear(since?: number): Promise<void> {
     if (held.size === 0) return;
+    // What we have changed ourselves meanwhile is no news.
+    const before = new Map([...held].map(([id, { task }]) => [id, task.run_at]));
     for (const task of await leases.ours(since)) {
       const holder = held.get(task.id);
-      if (!holder || task.run_at === holder.task.run_at) continue;
+      if (!holder || task.run_at === holder.task.run_at || task.run_at === before.get(task.id)) continue;
       holder.stale = holder.unread = true;
       inform(holder, task.delete_requested_at !== null && kinds.get(task.kind)?.onDelete !== undefined);
     }

@@ -6,7 +6,7 @@ import type { Server } from '../../db/entities/compute';
 import { hosts as hostRows, type Resources, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { schedule, type Decision } from '../../scheduler/scheduler';
-import { hostsOfRound } from '../../services/compute/hostRounds';
+import { hostsOfRound, imageHostsOfRound } from '../../services/compute/hostRounds';
 import { placementRequest } from '../../services/compute/placementRequest';
 import { agentAlive } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
@@ -32,7 +32,8 @@ const sumOf = (one: Resources, other: Resources): Resources => ({
 
 /** Where the server could go when some hosts are left out. */
 export async function decide(cloud: Cloud, server: Server, excluded: readonly string[]): Promise<Decision> {
-  const request = await cloud.db.read((session) => placementRequest(session, server, excluded));
+  const imageHosts = (id: string): Promise<ReadonlySet<string>> => imageHostsOfRound(cloud, id);
+  const request = await cloud.db.read((session) => placementRequest(session, server, excluded, null, imageHosts));
   const hosts = await hostsOfRound(cloud);
   const decision = schedule(hosts, request);
   const at = hosts.findIndex(({ name }) => name === decision.candidates[0]);

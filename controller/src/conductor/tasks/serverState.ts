@@ -1,7 +1,7 @@
 // What the tasks of a server share: its row, what its host must make of it, and how its state is written.
 import type { CommandBody, PowerTarget, ServerEnsure } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
-import { In, type WriteSession } from '../../db';
+import type { WriteSession } from '../../db';
 import { servers, type Server, type ServerMigration } from '../../db/entities/compute';
 import { networks, ports, type Port } from '../../db/entities/network';
 import type { Task } from '../../db/entities/tasks';
@@ -11,10 +11,15 @@ import { configDriveOf } from '../../services/compute/metadata';
 import { openMigration } from '../../services/compute/migrations';
 import { cardOf } from '../../services/compute/sharedDisks';
 import { interfaceOrder } from '../../services/network/serverPorts';
+import { createRowRounds } from '../../services/rowRounds';
 import type { AskTarget, Facts, Fault } from '../task';
 
+const serversById = createRowRounds(servers, 'id');
+const portsByServer = createRowRounds(ports, 'server_id', { order: interfaceOrder });
+const networksById = createRowRounds(networks, 'id', { only: ['mtu'] });
+
 async function readServer(cloud: Cloud, { resource_id: id }: Task): Promise<Server> {
-  const server = await cloud.db.read((session) => session.findOne(servers, { id }));
+  const [server] = await serversById(cloud, id);
   if (!server) throw new Error(`server ${id} has no row`);
   return server;
 }
@@ -110,13 +115,11 @@ export function diskFacts(answer: Facts): ServerEnsure['disk'] {
 }
 
 /** By the server's row as a task knows it. */
-const knownPorts = new WeakMap<Server, Promise<Port[]>>();
+const knownPorts = new WeakMap<Server, Promise<readonly Port[]>>();
 
 /** The ports of a task's server in the order of its interfaces, read once like the server itself. */
-export function portsOf(cloud: Cloud, server: Server): Promise<Port[]> {
-  const where = { server_id: server.id };
-  const reading =
-    knownPorts.get(server) ?? cloud.db.read((session) => session.find(ports, { where, order: interfaceOrder }));
+export function portsOf(cloud: Cloud, server: Server): Promise<readonly Port[]> {
+  const reading = knownPorts.get(server) ?? portsByServer(cloud, server.id);
   knownPorts.set(server, reading);
   reading.catch(() => knownPorts.delete(server));
   return reading;
@@ -124,10 +127,12 @@ export function portsOf(cloud: Cloud, server: Server): Promise<Port[]> {
 
 async function interfacesOf(cloud: Cloud, server: Server): Promise<ServerEnsure['interfaces']> {
   const rows = await portsOf(cloud, server);
-  const where = { id: In(rows.map((row) => row.network_id)) };
-  const found = await cloud.db.read((session) => session.find(networks, { where }));
-  const mtus = new Map(found.map((row) => [row.id, row.mtu]));
-  return rows.map((row) => ({ port_id: row.id, mac: row.mac_address, mtu: mtus.get(row.network_id) ?? 1500 }));
+  return Promise.all(
+    rows.map(async ({ id, mac_address: mac, network_id }) => {
+      const [network] = await networksById(cloud, network_id);
+      return { port_id: id, mac, mtu: network?.mtu ?? 1500 };
+    }),
+  );
 }
 
 /** The whole desired state of a server's domain; `without` is a port whose interface is about to go. */

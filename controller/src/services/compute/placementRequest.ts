@@ -31,9 +31,8 @@ export async function spreadOf(
   };
 }
 
-/** Hosts that have the server's image, because another server of that image is there. */
-async function hostsWithImage(session: ReadSession, imageId: string | null): Promise<Set<string>> {
-  if (imageId === null) return new Set();
+/** Hosts that have an image, because a server of that image is there. */
+export async function readImageHosts(session: ReadSession, imageId: string): Promise<ReadonlySet<string>> {
   const where = { image_id: imageId, deleted_at: IsNull() };
   const rows = await session.pick(servers, ['host'], { where, limit: 200 });
   return new Set(rows.flatMap(({ host }) => host ?? []));
@@ -62,12 +61,13 @@ export type Placeable = Pick<
   | 'image_id'
 >;
 
-/** The request for a server, in a fixed number of queries. */
+/** The request for a server, in a fixed number of queries. @param imageHosts how the hosts of an image are found */
 export async function placementRequest(
   session: ReadSession,
   server: Placeable,
   excludedHosts: readonly string[],
   leaving: string | null = null,
+  imageHosts = (id: string) => readImageHosts(session, id),
 ): Promise<PlacementRequest> {
   const { scheduler_hints: hints } = server;
   const same = idsOf(hints['same_host']);
@@ -82,6 +82,6 @@ export async function placementRequest(
     group: await spreadOf(session, server),
     extraSpecs: server.flavor.extra_specs,
     imageProperties: server.image?.properties ?? {},
-    hostsWithImage: await hostsWithImage(session, server.image_id),
+    hostsWithImage: server.image_id === null ? new Set() : await imageHosts(server.image_id),
   };
 }

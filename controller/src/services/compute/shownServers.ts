@@ -2,7 +2,7 @@
 import type { Cloud } from '../../cloud';
 import { In, IsNull } from '../../db';
 import { servers, type Server } from '../../db/entities/compute';
-import { createRounds } from '../../rounds';
+import { createCloudRounds } from '../../rounds';
 import type { Caller } from '../caller';
 import { isVisible, serverNotFound } from './findServer';
 import { factsOf, type ServerFacts } from './serverFacts';
@@ -16,8 +16,6 @@ export interface ShownServer {
   readonly server: Server;
   readonly facts: ServerFacts;
 }
-
-const rounds = new WeakMap<Cloud, (question: Question) => Promise<ShownServer | undefined>>();
 
 /** The servers that are there and that those who ask may know of, in the statements of a list. */
 async function look(cloud: Cloud, questions: readonly Question[]): Promise<(ShownServer | undefined)[]> {
@@ -37,12 +35,11 @@ async function look(cloud: Cloud, questions: readonly Question[]): Promise<(Show
   });
 }
 
+const ask = createCloudRounds(look, { eager: true });
+
 /** A server as it is now with what its view needs: at once, or together with others that are asked for. @throws NotFoundError */
 export async function shownServer(cloud: Cloud, caller: Caller, id: string): Promise<ShownServer> {
-  const answer = (questions: readonly Question[]): Promise<(ShownServer | undefined)[]> => look(cloud, questions);
-  const ask = rounds.get(cloud) ?? createRounds(answer, { eager: true });
-  rounds.set(cloud, ask);
-  const shown = await ask({ caller, id });
+  const shown = await ask(cloud, { caller, id });
   if (!shown) throw serverNotFound(id);
   return shown;
 }
