@@ -1,8 +1,11 @@
 // The ports of servers: made in a server's transaction, wired by its host, found by address, released with what goes with them.
 import { newId } from '@cumulet/common';
+import { In } from '../../controller/src/db';
+import { ports } from '../../controller/src/db/entities/network';
 import { residues } from '../../controller/src/db/entities/tasks';
 import { hintsTold } from '../../controller/src/services/network/hints';
-import { markPorts, releaseServerPort } from '../../controller/src/services/network/serverPorts';
+import { reportPorts } from '../../controller/src/services/network/portReports';
+import { bindServerPorts, releaseServerPort } from '../../controller/src/services/network/serverPorts';
 import { portByAddress, portsOfServer, portsOfServers } from '../../controller/src/services/network/serverPortViews';
 import { HOST, networkAgentScene } from '../support/networkAgentScene';
 
@@ -121,9 +124,7 @@ test('a port is ACTIVE when its host has wired it, and says why not', async () =
   await bind(server);
   const id = made?.id ?? '';
   const mark = (host: string, wired: boolean, fault?: string) =>
-    scene.cloud.cloud.db.write((session) =>
-      markPorts(session, scene.cloud.cloud, host, [{ id, wired, ...(fault === undefined ? {} : { fault }) }]),
-    );
+    reportPorts(scene.cloud.cloud, host, [{ id, wired, ...(fault === undefined ? {} : { fault }) }]);
   const status = async () => (await call('GET', `/ports/${id}`)).body.port.status;
   await mark('host-b', true);
   expect(await status()).toBe('DOWN');
@@ -134,7 +135,43 @@ test('a port is ACTIVE when its host has wired it, and says why not', async () =
   expect((await call('GET', `/ports/${id}`)).body.port.revision_number).toBe(revision);
   await mark(HOST, false, 'no bridge');
   expect(await status()).toBe('DOWN');
-  await scene.cloud.cloud.db.write((session) => markPorts(session, scene.cloud.cloud, HOST, []));
+  await reportPorts(scene.cloud.cloud, HOST, []);
+});
+
+test('hosts that report together are written together, each for its own ports', async () => {
+  const { cloud, statements } = scene.cloud;
+  const net = await network();
+  await subnet(net.id);
+  const made = await Promise.all(
+    ['host-b', 'host-c', HOST].map(async (host) => {
+      const server = newId();
+      const [port] = await create(server, [{ networkId: net.id }]);
+      await cloud.db.write((session) => bindServerPorts(session, cloud, server, host));
+      return { host, id: port?.id ?? '' };
+    }),
+  );
+  const [b = '', c = '', own = ''] = made.map(({ id }) => id);
+  const revisionOf = async (id: string): Promise<number> =>
+    (await call('GET', `/ports/${id}`)).body.port.revision_number;
+  const before = await Promise.all([b, c, own].map(revisionOf));
+  statements.length = 0;
+  await Promise.all([
+    reportPorts(cloud, 'host-b', [
+      { id: b, wired: true },
+      { id: own, wired: false, fault: 'not mine' },
+    ]),
+    reportPorts(cloud, 'host-c', [{ id: c, wired: true }]),
+    reportPorts(cloud, HOST, [{ id: own, wired: false }]),
+    reportPorts(cloud, HOST, [{ id: own, wired: false, fault: 'no bridge' }]),
+  ]);
+  expect(statements.filter((sql) => /^(SELECT|UPDATE)/.test(sql))).toHaveLength(3);
+  const shown = await cloud.db.read((session) => session.find(ports, { where: { id: In([b, c, own]) } }));
+  expect(Object.fromEntries(shown.map(({ id, status, fault }) => [id, [status, fault]]))).toEqual({
+    [b]: ['ACTIVE', null],
+    [c]: ['ACTIVE', null],
+    [own]: ['DOWN', 'no bridge'],
+  });
+  expect(await Promise.all([b, c, own].map(revisionOf))).toEqual(before.map((one) => one + 1));
 });
 
 test('the caller of the metadata service is found by address, also its link-local one, on its network only', async () => {

@@ -21,7 +21,7 @@ import { recordChanges } from '../services/network/changes';
 import { changesOfHosts, type FeedQuestion } from '../services/network/networkChanges';
 import { capacityOf, totalsOf } from '../services/placement/inventory';
 import { placeWaitingRouters } from '../services/network/routerHosts';
-import { markPorts } from '../services/network/serverPorts';
+import { reportPorts } from '../services/network/portReports';
 import { changedNetworksOfHost, underlayOf } from '../services/network/tunnels';
 import { createRounds } from '../rounds';
 import { rouseTasks } from '../services/tasks';
@@ -199,7 +199,7 @@ export function createAgentApi(cloud: Cloud): AgentApi {
       if (since <= 0) await placeWaitingRouters(cloud);
       return answerHosts({ host, since });
     },
-    reportPorts: (host, ports) => cloud.db.write((session) => markPorts(session, cloud, host, ports)),
+    reportPorts: (host, ports) => reportPorts(cloud, host, ports),
     reportServers: (host, observed) => reportServers(cloud, host, observed),
     openImage: (host, digest, start = 0) => openImage(cloud, host, digest, start),
     openDisk: (host, serverId) => openDisk(cloud, host, serverId),

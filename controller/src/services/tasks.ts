@@ -20,6 +20,8 @@ export interface TaskRequest {
   /** The grant: on whose behalf the work is done. Never a token. */
   readonly projectId: string | null;
   readonly userId: string | null;
+  /** The resource was made in the same transaction: nobody else can be working on it. */
+  readonly ofNew?: boolean;
   /** Seconds until the task must have ended; absent for a teardown, which has no deadline. */
   readonly deadlineSeconds?: number;
 }
@@ -58,7 +60,7 @@ function row(cloud: Cloud, request: TaskRequest): Row<typeof tasks> {
 export async function createTask(session: WriteSession, cloud: Cloud, request: TaskRequest): Promise<string> {
   const task = row(cloud, request);
   try {
-    await session.insert(tasks, task);
+    await (request.ofNew ? session.append(tasks, task) : session.insert(tasks, task));
   } catch (error) {
     if (!isDuplicate(error)) throw error;
     throw new ConflictError(

@@ -40,12 +40,12 @@ async function claimBest(
   session: WriteSession,
   cloud: Cloud,
   server: Server,
-  candidates: readonly string[],
+  { candidates, failed }: Awaited<ReturnType<typeof decide>>,
   taskState: TaskState,
 ): Promise<Facts> {
   const host = await claimFirst(session, cloud, server, candidates);
   await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: taskState });
-  return { ports: await bindServerPorts(session, cloud, server.id, host) };
+  return { ports: await bindServerPorts(session, cloud, server.id, host), hasFailed: failed.has(host) };
 }
 
 /** Chooses a host for a server that has none, and claims its room. `during`: how the server shows what comes next. */
@@ -62,7 +62,7 @@ export const chooseHost =
     }
     return next('prepare', {
       message: 'a host was chosen and its room claimed',
-      write: (session) => claimBest(session, cloud, server, decision.candidates, during),
+      write: (session) => claimBest(session, cloud, server, decision, during),
     });
   };
 
@@ -123,7 +123,8 @@ const spawn: Step = async (context) => {
   return done({
     message: 'the server runs',
     write: async (session) => {
-      await forgiveHost(session, hostOf(server));
+      // What has failed there since it was chosen is for those to forgive that are built after it.
+      if (task.state['hasFailed'] === true) await forgiveHost(session, hostOf(server));
       await setServer(session, cloud, server.id, {
         vm_state: 'active',
         task_state: null,

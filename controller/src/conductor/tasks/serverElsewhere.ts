@@ -30,8 +30,12 @@ const sumOf = (one: Resources, other: Resources): Resources => ({
   diskGib: one.diskGib + other.diskGib,
 });
 
-/** Where the server could go when some hosts are left out. */
-export async function decide(cloud: Cloud, server: Server, excluded: readonly string[]): Promise<Decision> {
+/** Where the server could go when some hosts are left out, and which hosts have failed lately. */
+export async function decide(
+  cloud: Cloud,
+  server: Server,
+  excluded: readonly string[],
+): Promise<Decision & { readonly failed: ReadonlySet<string> }> {
   const imageHosts = (id: string): Promise<ReadonlySet<string>> => imageHostsOfRound(cloud, id);
   const request = await cloud.db.read((session) => placementRequest(session, server, excluded, null, imageHosts));
   const hosts = await hostsOfRound(cloud);
@@ -40,7 +44,8 @@ export async function decide(cloud: Cloud, server: Server, excluded: readonly st
   const best = hosts[at];
   // The other decisions of the round find this room taken.
   if (best) hosts[at] = { ...best, used: sumOf(best.used, request.need) };
-  return decision;
+  const failed = hosts.filter(({ failedBuilds }) => failedBuilds > 0).map(({ name }) => name);
+  return { ...decision, failed: new Set(failed) };
 }
 
 /** Goes to `leave` when another host could take the server. */

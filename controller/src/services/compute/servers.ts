@@ -237,6 +237,7 @@ async function insertServer(
     requestId,
     projectId: row.project_id,
     userId: caller.userId,
+    ofNew: true,
     deadlineSeconds: CREATE_DEADLINE_SECONDS,
   });
 }

@@ -285,28 +285,3 @@ export async function releaseServerPort(
   );
   return release(session, cloud, rows);
 }
-
-/** What hosts say of their ports; a word about a port that is bound elsewhere by now is ignored. */
-export async function markPorts(
-  session: WriteSession,
-  cloud: Cloud,
-  host: string,
-  reports: readonly { readonly id: string; readonly wired: boolean; readonly fault?: string }[],
-): Promise<void> {
-  if (reports.length === 0) return;
-  const rows = await session.find(ports, {
-    where: { id: In(reports.map((report) => report.id)), host },
-    lock: 'exclusive',
-  });
-  for (const row of rows) {
-    const report = reports.find((one) => one.id === row.id);
-    const status = report?.wired && row.admin_state_up ? 'ACTIVE' : 'DOWN';
-    const fault = report?.fault ?? null;
-    if (row.status === status && row.fault === fault) continue;
-    await session.update(
-      ports,
-      { id: row.id, host },
-      { status, fault, revision: row.revision + 1, updated_at: cloud.clock.now() },
-    );
-  }
-}
