@@ -275,6 +275,33 @@ describe('rows that are appended', () => {
     expect(await db.write(claimed)).toEqual(['a', 'b']);
   });
 
+  test('are numbered at once, as they will be', async () => {
+    const number =
+      (...ids: string[]) =>
+      (session: WriteSession): Promise<number> => {
+        const rows = ids.map((object_id) => ({ kind: 'port', object_id, network_id: null, created_at: 0 }));
+        return session.appendNumbered(changes, rows);
+      };
+    const results = await sharing<unknown>([
+      number('a', 'b'),
+      async (session) => {
+        await number('bad')(session);
+        throw new Error('no');
+      },
+      insert('c'),
+      number('d'),
+      number('e', 'f'),
+    ]);
+    expect(valuesOf(results)).toEqual([3, 'failed', 4, 5, 7]);
+    const rows = await db.read((session) => session.find(changes, { order: { sequence: 'ASC' } }));
+    expect(rows.map(({ sequence, object_id }) => [sequence, object_id])).toEqual(
+      ['first', 'a', 'b', 'c', 'd', 'e', 'f'].map((id, at) => [at + 1, id]),
+    );
+    // A number is given once, whatever became of its row.
+    await db.write((session) => session.delete(changes, {}));
+    expect(await db.write(number('g'))).toBe(8);
+  });
+
   test('must fit their table', async () => {
     await expect(db.write(append('x'.repeat(300)))).rejects.toThrow('Invalid input for object_id');
   });

@@ -20,6 +20,8 @@ export interface OpenCommit {
   beforeChange(table: Table, statement: Statement): void;
   /** Keeps rows until somebody looks at their table, or the transaction ends. */
   append(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): void;
+  /** The same for rows of a table that numbers them. @returns the number of the last one */
+  number(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): number;
   /** Must be called before what is not told here, and at the end of the transaction. @throws when rows could not be inserted */
   settle(): void;
   /** The transaction begins, or was taken back. */
@@ -30,7 +32,15 @@ export interface OpenCommit {
 export function createOpenCommit(manager: EntityManager): OpenCommit {
   const known = new Map<Table, Map<string, readonly RawRow[]>>();
   const pending = new Map<Table, Readonly<Record<string, unknown>>[]>();
+  /** The last numbers of tables, as long as nothing but what is told here changes them. */
+  const numbers = new Map<Table, number>();
   let failure: Error | undefined;
+
+  function lastNumber({ name }: Table): number {
+    const sql = 'SELECT seq FROM sqlite_sequence WHERE name = ?';
+    const [row] = readOnSqlite(manager, { sql, parameters: [name] });
+    return Number(row?.['seq'] ?? 0);
+  }
 
   function insertPending(table: Table): void {
     const rows = pending.get(table) ?? [];
@@ -51,6 +61,12 @@ export function createOpenCommit(manager: EntityManager): OpenCommit {
     if (failure) throw new Error('rows could not be inserted', { cause: failure });
   }
 
+  function append(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): void {
+    const waiting = pending.get(table);
+    if (waiting) waiting.push(...rows);
+    else pending.set(table, [...rows]);
+  }
+
   return {
     read(table, statement) {
       insertNamed(statement);
@@ -67,20 +83,28 @@ export function createOpenCommit(manager: EntityManager): OpenCommit {
     beforeChange(table, statement) {
       insertNamed(statement);
       known.delete(table);
+      numbers.delete(table);
     },
-    append(table, rows) {
-      const waiting = pending.get(table);
-      if (waiting) waiting.push(...rows);
-      else pending.set(table, [...rows]);
+    append,
+    number(table, rows) {
+      let last = numbers.get(table) ?? lastNumber(table);
+      append(
+        table,
+        rows.map((row) => ({ ...row, sequence: ++last })),
+      );
+      numbers.set(table, last);
+      return last;
     },
     settle() {
       for (const table of pending.keys()) insertPending(table);
       known.clear();
+      numbers.clear();
       if (failure) throw failure;
     },
     begin() {
       known.clear();
       pending.clear();
+      numbers.clear();
       failure = undefined;
     },
   };

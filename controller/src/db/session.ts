@@ -42,6 +42,8 @@ export interface WriteSession extends ReadSession {
    * key: what breaks one fails the transaction, and only at its end.
    */
   append<T extends Table>(table: T, rows: InsertRow<T> | readonly InsertRow<T>[]): Promise<void>;
+  /** The same for rows without their generated keys; the last one's is returned. */
+  appendNumbered<T extends Table>(table: T, rows: readonly InsertRow<T>[]): Promise<number>;
   /** Sets columns of the rows that fit; returns how many. Conditional writes look at this number. */
   update<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>, set: Partial<Row<T>>): Promise<number>;
   /** Deletes the rows that fit; returns how many. */
@@ -176,6 +178,9 @@ export function createSession(
     async append(table, rows) {
       if (commit) commit.append(table, fitting(table, rows));
       else await session.insert(table, rows);
+    },
+    async appendNumbered(table, rows) {
+      return commit ? commit.number(table, fitting(table, rows)) : session.insert(table, rows);
     },
     async update(table, where, set) {
       requireFits(table, set);

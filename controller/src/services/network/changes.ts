@@ -49,7 +49,7 @@ export async function recordChanges(
     network_id: object.networkId ?? null,
     created_at: now,
   }));
-  const sequence = await session.insert(changes, rows);
+  const sequence = await session.appendNumbered(changes, rows);
   if (sequence % PRUNE_EVERY < rows.length)
     await session.delete(changes, { created_at: LessThan(now - KEEP_MILLISECONDS), sequence: LessThan(sequence) });
   session.afterCommit(() => hintChanges(cloud, sequence, [...unique.values()]));
