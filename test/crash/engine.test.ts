@@ -1,6 +1,6 @@
 // The task engine keeps its promises: every step runs, none is counted twice, every task ends.
 import { systemClock } from '@cumulet/common';
-import { done, fail, next, wait, type ReadSession, type Step, type TaskKind } from '@cumulet/controller';
+import { done, fail, next, wait, type Database, type ReadSession, type Step, type TaskKind } from '@cumulet/controller';
 import { agents, tasks } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
@@ -126,6 +126,34 @@ test('the pause between tries is kept: the new time to run is not news', async (
   // Many polls, but less than the two seconds of the first pause.
   await new Promise((resolve) => setTimeout(resolve, 500));
   expect(tries).toBe(1);
+});
+
+test('what a dispatcher commits while it looks for news is none', async () => {
+  let goOn: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (goOn = resolve));
+  let hold: (() => void) | undefined;
+  // The look that finds the task as it was before the commit is slow.
+  const read: Database['read'] = async (work) => {
+    const answer = await scene.cloud.db.read(work);
+    if (hold && Array.isArray(answer) && answer.length > 0) {
+      hold();
+      hold = undefined;
+      await gate;
+    }
+    return answer;
+  };
+  let runs = 0;
+  const one: Step = async () => {
+    await new Promise<void>((resolve) => (hold = resolve));
+    return next('two');
+  };
+  await run([kindOf({ one, two: () => (runs++, Promise.resolve(wait(600))) })], { pollMs: 20, newsMs: 20 }, { read });
+  const id = await begin();
+  await until('the second step', () => Promise.resolve(runs === 1));
+  goOn();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(runs).toBe(1);
+  expect((await find(id)).step).toBe('two');
 });
 
 test('the number of tries starts anew with each step', async () => {
