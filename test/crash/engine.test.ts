@@ -1,10 +1,10 @@
 // The task engine keeps its promises: every step runs, none is counted twice, every task ends.
-import { systemClock } from '@cumulet/common';
+import { systemClock, type Command } from '@cumulet/common';
 import { done, fail, next, wait, type Database, type ReadSession, type Step, type TaskKind } from '@cumulet/controller';
 import { agents, tasks } from '../../controller/src/db/entities/tasks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
-import { engineScene, request } from '../support/engineScene';
+import { asking, engineScene, request } from '../support/engineScene';
 
 const scene = engineScene();
 const { run, begin, find, ended, timeline, addAgent } = scene;
@@ -344,6 +344,30 @@ describe('deletion', () => {
     await ended(id);
     expect(signal?.aborted).toBe(true);
     expect(await timeline(id)).toEqual(['one next', 'clean done']);
+  });
+
+  test('ends what a step asks: one that goes on behind its abort has its say no more', async () => {
+    await scene.addAgent();
+    const commands: Command[] = [];
+    await scene.bus.onCommand('h1', 'compute', (command) => void commands.push(command));
+    let reached = false;
+    let goOn: () => void = () => undefined;
+    const deleted = new Promise<void>((resolve) => (goOn = resolve));
+    let asked: Promise<unknown> | undefined;
+    const slow: Step = async (context) => {
+      reached = true;
+      await deleted;
+      return (asked = asking(context) as Promise<never>);
+    };
+    await run([kindOf({ one: slow }, { onDelete: 'test.delete' }), teardown]);
+    const id = await begin();
+    await until('the step', () => reached);
+    await askDelete();
+    await ended(id);
+    goOn();
+    await until('the question', () => asked !== undefined);
+    await expect(asked).rejects.toThrow();
+    expect(commands).toEqual([]);
   });
 
   test('interrupts the pause before another try', async () => {

@@ -64,8 +64,13 @@ function failWith(reply: Answer): never {
   throw new HostFault({ code: fault.code, message: fault.message }, fault.retryable);
 }
 
-/** The `ask` of a step's context. */
-export function createAsk(cloud: Cloud, task: Task, { sent, answers, open }: Questions): StepContext['ask'] {
+/** The `ask` of a step's context. @param signal aborted when the run is over, whatever of it still goes on: it asks nobody any more */
+export function createAsk(
+  cloud: Cloud,
+  task: Task,
+  { sent, answers, open }: Questions,
+  signal: AbortSignal,
+): StepContext['ask'] {
   const replies = answers.filter((answer) => counts(task, answer));
   open.clear();
   const sessions = new Map<string, Promise<Map<string, number>>>();
@@ -86,6 +91,8 @@ export function createAsk(cloud: Cloud, task: Task, { sent, answers, open }: Que
     if (session === undefined) return undefined;
     // What an earlier session of the agent was asked is lost with it.
     const key = `${task.step}/${task.send}/${kind}/${target.host}/${session}`;
+    // What it has read may be newer than what ended it, as the generation that removes the server: it would have it made again.
+    signal.throwIfAborted();
     const waiting = openKey({ kind, host: target.host });
     open.add(waiting);
     if (sent.has(key)) return undefined;

@@ -147,7 +147,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     try {
       const { questions } = holder;
       if (holder.unread) await readAnswers(task, holder);
-      const ask = createAsk(cloud, task, questions);
+      const ask = createAsk(cloud, task, questions, aborter.signal);
       await observer?.beforeStep?.(task);
       const result = await Promise.race([step({ cloud, task, signal: aborter.signal, ask }), aborted]);
       await observer?.afterStep?.(task, result);
