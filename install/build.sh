@@ -109,7 +109,7 @@ task_build() {
   progress "compiling TypeScript"
   mark_log
   # shellcheck disable=SC2086 # a list of directories
-  as_builder "$node" node_modules/typescript/bin/tsc -b $build_targets || fail "the build failed: $(marked_log | grep -m 1 'rror' || echo "see $log_dir/install.log")"
+  as_builder "$node" node_modules/@typescript/native/bin/tsc -b $build_targets || fail "the build failed: $(marked_log | grep -m 1 'rror' || echo "see $log_dir/install.log")"
 }
 
 # The demo image; made again only when its recipe changed.
