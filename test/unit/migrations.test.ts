@@ -7,13 +7,16 @@ import { PlacementCatalog } from '../../controller/src/db/migrations/placementCa
 import { addColumn, addIndex, addUnique, createTable, migration } from '../../controller/src/db/migrations/migration';
 import { sqliteSource } from '../../controller/src/db/sqlite';
 import { allTables } from '../../controller/src/db/tables';
+import { entitySchemas } from '../support/entitySchemas';
 import { createTestDatabase, type TestDatabase } from '../support/testDatabase';
 
 let made: TestDatabase;
 let source: ReturnType<typeof sqliteSource>;
 
-const sourceOf = (options: DatabaseOptions): typeof source =>
-  options.kind === 'sqlite' ? sqliteSource(options, false) : mariadbSource(options);
+const sourceOf = (options: DatabaseOptions): typeof source => {
+  const one = options.kind === 'sqlite' ? sqliteSource(options, false) : mariadbSource(options);
+  return one.setOptions({ entities: entitySchemas(options.kind) });
+};
 
 beforeEach(async () => {
   made = await createTestDatabase();

@@ -1,8 +1,8 @@
 // One way to list: filters, any sort with the id as tie-break, and paging after a marker row. Every list of every API uses it.
-import { Brackets, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm';
-import type { Row, Table } from './columns';
-import { ALIAS, readRows } from './rows';
-import { managerOf, type Lock, type ReadSession } from './session';
+import type { DatabaseEngine, Row, Table } from './columns';
+import { toRows } from './execute';
+import { quote, selectSql, totalSql, type Statement } from './sql';
+import { engineFor, lockFor, readStatement, type Lock, type ReadSession } from './session';
 
 type Comparison =
   | '='
@@ -61,52 +61,73 @@ export interface ListOptions<T extends Table> {
   readonly lock?: Lock;
 }
 
-type Builder = SelectQueryBuilder<ObjectLiteral>;
-type Parameters = Record<string, unknown>;
+/** Conditions of a list as they are put together, for one engine. */
+interface Clauses {
+  readonly table: Table;
+  readonly engine: DatabaseEngine;
+  readonly parameters: unknown[];
+}
 
-function conditionSql<T extends Table>(condition: Condition<T>, key: string): [string, Parameters] {
-  const left = `t.${condition.column}`;
-  switch (condition.op) {
+/** Adds a parameter; SQLite's driver takes no booleans. */
+function add({ parameters }: Clauses, value: unknown): '?' {
+  parameters.push(typeof value === 'boolean' ? Number(value) : value);
+  return '?';
+}
+
+const columnOf = ({ table, engine }: Clauses, name: string): string => {
+  if (!(name in table.columns)) throw new Error(`table ${table.name} has no column ${name}`);
+  return quote(name, engine);
+};
+
+function rowsSql(clauses: Clauses, { table, column, where }: RowsOf): string {
+  const inner = { ...clauses, table };
+  const all = Object.entries(where).map(([name, value]) => `${columnOf(inner, name)} = ${add(inner, value)}`);
+  return `SELECT ${columnOf(inner, column)} FROM ${quote(table.name, clauses.engine)} WHERE ${all.join(' AND ') || '1 = 1'}`;
+}
+
+function conditionSql<T extends Table>(clauses: Clauses, { column, op, value }: Condition<T>): string {
+  const left = columnOf(clauses, column);
+  switch (op) {
     case 'is null':
-      return [`${left} IS NULL`, {}];
     case 'is not null':
-      return [`${left} IS NOT NULL`, {}];
+      return `${left} ${op.toUpperCase()}`;
     case 'in':
     case 'not in': {
-      const values = condition.value as readonly unknown[];
-      if (values.length === 0) return [condition.op === 'in' ? '1 = 0' : '1 = 1', {}];
-      return [`${left} ${condition.op.toUpperCase()} (:...${key})`, { [key]: values }];
+      const values = value as readonly unknown[];
+      if (values.length === 0) return op === 'in' ? '1 = 0' : '1 = 1';
+      return `${left} ${op.toUpperCase()} (${values.map((one) => add(clauses, one)).join(', ')})`;
     }
     case 'in rows':
-    case 'not in rows': {
-      const rows = condition.value as RowsOf;
-      const entries = Object.entries(rows.where);
-      const clauses = entries.map(([column], at) => `r.${column} = :${key}_${at}`);
-      const select = `SELECT r.${rows.column} FROM ${rows.table.name} r WHERE ${clauses.join(' AND ') || '1 = 1'}`;
-      const parameters = Object.fromEntries(entries.map(([, value], at) => [`${key}_${at}`, value]));
-      return [`${left} ${condition.op === 'in rows' ? 'IN' : 'NOT IN'} (${select})`, parameters];
-    }
+    case 'not in rows':
+      return `${left} ${op === 'in rows' ? 'IN' : 'NOT IN'} (${rowsSql(clauses, value as RowsOf)})`;
     case 'like':
-      return [`LOWER(${left}) LIKE LOWER(:${key})`, { [key]: condition.value }];
+      return `LOWER(${left}) LIKE LOWER(${add(clauses, value)})`;
     case 'contains':
-      return [`INSTR(${left}, :${key}) > 0`, { [key]: condition.value }];
+      return `INSTR(${left}, ${add(clauses, value)}) > 0`;
     default:
-      return [`${left} ${condition.op} :${key}`, { [key]: condition.value }];
+      return `${left} ${op} ${add(clauses, value)}`;
   }
 }
 
-function applyConditions<T extends Table>(builder: Builder, options: ListOptions<T>): void {
-  let count = 0;
-  for (const entry of options.conditions ?? []) {
+/** All conditions of a list. */
+function conditionsSql<T extends Table>(clauses: Clauses, conditions: ListOptions<T>['conditions'] = []): string[] {
+  return conditions.map((entry) => {
     const alternatives = (Array.isArray(entry) ? entry : [entry]) as readonly Condition<T>[];
-    builder.andWhere(
-      new Brackets((inner) => {
-        if (alternatives.length === 0) inner.where('1 = 0');
-        for (const condition of alternatives) inner.orWhere(...conditionSql(condition, `c${count++}`));
-      }),
-    );
-  }
+    return `(${alternatives.map((one) => conditionSql(clauses, one)).join(' OR ') || '1 = 0'})`;
+  });
 }
+
+const clausesFor = (session: ReadSession, table: Table): Clauses => ({
+  table,
+  engine: engineFor(session),
+  parameters: [],
+});
+
+/** What rows must fit: all of these. */
+const fitting = ({ parameters }: Clauses, all: readonly string[]): Statement => ({
+  sql: all.join(' AND ') || '1 = 1',
+  parameters,
+});
 
 /** The sort with the primary key added, so that the order is total. */
 function totalSort<T extends Table>(table: T, sort: readonly Sort<T>[]): Sort<T>[] {
@@ -117,34 +138,18 @@ function totalSort<T extends Table>(table: T, sort: readonly Sort<T>[]): Sort<T>
 }
 
 /** Rows after the marker in a total order: for each sort column, equal before it and beyond in it. NULL sorts first. */
-function applyMarker<T extends Table>(builder: Builder, sort: readonly Sort<T>[], marker: Row<T>): void {
-  builder.andWhere(
-    new Brackets((any) => {
-      sort.forEach((last, index) => {
-        any.orWhere(
-          new Brackets((all) => {
-            const parameters: Parameters = {};
-            const clauses = sort.slice(0, index).map((one, at) => {
-              const value = marker[one.column];
-              if (value === null) return `t.${one.column} IS NULL`;
-              parameters[`m${index}_${at}`] = value;
-              return `t.${one.column} = :m${index}_${at}`;
-            });
-            const value = marker[last.column];
-            const key = `m${index}_${index}`;
-            if (value !== null) parameters[key] = value;
-            const up = last.direction === 'asc';
-            if (value === null) clauses.push(up ? `t.${last.column} IS NOT NULL` : '1 = 0');
-            else
-              clauses.push(
-                up ? `t.${last.column} > :${key}` : `(t.${last.column} < :${key} OR t.${last.column} IS NULL)`,
-              );
-            all.where(clauses.join(' AND '), parameters);
-          }),
-        );
-      });
-    }),
-  );
+function markerSql<T extends Table>(clauses: Clauses, sort: readonly Sort<T>[], marker: Row<T>): string {
+  const equal = ({ column }: Sort<T>): string => {
+    const [left, value] = [columnOf(clauses, column), marker[column]];
+    return value === null ? `${left} IS NULL` : `${left} = ${add(clauses, value)}`;
+  };
+  const beyond = ({ column, direction }: Sort<T>): string => {
+    const [left, value] = [columnOf(clauses, column), marker[column]];
+    if (direction === 'asc') return value === null ? `${left} IS NOT NULL` : `${left} > ${add(clauses, value)}`;
+    return value === null ? '1 = 0' : `(${left} < ${add(clauses, value)} OR ${left} IS NULL)`;
+  };
+  const ways = sort.map((last, index) => `(${[...sort.slice(0, index).map(equal), beyond(last)].join(' AND ')})`);
+  return `(${ways.join(' OR ')})`;
 }
 
 const flip = <T extends Table>(sort: Sort<T>): Sort<T> => ({
@@ -173,39 +178,46 @@ async function readList<T extends Table>(
   options: ListOptions<T>,
   what: { readonly omit?: readonly string[] | undefined; readonly only?: readonly string[] },
 ): Promise<Row<T>[]> {
-  const manager = managerOf(session);
-  const builder = manager.createQueryBuilder<ObjectLiteral>(table.name, ALIAS);
-  builder.where('1 = 1');
-  applyConditions(builder, options);
+  const clauses = clausesFor(session, table);
+  const all = conditionsSql(clauses, options.conditions);
   const wanted = totalSort(table, options.sort ?? []);
   const sort = options.reverse ? wanted.map(flip) : wanted;
-  if (options.marker) applyMarker(builder, sort, options.marker);
-  for (const one of sort) builder.addOrderBy(`t.${one.column}`, one.direction === 'asc' ? 'ASC' : 'DESC');
-  if (options.limit !== undefined) builder.limit(options.limit);
-  const rows = await readRows(manager, table, builder, options.lock, what);
+  if (options.marker) all.push(markerSql(clauses, sort, options.marker));
+  const statement = selectSql(table, clauses.engine, {
+    ...what,
+    fits: fitting(clauses, all),
+    order: Object.fromEntries(sort.map(({ column, direction }) => [column, direction === 'asc' ? 'ASC' : 'DESC'])),
+    ...(options.limit === undefined ? {} : { limit: options.limit }),
+    suffix: lockFor(session, options.lock),
+  });
+  const rows = await toRows(table, clauses.engine, await readStatement(session, table, statement), what.only);
   return options.reverse ? rows.reverse() : rows;
 }
 
+/** One number over the rows that fit the conditions; 0 when none does. */
+async function total<T extends Table>(
+  session: ReadSession,
+  table: T,
+  what: string,
+  conditions: ListOptions<T>['conditions'],
+): Promise<number> {
+  const clauses = clausesFor(session, table);
+  const statement = totalSql(table, clauses.engine, what, fitting(clauses, conditionsSql(clauses, conditions)));
+  const [row] = await readStatement(session, table, statement);
+  return Number(row?.['total'] ?? 0);
+}
+
 /** How many rows fit the conditions. */
-export async function countRows<T extends Table>(
+export const countRows = <T extends Table>(
   session: ReadSession,
   table: T,
   conditions: ListOptions<T>['conditions'] = [],
-): Promise<number> {
-  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't').where('1 = 1');
-  applyConditions(builder, { conditions });
-  return builder.getCount();
-}
+): Promise<number> => total(session, table, 'COUNT(*)', conditions);
 
 /** The sum of a numeric column over the rows that fit the conditions; 0 when none does. */
-export async function sumRows<T extends Table>(
+export const sumRows = <T extends Table>(
   session: ReadSession,
   table: T,
   column: keyof Row<T> & string,
   conditions: ListOptions<T>['conditions'] = [],
-): Promise<number> {
-  const builder = managerOf(session).createQueryBuilder<ObjectLiteral>(table.name, 't').where('1 = 1');
-  applyConditions(builder, { conditions });
-  const row = await builder.select(`SUM(t.${column})`, 'total').getRawOne<{ total: unknown }>();
-  return Number(row?.total ?? 0);
-}
+): Promise<number> => total(session, table, `SUM(${columnOf(clausesFor(session, table), column)})`, conditions);

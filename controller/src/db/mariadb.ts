@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type * as mysql2 from 'mysql2';
 import { DataSource, type QueryRunner } from 'typeorm';
 import type { Database } from './database';
-import { entitySchemas } from './entitySchema';
 import {
   DatabaseUnavailableError,
   isConnectionLost,
@@ -89,7 +88,6 @@ export function mariadbSource(options: Options): DataSource {
     maxQueryExecutionTime: STATEMENT_MS,
     extra: { enableKeepAlive: true, keepAliveInitialDelay: 10_000 },
     ...(tls ? { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: true } } : {}),
-    entities: entitySchemas('mariadb'),
     migrations: [...migrations],
     synchronize: false,
     logging: true,

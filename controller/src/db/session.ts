@@ -1,8 +1,8 @@
 // What services may do with the database: typed reads and writes within one session. The ORM itself stays in db/.
 import type { EntityManager, FindOptionsWhere } from 'typeorm';
-import { textLimits, type Row, type Table } from './columns';
+import { textLimits, type DatabaseEngine, type Row, type Table } from './columns';
 import { InvalidError } from '../errors';
-import { change, engineOf, readRaw, toRows, type Changed } from './execute';
+import { change, engineOf, readRaw, toRows, type Changed, type RawRow } from './execute';
 import { INSERT_CHUNK, type OpenCommit } from './openCommit';
 import { countSql, deleteSql, fitsNothing, insertSql, selectSql, updateSql, type Statement } from './sql';
 
@@ -66,10 +66,27 @@ interface Ground {
 const grounds = new WeakMap<object, Ground>();
 
 function groundOf(session: ReadSession): Ground {
-  changed.add(session);
   const ground = grounds.get(session);
   if (!ground) throw new Error('this session has ended or was not made by the database');
   return ground;
+}
+
+/** How MariaDB is told to hold rows. */
+const lockSql: Readonly<Record<Lock, string>> = { shared: ' LOCK IN SHARE MODE', exclusive: ' FOR UPDATE' };
+
+/** What a session's statements are written for; for db/ only. */
+export const engineFor = (session: ReadSession): DatabaseEngine => engineOf(groundOf(session).manager);
+
+/** The end of a statement that holds the rows it finds; for db/ only. */
+export function lockFor(session: ReadSession, lock: Lock | undefined): string {
+  const { manager } = groundOf(session);
+  return lock && engineOf(manager) === 'mariadb' && manager.queryRunner?.isTransactionActive ? lockSql[lock] : '';
+}
+
+/** What a statement about a table finds; for db/ only. */
+export async function readStatement(session: ReadSession, table: Table, statement: Statement): Promise<RawRow[]> {
+  const { manager, commit } = groundOf(session);
+  return commit ? commit.read(table, statement) : readRaw(manager, statement);
 }
 
 /** Sessions that may have changed something: what is done with the manager itself is not looked at. */
@@ -80,6 +97,7 @@ export const hasChanged = (session: ReadSession): boolean => changed.has(session
 
 /** The entity manager of a session, for repositories in db/ only. */
 export function managerOf(session: ReadSession): EntityManager {
+  changed.add(session);
   const { manager, commit } = groundOf(session);
   commit?.settle();
   return manager;
@@ -97,6 +115,7 @@ export async function updateWhere<T extends Table>(
   ...only: readonly Statement[]
 ): Promise<number> {
   const { manager, commit } = groundOf(session);
+  changed.add(session);
   const statement = updateSql(table, engineOf(manager), where, set, ...only);
   commit?.beforeChange(table, statement);
   return (await change(manager, statement)).rows;
@@ -119,9 +138,6 @@ function requireFits(table: Table, values: Readonly<Record<string, unknown>>): v
   }
 }
 
-/** How MariaDB is told to hold rows. */
-const lockSql: Readonly<Record<Lock, string>> = { shared: ' LOCK IN SHARE MODE', exclusive: ' FOR UPDATE' };
-
 /** Wraps a manager; used by sqlite.ts, sqliteWrites.ts and mariadb.ts only. */
 export function createSession(
   manager: EntityManager,
@@ -136,9 +152,9 @@ export function createSession(
   ): Promise<Row<T>[]> => {
     if (fitsNothing(options.where)) return [];
     const { lock, ...rest } = options;
-    const suffix = lock && engine === 'mariadb' && manager.queryRunner?.isTransactionActive ? lockSql[lock] : '';
+    const suffix = lockFor(session, lock);
     const statement = selectSql(table, engine, { ...rest, suffix, ...(only ? { only } : {}) });
-    return toRows(table, engine, commit ? commit.read(table, statement) : await readRaw(manager, statement), only);
+    return toRows(table, engine, await readStatement(session, table, statement), only);
   };
   const changeRows = (table: Table, statement: Statement): Promise<Changed> => {
     commit?.beforeChange(table, statement);
@@ -161,7 +177,7 @@ export function createSession(
     async count(table, where) {
       if (fitsNothing(where)) return 0;
       const statement = countSql(table, engine, where);
-      const [row] = commit ? commit.read(table, statement) : await readRaw(manager, statement);
+      const [row] = await readStatement(session, table, statement);
       return Number(row?.['total']);
     },
     async insert(table, rows) {

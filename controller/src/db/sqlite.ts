@@ -2,7 +2,6 @@
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DataSource } from 'typeorm';
 import type { Database } from './database';
-import { entitySchemas } from './entitySchema';
 import { migrations } from './migrations';
 import type { DatabaseOptions, SqliteOptions } from './options';
 import { ormLogger } from './ormLogger';
@@ -36,7 +35,6 @@ export function sqliteSource(options: Options, readonly: boolean, exclusive = fa
   return new DataSource({
     type: 'better-sqlite3',
     database: options.path,
-    entities: entitySchemas('sqlite'),
     migrations: [...(options.migrations ?? migrations)],
     synchronize: false,
     enableWAL: !readonly,

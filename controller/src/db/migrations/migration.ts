@@ -10,6 +10,7 @@ import {
   type TableColumnOptions,
 } from 'typeorm';
 import { table, text, type Column, type Columns, type DatabaseEngine } from '../columns';
+import { quote } from '../sql';
 
 /** One change of the schema. `down` undoes `up`; neither looks at the definitions in entities/, which go on changing. */
 export interface MigrationStep {
@@ -71,11 +72,9 @@ export function addColumn(
       const options = columnOptions(name, column, engine);
       await runner.addColumn(of, new TableColumn({ ...options, isNullable: true }));
       if (initial !== undefined)
-        await runner.manager
-          .createQueryBuilder()
-          .update(of)
-          .set({ [name]: initial })
-          .execute();
+        await runner.query(`UPDATE ${quote(of, engine)} SET ${quote(name, engine)} = ?`, [
+          typeof initial === 'boolean' ? Number(initial) : initial,
+        ]);
       if (!options.isNullable) await runner.changeColumn(of, name, new TableColumn(options));
     },
     async down(runner) {

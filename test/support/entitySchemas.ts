@@ -1,7 +1,7 @@
-// The ORM's view of the tables that entities/ describe.
+// The ORM's view of the tables that entities/ describe: what it would change shows what migrations lack.
 import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
-import type { Columns, DatabaseEngine, Table } from './columns';
-import { allTables } from './tables';
+import type { Columns, DatabaseEngine, Table } from '../../controller/src/db/columns';
+import { allTables } from '../../controller/src/db/tables';
 
 function entitySchema(table: Table, engine: DatabaseEngine): EntitySchema {
   const columns: Record<string, EntitySchemaColumnOptions> = {};
