@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseOptions } from '@cumulet/controller';
-import { createConnection } from 'mysql2/promise';
+import { createConnection, type Connection, type ConnectionOptions } from 'mysql2/promise';
 import { freePort } from './freePort';
 
 const USER = 'cumulet';
@@ -152,10 +152,14 @@ export function writeClientOptions(file: string, { socket, user, password, datab
   writeFileSync(file, [...client, '[mysql]', `database=${database}`, ''].join('\n'), { mode: 0o600 });
 }
 
-async function run(options: MariadbOptions, sql: string): Promise<void> {
-  const { socket, host, port, user, password } = options;
+/** A connection to a server, which may be told several statements at once. */
+export function connectMariadb({ socket, host, port, user, password }: MariadbOptions): Promise<Connection> {
   const place = socket === undefined ? { host, port } : { socketPath: socket };
-  const connection = await createConnection({ ...place, user, password } as Parameters<typeof createConnection>[0]);
+  return createConnection({ ...place, user, password, multipleStatements: true } as ConnectionOptions);
+}
+
+async function run(options: MariadbOptions, sql: string): Promise<void> {
+  const connection = await connectMariadb(options);
   try {
     await connection.query(sql);
   } finally {
