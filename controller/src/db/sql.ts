@@ -32,7 +32,8 @@ type Conditions = Values | readonly Values[] | undefined;
 
 const known = new Map<DatabaseEngine, WeakMap<Table, ReadonlyMap<string, Field>>>();
 /** The name of a table or column. */
-export const quote = (name: string, engine: DatabaseEngine): string => (engine === 'sqlite' ? `"${name}"` : `\`${name}\``);
+export const quote = (name: string, engine: DatabaseEngine): string =>
+  engine === 'sqlite' ? `"${name}"` : `\`${name}\``;
 
 /** The columns of a table by name, as an engine stores them. */
 export function fieldsOf(table: Table, engine: DatabaseEngine): ReadonlyMap<string, Field> {
@@ -155,9 +156,7 @@ export function selectSql(table: Table, engine: DatabaseEngine, selection: Selec
   const sorted = sorts.length > 0 ? ` ORDER BY ${sorts.join(', ')}` : '';
   if (limit !== undefined) parameters.push(limit);
   const limitClause = limit === undefined ? '' : ' LIMIT ?';
-  const list = columns
-    .map(({ name, quoted }) => (omit.includes(name) ? `NULL AS ${quoted}` : quoted))
-    .join(', ');
+  const list = columns.map(({ name, quoted }) => (omit.includes(name) ? `NULL AS ${quoted}` : quoted)).join(', ');
   return {
     sql: `SELECT ${distinct ? 'DISTINCT ' : ''}${list} FROM ${quote(table.name, engine)}${condition}${sorted}${limitClause}${suffix}`,
     parameters,
