@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseOptions } from '@cumulet/controller';
-import { createConnection, type Connection, type ConnectionOptions } from 'mysql2/promise';
+import type { Connection, ConnectionOptions } from 'mysql2/promise';
 import { freePort } from './freePort';
 
 const USER = 'cumulet';
@@ -153,7 +153,9 @@ export function writeClientOptions(file: string, { socket, user, password, datab
 }
 
 /** A connection to a server, which may be told several statements at once. */
-export function connectMariadb({ socket, host, port, user, password }: MariadbOptions): Promise<Connection> {
+export async function connectMariadb({ socket, host, port, user, password }: MariadbOptions): Promise<Connection> {
+  // Loaded only where it is needed: most tests are on SQLite.
+  const { createConnection } = await import('mysql2/promise');
   const place = socket === undefined ? { host, port } : { socketPath: socket };
   return createConnection({ ...place, user, password, multipleStatements: true } as ConnectionOptions);
 }
