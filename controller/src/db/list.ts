@@ -170,7 +170,7 @@ export const listColumns = <T extends Table, K extends keyof Row<T> & string>(
   table: T,
   columns: readonly K[],
   options: ListOptions<T> = {},
-): Promise<Pick<Row<T>, K>[]> => readList(session, table, options, { only: columns });
+): Promise<Pick<Row<T>, K>[]> => readList(session, table, options, { only: columns, omit: options.omit });
 
 async function readList<T extends Table>(
   session: ReadSession,

@@ -1,8 +1,8 @@
 // Servers as the compute API shows them: exactly the keys of each microversion, and the extended ones for administrators.
 import { createHash } from 'node:crypto';
 import type { Cloud } from '../../cloud';
-import type { Server } from '../../db/entities/compute';
 import type { ServerFacts } from '../../services/compute/serverFacts';
+import type { ListedServer } from '../../services/compute/serverList';
 import { statusOf } from '../../services/compute/serverStates';
 import type { ServerPort } from '../../services/network/serverPortViews';
 import type { ApiRequest } from '../route';
@@ -41,7 +41,7 @@ export const hostId = (projectId: string, host: string | null): string =>
         .digest('hex');
 
 /** The name of the server's domain on its host. */
-const instanceName = (server: Pick<Server, 'id'>): string => `cumulet-${server.id}`;
+const instanceName = (server: Pick<ListedServer, 'id'>): string => `cumulet-${server.id}`;
 
 interface AddressView {
   readonly version: number;
@@ -64,7 +64,7 @@ export function addressesOf(ports: readonly ServerPort[], extended: boolean): Re
   return Object.fromEntries([...byNetwork].map(([name, { fixed, floating }]) => [name, [...fixed, ...floating]]));
 }
 
-function flavorOf(request: ApiRequest, server: Server, extraSpecs: boolean): object {
+function flavorOf(request: ApiRequest, server: ListedServer, extraSpecs: boolean): object {
   const { flavor } = server;
   if (request.microversion.minor < 47) return { id: flavor.id, links: [bookmark(request, 'flavors', flavor.id)] };
   return {
@@ -78,18 +78,18 @@ function flavorOf(request: ApiRequest, server: Server, extraSpecs: boolean): obj
   };
 }
 
-const imageOf = (request: ApiRequest, server: Server): object | string =>
+const imageOf = (request: ApiRequest, server: ListedServer): object | string =>
   server.image_id === null ? '' : { id: server.image_id, links: [bookmark(request, 'images', server.image_id)] };
 
 /** The reason of a failure; details may name hosts, so they are for administrators. */
-function faultOf(request: ApiRequest, server: Server): object | undefined {
+function faultOf(request: ApiRequest, server: ListedServer): object | undefined {
   if (!server.fault) return undefined;
   const { code, created, message, details } = server.fault;
   const shown = details !== '' && (request.caller.isAdmin || code !== 500);
   return { code, created: isoSeconds(created), message, ...(shown ? { details } : {}) };
 }
 
-function extendedAttributes(server: Server, minor: number, userData: boolean): object {
+function extendedAttributes(server: ListedServer, minor: number, userData: boolean): object {
   const key = (name: string): string => `OS-EXT-SRV-ATTR:${name}`;
   return {
     [key('host')]: server.host,
@@ -117,7 +117,7 @@ function groupsOf(ports: readonly ServerPort[]): { name: string }[] {
 /** What PUT and rebuild lacked before 2.75. */
 function completeAttributes(
   request: ApiRequest,
-  server: Server,
+  server: ListedServer,
   facts: ServerFacts,
   options: ServerViewOptions,
 ): object {
@@ -140,7 +140,12 @@ function completeAttributes(
 }
 
 /** What later microversions added to every answer. */
-function versionedAttributes(server: Server, facts: ServerFacts, minor: number, options: ServerViewOptions): object {
+function versionedAttributes(
+  server: ListedServer,
+  facts: ServerFacts,
+  minor: number,
+  options: ServerViewOptions,
+): object {
   return {
     ...(minor >= 9 ? { locked: server.locked } : {}),
     ...(minor >= 19 ? { description: server.description } : {}),
@@ -157,7 +162,7 @@ function versionedAttributes(server: Server, facts: ServerFacts, minor: number, 
 /** A server in full. */
 export function serverView(
   request: ApiRequest,
-  server: Server,
+  server: ListedServer,
   facts: ServerFacts,
   options: ServerViewOptions,
 ): object {
@@ -192,7 +197,7 @@ export function serverView(
 }
 
 /** A server in a short list. */
-export const serverSummary = (request: ApiRequest, server: Server): object => ({
+export const serverSummary = (request: ApiRequest, server: Pick<ListedServer, 'id' | 'name'>): object => ({
   id: server.id,
   name: server.name,
   links: resourceLinks(request, 'servers', server.id),

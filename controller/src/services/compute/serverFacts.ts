@@ -32,7 +32,7 @@ export async function tagsOf(session: ReadSession, ids: readonly string[]): Prom
 export async function factsOf(
   session: ReadSession,
   cloud: Cloud,
-  rows: readonly Server[],
+  rows: readonly Pick<Server, 'id' | 'host'>[],
 ): Promise<Map<string, ServerFacts>> {
   const ids = rows.map((row) => row.id);
   const ports = await portsOfServers(session, ids);

@@ -1,5 +1,5 @@
 // Lists of servers: what the database can decide it decides; expressions, addresses and tags are looked at in its answer.
-import { In, list, listColumns, type Condition, type ReadSession, type Sort } from '../../db';
+import { In, listColumns, type Condition, type ReadSession, type Sort } from '../../db';
 import { servers, serverTags, type Server } from '../../db/entities/compute';
 import { InvalidError } from '../../errors';
 import { portsOfServers } from '../network/serverPortViews';
@@ -12,6 +12,23 @@ export interface ServerTest {
   readonly column: keyof Server;
   readonly fits: (value: unknown) => boolean;
 }
+/** Columns that no list shows: they are what a server was made of, and take as long to read as all others. */
+const UNSEEN = [
+  'creator',
+  'image',
+  'key',
+  'personality',
+  'requested_host',
+  'scheduler_hints',
+  'security_groups',
+] as const;
+const SEEN = Object.keys(servers.columns).filter((name) => !UNSEEN.some((one) => one === name)) as Exclude<
+  keyof Server,
+  (typeof UNSEEN)[number]
+>[];
+/** A server as lists have it. */
+export type ListedServer = Pick<Server, (typeof SEEN)[number]>;
+
 type TestedServer = Pick<Server, 'id'> & Partial<Server>;
 
 interface TagFilters {
@@ -89,7 +106,7 @@ async function markerRow(session: ReadSession, filters: ServerFilters): Promise<
 }
 
 /** A page of servers. @throws InvalidError for an unknown marker */
-export async function listServers(session: ReadSession, filters: ServerFilters): Promise<Server[]> {
+export async function listServers(session: ReadSession, filters: ServerFilters): Promise<ListedServer[]> {
   const marker = await markerRow(session, filters);
   if (filters.limit === 0) return [];
   const conditions: (ServerCondition | ServerCondition[])[] = [...filters.conditions];
@@ -98,15 +115,15 @@ export async function listServers(session: ReadSession, filters: ServerFilters):
   const inMemory = tagsFit !== undefined || filters.tests.length > 0 || filters.addresses.length > 0;
   const page = {
     sort: filters.sort,
-    omit: filters.withUserData ? (['key'] as const) : (['key', 'user_data'] as const),
+    omit: filters.withUserData ? [] : (['user_data'] as const),
   };
   const wanted = { conditions, ...(marker ? { marker } : {}) };
-  if (!inMemory) return list(session, servers, { ...page, ...wanted, limit: filters.limit });
+  if (!inMemory) return listColumns(session, servers, SEEN, { ...page, ...wanted, limit: filters.limit });
   const columns = [...new Set(['id' as const, ...filters.tests.map(({ column }) => column)])];
   const found: TestedServer[] = await listColumns(session, servers, columns, { sort: filters.sort, ...wanted });
   const fits = (row: TestedServer): boolean => filters.tests.every((test) => test.fits(row[test.column]));
   const fitting = found.filter((row) => fits(row) && (tagsFit?.(row.id) ?? true));
   const kept = filters.addresses.length > 0 ? await byAddress(session, fitting, filters) : fitting;
   const ids = kept.slice(0, filters.limit).map(({ id }) => id);
-  return list(session, servers, { ...page, conditions: [{ column: 'id', op: 'in', value: ids }] });
+  return listColumns(session, servers, SEEN, { ...page, conditions: [{ column: 'id', op: 'in', value: ids }] });
 }

@@ -15,14 +15,13 @@ import {
   routerInterfaces,
   routers,
   type Network,
-  type Port,
   type PortAddress,
   type Router,
   type Subnet,
 } from '../../db/entities/network';
 import { hostnameOf } from './dnsNames';
 import { groupsOf, readGroupStates, readRules, unique, type HostGroups, type RulesByGroup } from './groupStates';
-import { networksWithPorts } from './networkRows';
+import { AGENT_PORT, networksWithPorts, type AgentPort } from './networkRows';
 import { routerState } from './routerState';
 import { readPlaces, tunnelState } from './tunnels';
 
@@ -38,11 +37,11 @@ export interface HostState {
 
 const byId = <T extends { id: string }>(rows: readonly T[]): Map<string, T> =>
   new Map(rows.map((row) => [row.id, row]));
-const isServersPort = (port: Port): boolean => port.host !== '' && !port.device_owner.startsWith('network:');
+const isServersPort = (port: AgentPort): boolean => port.host !== '' && !port.device_owner.startsWith('network:');
 
 const addressState = (row: PortAddress) => ({ subnet_id: row.subnet_id, address: row.address });
 
-function dhcpHost(port: Port, addresses: readonly PortAddress[]): DhcpHostState {
+function dhcpHost(port: AgentPort, addresses: readonly PortAddress[]): DhcpHostState {
   return {
     port_id: port.id,
     mac: port.mac_address,
@@ -58,7 +57,7 @@ function dhcpHost(port: Port, addresses: readonly PortAddress[]): DhcpHostState 
 
 interface NetworkParts {
   readonly subnets: readonly Subnet[];
-  readonly ports: readonly Port[];
+  readonly ports: readonly AgentPort[];
   readonly addresses: ReadonlyMap<string, readonly PortAddress[]>;
 }
 
@@ -101,7 +100,7 @@ function networkState(network: Network, parts: NetworkParts): Omit<NetworkState,
 
 /** A network that is down closes its ports. */
 function portState(
-  port: Port,
+  port: AgentPort,
   networkUp: boolean,
   addresses: readonly PortAddress[],
   groupIds: readonly string[],
@@ -124,7 +123,7 @@ function portState(
 
 /** What is on a host, by rows that say where things are, not what they are. */
 interface Inventory {
-  readonly bound: readonly Port[];
+  readonly bound: readonly AgentPort[];
   readonly routers: readonly Router[];
   readonly interfaces: readonly Row<typeof routerInterfaces>[];
   readonly links: readonly Row<typeof portGroups>[];
@@ -137,7 +136,7 @@ async function readInventories(
   hosts: readonly string[],
 ): Promise<{ readonly inventories: ReadonlyMap<string, Inventory>; readonly rules: RulesByGroup }> {
   const there = In([...hosts]);
-  const portRows = await session.find(ports, { where: [{ host: there }, { migrating_to: there }] });
+  const portRows = await session.pick(ports, AGENT_PORT, { where: [{ host: there }, { migrating_to: there }] });
   const bound = portRows.filter(isServersPort);
   const routerRows = await session.find(routers, { where: { host: there }, order: { id: 'ASC' } });
   const interfaces = await session.find(routerInterfaces, {
@@ -168,7 +167,7 @@ async function readInventories(
 /** The networks of some of a host's ports and routers. */
 const networksOf = (
   { interfaces }: Inventory,
-  chosen: { readonly ports: readonly Port[]; readonly routers: readonly Router[] },
+  chosen: { readonly ports: readonly AgentPort[]; readonly routers: readonly Router[] },
 ): string[] =>
   unique([
     ...chosen.ports.map((port) => port.network_id),
@@ -180,7 +179,7 @@ const networksOf = (
 
 /** What is described: everything, or what changed and what that needs, which may be new on this host without having changed itself. */
 interface Chosen {
-  readonly ports: readonly Port[];
+  readonly ports: readonly AgentPort[];
   readonly routers: readonly Router[];
   readonly networkIds: readonly string[];
   readonly groupIds: readonly string[];

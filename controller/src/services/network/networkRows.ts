@@ -11,11 +11,18 @@ import {
   type Subnet,
 } from '../../db/entities/network';
 
+/** What agents' states are made of: many ports are read often. */
+export const AGENT_PORT = [
+  ...(['id', 'network_id', 'device_id', 'device_owner', 'mac_address', 'host', 'migrating_to'] as const),
+  ...(['admin_state_up', 'port_security_enabled', 'allowed_address_pairs', 'extra_dhcp_opts', 'dns_name'] as const),
+] as const;
+export type AgentPort = Pick<Port, (typeof AGENT_PORT)[number]>;
+
 /** A network with all of its ports, wherever they are. */
 export interface NetworkRows {
   readonly network: Network;
   readonly subnets: readonly Subnet[];
-  readonly ports: readonly Port[];
+  readonly ports: readonly AgentPort[];
   readonly addresses: readonly PortAddress[];
 }
 
@@ -29,7 +36,7 @@ export async function networksWithPorts(session: ReadSession, ids: readonly stri
   const where = { network_id: In([...ids]) };
   const rows = await session.find(networks, { where: { id: In([...ids]) }, order: { id: 'ASC' } });
   const subnetsOf = byNetwork(await session.find(subnets, { where, order: { id: 'ASC' } }));
-  const portsOf = byNetwork(await session.find(ports, { where, order: { id: 'ASC' } }));
+  const portsOf = byNetwork(await session.pick(ports, AGENT_PORT, { where, order: { id: 'ASC' } }));
   const addressesOf = byNetwork(await session.find(portAddresses, { where, order: { position: 'ASC' } }));
   return rows.map((network) => ({
     network,

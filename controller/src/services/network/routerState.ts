@@ -1,10 +1,11 @@
 // A router as its host's agent gets it: interfaces, gateway, floating IPs and routes.
 import type { RouterState } from '@cumulet/common';
-import type { FloatingIp, Port, PortAddress, Router, Subnet } from '../../db/entities/network';
+import type { FloatingIp, PortAddress, Router, Subnet } from '../../db/entities/network';
 import { storedCidr } from './cidr';
+import type { AgentPort } from './networkRows';
 
 export interface RouterParts {
-  readonly ports: ReadonlyMap<string, Port>;
+  readonly ports: ReadonlyMap<string, AgentPort>;
   readonly addresses: ReadonlyMap<string, readonly PortAddress[]>;
   readonly subnets: ReadonlyMap<string, Subnet>;
   readonly subnetsOf: ReadonlyMap<string, readonly Subnet[]>;

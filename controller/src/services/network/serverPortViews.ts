@@ -24,8 +24,11 @@ export interface ServerPortAddress {
   readonly floating: readonly string[];
 }
 
+/** What is looked at of a port. */
+const SEEN = ['id', 'server_id', 'network_id', 'mac_address', 'status', 'device_tag'] as const;
+
 export interface ServerPort {
-  readonly port: Port;
+  readonly port: Pick<Port, (typeof SEEN)[number]>;
   readonly network: Network;
   readonly addresses: readonly ServerPortAddress[];
   readonly securityGroups: readonly { readonly id: string; readonly name: string }[];
@@ -50,7 +53,7 @@ export async function portsOfServers(
   session: ReadSession,
   serverIds: readonly string[],
 ): Promise<Map<string | null, ServerPort[]>> {
-  const rows = await session.find(ports, {
+  const rows = await session.pick(ports, SEEN, {
     where: { server_id: In([...serverIds]) },
     order: interfaceOrder,
   });

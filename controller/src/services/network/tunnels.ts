@@ -2,10 +2,11 @@
 import { isIPv4 } from 'node:net';
 import type { TunnelState } from '@cumulet/common';
 import { In, type ReadSession } from '../../db';
-import { ports, routerInterfaces, routers, type Network, type Port } from '../../db/entities/network';
+import { ports, routerInterfaces, routers, type Network } from '../../db/entities/network';
 import { agents, type Agent } from '../../db/entities/tasks';
 import { isRouterOwner } from './addressPlan';
 import { changedNetwork, type ChangedObject } from './changes';
+import type { AgentPort } from './networkRows';
 
 /** The address by which other hosts reach this agent's host; undefined when it registered none. */
 export function underlayOf(agent: Pick<Agent, 'inventory'> | undefined): string | undefined {
@@ -24,7 +25,7 @@ export interface Places {
 export async function readPlaces(
   session: ReadSession,
   hosts: readonly string[],
-  rows: readonly Port[],
+  rows: readonly AgentPort[],
 ): Promise<Places> {
   const routerIds = rows.filter((port) => isRouterOwner(port.device_owner)).map((port) => port.device_id);
   const routerRows = await session.find(routers, { where: { id: In([...new Set(routerIds)]) } });
@@ -50,7 +51,7 @@ export async function readPlaces(
 export function tunnelState(
   network: Network,
   host: string,
-  rows: readonly Port[],
+  rows: readonly AgentPort[],
   { routerHosts, underlays }: Places,
 ): TunnelState | null {
   const local = underlays.get(host);
