@@ -105,7 +105,7 @@ async function startHost(name: string, controller: string): Promise<RealHost> {
     await Promise.all(agents.map((agent) => agent.start()));
   };
   const stopAgents = async (): Promise<void> => {
-    await Promise.all(running().map((agent) => agent.stop()));
+    await Promise.all((agents ?? []).map((agent) => agent.stop()));
     agents = undefined;
   };
   await start();

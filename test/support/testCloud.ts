@@ -139,6 +139,8 @@ export async function startTestCloud(options: TestCloudOptions = {}): Promise<Te
     await controller.stop();
     throw error;
   });
+  // A process that is held up for some seconds would close a connection just when it is used again.
+  server.keepAliveTimeout = 0;
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     controller,

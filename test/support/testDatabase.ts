@@ -1,7 +1,7 @@
 // The database of a test's cloud: an SQLite file, or a database on the server that CUMULET_TEST_DATABASE names.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ControllerConfig, DatabaseOptions } from '@cumulet/controller';
 import { openDatabase } from '../../controller/src/db';
 import { createMariadbDatabase, dropMariadbDatabase, optionsOf, type MariadbOptions } from './mariadb';
@@ -28,9 +28,12 @@ async function mariadbOf(directory: string, make: () => Promise<MariadbOptions>,
 /** An SQLite file as migrations leave it. */
 let migrated: Buffer | undefined;
 
-/** Makes the file of a directory that has none, with its tables: the first one of a file of tests by migrations, others as its copies. */
+/**
+ * Makes the file of a directory that has none, with its tables: the first one of a file of tests by migrations, others as its copies.
+ * A directory that is not there is the controller's to make.
+ */
 async function prepareSqlite(path: string): Promise<void> {
-  if (existsSync(path)) return;
+  if (existsSync(path) || !existsSync(dirname(path))) return;
   if (migrated === undefined) {
     await (await openDatabase({ kind: 'sqlite', path, durable: false })).close();
     migrated = readFileSync(path);
