@@ -1,14 +1,13 @@
 // Security groups as network agents need them: rules and members.
 import type { SecurityGroupState } from '@cumulet/common';
-import { groupBy, In, InSelect, type ReadSession } from '../../db';
+import { groupBy, In, type ReadSession } from '../../db';
 import {
   addressGroupAddresses,
-  portAddresses,
-  portGroups,
   securityGroupRules,
   securityGroups,
   type SecurityGroupRule,
 } from '../../db/entities/network';
+import { memberAddresses } from '../../db/repositories/groupMembers';
 import { rulesForAgent } from './ruleStates';
 
 export interface HostGroups {
@@ -58,28 +57,21 @@ export async function readGroupStates(
   hosts: readonly Pick<HostGroups, 'ids' | 'remoteIds'>[],
 ): Promise<SecurityGroupState[][]> {
   const ids = unique(hosts.flatMap((host) => host.ids));
-  const withMembers = In(unique(hosts.flatMap((host) => host.ids.filter((id) => host.remoteIds.includes(id)))));
+  const withMembers = unique(hosts.flatMap((host) => host.ids.filter((id) => host.remoteIds.includes(id))));
   const rows = await session.find(securityGroups, { where: { id: In(ids) }, order: { id: 'ASC' } });
-  const members = await session.find(portGroups, { where: { security_group_id: withMembers } });
-  const memberAddresses = await session.pick(portAddresses, ['port_id', 'address'], {
-    where: { port_id: InSelect(portGroups, 'port_id', { security_group_id: withMembers }) },
-  });
+  const members = await memberAddresses(session, withMembers);
   const addressGroupIds = ids
     .flatMap((id) => rulesOf.get(id) ?? [])
     .flatMap((rule) => rule.remote_address_group_id ?? []);
   const prefixes = await session.find(addressGroupAddresses, {
     where: { address_group_id: In(unique(addressGroupIds)) },
   });
-  const addressesOf = groupBy(memberAddresses, (row) => row.port_id);
-  const portsOf = groupBy(members, (row) => row.security_group_id);
   const states = rows.map((row): SecurityGroupState => ({
     kind: 'security_group',
     id: row.id,
     stateful: row.stateful,
     rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
-    members: (portsOf.get(row.id) ?? [])
-      .flatMap((link) => (addressesOf.get(link.port_id) ?? []).map((address) => address.address))
-      .sort(),
+    members: [...(members.get(row.id) ?? [])].sort(),
   }));
   return hosts.map((host) =>
     states
