@@ -4,7 +4,7 @@
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
-const { tmpdir } = require('node:os');
+const { setPriority, tmpdir } = require('node:os');
 const path = require('node:path');
 const { checkCoverage, directory: coverage } = require('./coverageGate');
 const { failuresOf } = require('./failures');
@@ -22,31 +22,35 @@ let broken = false;
 // More workers than processors, because tests wait for timers and for the database.
 const WORKERS = '--maxWorkers=3';
 /** What is promised of clusters, and measured by their test, is promised without guests beside them. */
-const ALONE = 'test/lab/clusters';
+const CLUSTERS = 'test/lab/clusters';
+/** How much others go before what only computes: those whose guests and servers must be waited for would end last. */
+const PATIENT = 10;
 /**
- * Parts of the tests by jest's project and options: those of a row run one after another, the rows beside each other. Coverage costs a
- * third of a test's time, so what runs on MariaDB once more is not measured again.
+ * Parts of the tests by jest's project and options: those of a row run one after another, the rows beside each other. What runs on
+ * MariaDB once more is not measured again.
  */
-const ROWS = [
+const REAL = [
   // Has the machine's libvirt and network for itself.
   [{ project: 'host', measured: true, options: ['--maxWorkers=1'] }],
   [
     {
       project: 'lab',
       measured: true,
-      options: ['--maxWorkers=1', ...(covers ? [`--testPathIgnorePatterns=/node_modules/|/dist/|${ALONE}`] : [])],
+      options: ['--maxWorkers=1', ...(covers ? [`--testPathIgnorePatterns=/node_modules/|/dist/|${CLUSTERS}`] : [])],
     },
   ],
-  [
-    { project: 'unit', measured: true, options: [WORKERS] },
-    ...(covers
-      ? [
-          { project: 'mariadb', measured: true, options: [WORKERS, '/test/(mariadb|unit)/'] },
-          { project: 'mariadb', measured: false, options: [WORKERS, '/test/(api|crash)/'] },
-        ]
-      : [{ project: 'mariadb', measured: false, options: [WORKERS] }]),
-  ],
 ];
+/** When all of the real ones are done. */
+const GUESTLESS = [{ project: 'lab', name: 'clusters', measured: true, options: ['--maxWorkers=1', CLUSTERS] }];
+const COMPUTING = [
+  { project: 'unit', measured: true, options: [WORKERS] },
+  ...(covers
+    ? [
+        { project: 'mariadb', measured: true, options: [WORKERS, '/test/(mariadb|unit)/'] },
+        { project: 'mariadb', measured: false, options: [WORKERS, '/test/(api|crash)/'] },
+      ]
+    : [{ project: 'mariadb', measured: false, options: [WORKERS] }]),
+].map((part) => ({ ...part, priority: PATIENT }));
 
 if (covers) {
   rmSync(coverage, { recursive: true, force: true });
@@ -57,7 +61,7 @@ if (covers) {
 }
 
 /** Runs a part to its end and adds its results. */
-async function runPart({ project, measured, options, name = project }) {
+async function runPart({ project, measured, options, name = project, priority = 0 }) {
   const out = path.join(directory, `${name}${measured ? '' : '-again'}.json`);
   const began = Date.now();
   const measures = covers && measured;
@@ -76,6 +80,7 @@ async function runPart({ project, measured, options, name = project }) {
   ];
   const env = measures ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
   const ran = spawn(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  setPriority(ran.pid, priority);
   const [status, signal] = await once(ran, 'exit');
   try {
     const result = JSON.parse(readFileSync(out, 'utf8'));
@@ -91,6 +96,10 @@ async function runPart({ project, measured, options, name = project }) {
     sums.failed += 1;
   }
   console.error(`The ${project} tests (${options.join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`);
+}
+
+async function runRow(parts) {
+  for (const part of parts) await runPart(part);
 }
 
 /** Runs a script of package.json. @returns {Promise<boolean>} whether it succeeded */
@@ -111,13 +120,11 @@ async function main() {
   // The programs that tests start must not be built anew meanwhile. What is wrong with them is said by the check.
   if (covers) await runScript('build');
   await Promise.all([
-    ...ROWS.map(async (row) => {
-      for (const part of row) await runPart(part);
-    }),
+    Promise.all(REAL.map(runRow)).then(() => (covers ? runRow(GUESTLESS) : undefined)),
+    runRow(COMPUTING),
     ...(covers ? [check()] : []),
   ]);
   if (covers) {
-    await runPart({ project: 'lab', name: 'alone', measured: true, options: ['--maxWorkers=1', ALONE] });
     // What ran in processes of their own.
     const report = ['report', '--temp-directory', children, '--reporter', 'json', '--exclude-after-remap'];
     spawnSync(
