@@ -79,6 +79,27 @@ test('tasks that another dispatcher holds do not hide those that are free, howev
   await ended(id);
 });
 
+test('a dispatcher that is full takes no more', async () => {
+  const waiting = kindOf({ one: () => Promise.resolve(wait(600)) });
+  for (let at = 0; at < 2; at++) await begin({ resourceId: `held-${at}` });
+  const { db } = scene.cloud;
+  let reads = 0;
+  const read: typeof db.read = (work) => {
+    reads++;
+    return db.read(work);
+  };
+  const full = await run([waiting], { leaseMs: 60_000, pollMs: 3_600_000, concurrency: 2 }, { read });
+  await until('the leases', async () => (await db.read((session) => session.count(tasks, { step: 'one' }))) === 2);
+  const more = await begin({ resourceId: 'one-more' });
+  // When it looks the second time, the first look has come to nothing.
+  for (let look = 0; look < 2; look++) {
+    const before = reads;
+    full.wake();
+    await until('a look', () => Promise.resolve(reads > before));
+  }
+  expect(await find(more)).toMatchObject({ step: 'new', lease_owner: null });
+});
+
 test('tasks of unknown kinds do not hide others', async () => {
   for (let at = 0; at < 3; at++) await begin({ kind: 'test.other', resourceId: `other-${at}` });
   const id = await begin();
