@@ -42,6 +42,8 @@ export interface SimulatedHost {
    * @param signal of a migration or a shutdown: fires when it shall end
    */
   before: (kind: string, signal?: AbortSignal) => Promise<void> | void;
+  /** What its kernel calls this boot: told by its compute agent, another one after a restart. Null: nothing is told. */
+  bootId: string | null;
   /** Whether images count as fetched, whose bytes nobody has. */
   isStocked: boolean;
   readonly address: null;
@@ -220,10 +222,12 @@ export function createSimulatedHost(
       clock: systemClock,
       log: silentLogger,
       handlers: counted,
-      inventory: () => Promise.resolve({ ...INVENTORIES[role], ...leaveCard(role) }),
+      inventory: () => Promise.resolve({ ...INVENTORIES[role], ...leaveCard(role), ...bootOf(role) }),
       reconcile: async (expected) => reconcile(new Set(expected.map(({ id }) => id))),
       heartbeatMs,
     });
+  const bootOf = (role: AgentRole): object =>
+    role === 'compute' && host.bootId !== null ? { boot_id: host.bootId } : {};
   const leaveCard = (role: AgentRole): object => {
     if (role !== 'storage') return {};
     seen = new Set(disks.keys());
@@ -249,6 +253,7 @@ export function createSimulatedHost(
     address: null,
     consoles: CONSOLE_KINDS,
     isStocked: false,
+    bootId: null,
     api: {
       ...servers.api,
       openDisk: (id, revision) => disk.open(id, revision),
