@@ -12,7 +12,7 @@ export interface ServerTest {
   readonly column: keyof Server;
   readonly fits: (value: unknown) => boolean;
 }
-/** Columns that no list shows: they are what a server was made of, and take as long to read as all others. */
+/** Columns that no list shows: what a server was made of, most of it JSON. */
 const UNSEEN = [
   'creator',
   'image',

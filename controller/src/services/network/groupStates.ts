@@ -59,7 +59,7 @@ export async function readGroupStates(
   const ids = unique(hosts.flatMap((host) => host.ids));
   const withMembers = unique(hosts.flatMap((host) => host.ids.filter((id) => host.remoteIds.includes(id))));
   const rows = await session.find(securityGroups, { where: { id: In(ids) }, order: { id: 'ASC' } });
-  const members = await memberAddresses(session, withMembers);
+  const members = groupBy(await memberAddresses(session, withMembers), (row) => row.group_id);
   const addressGroupIds = ids
     .flatMap((id) => rulesOf.get(id) ?? [])
     .flatMap((rule) => rule.remote_address_group_id ?? []);
@@ -71,7 +71,7 @@ export async function readGroupStates(
     id: row.id,
     stateful: row.stateful,
     rules: rulesForAgent(rulesOf.get(row.id) ?? [], prefixes),
-    members: [...(members.get(row.id) ?? [])].sort(),
+    members: (members.get(row.id) ?? []).map(({ address }) => address).sort(),
   }));
   return hosts.map((host) =>
     states
