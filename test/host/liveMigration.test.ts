@@ -36,6 +36,9 @@ interface RealHost {
   stop(): Promise<void>;
 }
 
+/** A host that did not answer is asked again after 30 s, and not only once. */
+const PATIENCE_SECONDS = 160;
+
 const bus = createMemoryBus();
 const hosts = new Map<string, RealHost>();
 let ca: TestCa;
@@ -120,7 +123,7 @@ const settled = () =>
   until(
     'the end of the task',
     () => lab.cloud.cloud.db.read(async (session) => (await session.count(tasks, { active: 1 })) === 0),
-    60,
+    PATIENCE_SECONDS,
   );
 const at = (name: string): RealHost => {
   const host = hosts.get(name);

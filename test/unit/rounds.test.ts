@@ -26,13 +26,16 @@ test('who asks while others are being answered waits for the next round: what wa
     await new Promise<void>((resolve) => answers.push(resolve));
     return questions.map((one) => `${one} ${read}`);
   });
-  const goOn = async (): Promise<void> => {
+  const begun = async (): Promise<void> => {
     while (answers.length === 0) await setTimeout(1);
+  };
+  const goOn = async (): Promise<void> => {
+    await begun();
     for (const answer of answers) answer();
     answers = [];
   };
   const first = ask('a');
-  await setTimeout(5);
+  await begun();
   state = 'new';
   const [second, third] = [ask('b'), ask('c')];
   await goOn();

@@ -10,6 +10,8 @@ import { managerOf, type WriteSession } from '../../controller/src/db/session';
 
 let directory: string;
 let db: Database;
+/** Time stands still, so that a commit gathers what has come, however long that takes. */
+let clock: jest.SpyInstance;
 let commits = 0;
 let statements: string[] = [];
 
@@ -26,8 +28,10 @@ beforeEach(async () => {
   });
   commits = 0;
   statements = [];
+  clock = jest.spyOn(performance, 'now').mockReturnValue(0);
 });
 afterEach(async () => {
+  clock.mockRestore();
   await db.close();
   rmSync(directory, { recursive: true, force: true });
 });
