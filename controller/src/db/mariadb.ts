@@ -241,6 +241,8 @@ export async function openMariadb(options: Options): Promise<Database> {
     },
     async close() {
       await Promise.all(running);
+      // Each one that is left slows every promise of the process.
+      inside.disable();
       await reader.destroy();
       await writer.destroy();
     },

@@ -77,7 +77,7 @@ export async function openSqlite(options: Options): Promise<Database> {
     read: (work) => work(createSession(reader.manager, noCommit)),
     time: () => Promise.resolve(Date.now()),
     async close() {
-      await writes.idle();
+      await writes.end();
       await reader.destroy();
       await writer.destroy();
     },
