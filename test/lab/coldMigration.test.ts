@@ -187,7 +187,7 @@ afterAll(async () => {
   listener?.closeAllConnections();
   await cloud?.stop();
   ca?.stop();
-  rmSync(directory, { recursive: true });
+  if (directory) rmSync(directory, { recursive: true });
 });
 
 async function soon(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
