@@ -4,6 +4,7 @@ import { HostError, type Mischief } from '@cumulet/common';
 import { type EngineObserver, type TaskKind } from '@cumulet/controller';
 import { servers } from '../../controller/src/db/entities/compute';
 import { ports } from '../../controller/src/db/entities/network';
+import { tasks } from '../../controller/src/db/entities/tasks';
 import { createSharedPool } from '../support/simulatedHost';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
@@ -102,17 +103,20 @@ function refuseOnce(world: CloudWithHost): void {
   }
 }
 
+/** Whether a server's task is of a kind. A host that refuses only that refuses it however often it is asked, and takes what undoes it. */
+async function isAt(world: CloudWithHost, id: string, kind: string): Promise<boolean> {
+  const task = await world.test.cloud.db.read((session) => session.findOne(tasks, { resource_id: id, active: 1 }));
+  return task?.kind === kind;
+}
+
 /** Changes of a server's interfaces; the one that was attached last goes again. */
 async function changeInterface(world: CloudWithHost, action: string, id: string): Promise<string> {
   const path = `/compute/v2.1/servers/${id}/os-interface`;
-  if (action === 'attach and fail') {
-    let refused = false;
-    world.host.before = (kind) => {
-      if (kind !== 'server.ensure' || refused) return;
-      refused = true;
-      throw new HostError('no_slot', 'this guest has no place for a card', { retryable: false });
+  if (action === 'attach and fail')
+    world.host.before = async (kind) => {
+      if (kind === 'server.ensure' && (await isAt(world, id, 'server.attachInterface')))
+        throw new HostError('no_slot', 'this guest has no place for a card', { retryable: false });
     };
-  }
   const ports = (await world.test.call('GET', path)).body.interfaceAttachments as { port_id: string }[];
   const answer =
     action === 'detach'
@@ -202,16 +206,14 @@ async function evacuate(world: CloudWithHost, id: string): Promise<string> {
 async function shelve(world: CloudWithHost, action: string, id: string): Promise<string> {
   world.test.cloud.config.shelved_offload_time = action.endsWith('stay') ? -1 : 0;
   if (action.endsWith('elsewhere')) refuseOnce(world);
-  let refusing = action.startsWith('unshelve and fail');
   if (action.includes('fail'))
-    world.host.before = (kind) => {
+    world.host.before = async (kind) => {
       if (kind === 'snapshot.upload')
         throw new HostError('image_refused', 'nobody wants this image', { retryable: false });
       if (kind === 'server.remove' && action.endsWith('strand'))
         throw new HostError('still_there', 'it does not go', { retryable: true });
-      if (kind !== 'server.ensure' || !refusing) return;
-      refusing = false;
-      throw new HostError('guest_refused', 'this guest can not start here', { retryable: false });
+      if (kind === 'server.ensure' && (await isAt(world, id, 'server.unshelve')))
+        throw new HostError('guest_refused', 'this guest can not start here', { retryable: false });
     };
   const [name = ''] = action.split(' ');
   const path = `/compute/v2.1/servers/${id}/action`;

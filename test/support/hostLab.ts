@@ -198,9 +198,12 @@ export async function createHostLab(settings: Parameters<typeof startTestCloud>[
   };
 
   const cut = new Set<string>();
-  /** What a host asks, which nobody answers while it is cut off. */
+  /** What a host asks, which nobody answers while it is cut off, nor when it is by the time of the answer. */
   const asking = async <T>(host: string, ask: () => Promise<T>): Promise<T> => {
-    if (!cut.has(host)) return ask();
+    if (!cut.has(host)) {
+      const answer = await ask();
+      if (!cut.has(host)) return answer;
+    }
     await systemClock.sleep(UNANSWERED_MS);
     throw new CumuletError('unreachable', 'no controller answers');
   };

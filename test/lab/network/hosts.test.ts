@@ -291,7 +291,9 @@ describe('a router with a floating IP', () => {
     await until('the floating IP', () => reached(floating));
     const first = await hostOf(router);
     const lost = lab.hosts.find(({ name }) => name === first);
-    // The host's agent was told by its last heartbeat that others could take the router, and does not hear that they can't any more.
+    // Two heartbeats tell it.
+    await systemClock.sleep(4_500);
+    // The host's agent was told that others could take the router, and does not hear that they can't any more.
     lost?.cutOff(true);
     for (const { name } of lab.hosts)
       if (name !== first)
