@@ -272,7 +272,7 @@ test('a host that fails without a reason is said to have done so, and is asked a
   await scene.bus.onCommand('h1', 'compute', (command) => {
     void scene.bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed' } : {}));
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 1000 });
   const id = await begin();
   await ended(id);
   const events = await scene.cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id } }));
@@ -283,7 +283,7 @@ test('a host that fails without a reason is said to have done so, and is asked a
 test('a host whose agent has never registered is asked once it has', async () => {
   let asked = 0;
   await scene.bus.onCommand('h1', 'compute', (command) => (asked++, void scene.bus.sendReply(replyTo(command))));
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 10 });
   const id = await begin();
   await until('the wait', async () => (await timeline(id)).includes('one wait'));
   expect(asked).toBe(0);

@@ -20,6 +20,10 @@ const askingBoth =
   };
 beforeEach(addAgent);
 
+/** A machine may stand still for a moment: a question is asked again after 200 s, or after 2 s, and nobody else takes the task over. */
+const patient = { leaseMs: 60_000, askAgainFactor: 1000 };
+const hasty = { leaseMs: 60_000, askAgainFactor: 10 };
+
 test('the answer ends the wait at once and carries the session', async () => {
   const commands: Command[] = [];
   await scene.bus.onCommand(
@@ -27,7 +31,7 @@ test('the answer ends the wait at once and carries the session', async () => {
     'compute',
     (command) => (commands.push(command), void scene.bus.sendReply(replyTo(command))),
   );
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], patient);
   const id = await begin();
   await ended(id);
   expect(commands).toHaveLength(1);
@@ -48,7 +52,7 @@ test('an unanswered question is asked again, and whatever round is answered firs
     const [first] = commands;
     if (commands.length === 2 && first) void scene.bus.sendReply(replyTo(first));
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   const id = await begin();
   await ended(id);
   expect(commands.map(({ send }) => send)).toEqual([1, 2]);
@@ -67,21 +71,26 @@ test('a failure of an earlier round does not count any more and goes to the time
       .then(() => until('the late one', async () => (await timeline(command.task)).includes('one late')))
       .then(() => scene.bus.sendReply(replyTo(command)));
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   const id = await begin();
   expect((await ended(id)).error).toBeNull();
   expect(await timeline(id)).toEqual(['one wait', 'one late', 'one done']);
 });
 
+/** Tells of progress more often than a question is asked again, and answers later than that. */
+function tellProgress(command: Command): void {
+  for (const ms of [500, 1_000, 1_500, 2_000])
+    setTimeout(() => void scene.bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
+  setTimeout(() => void scene.bus.sendReply(replyTo(command)), 2_500);
+}
+
 test('progress prolongs the wait instead of asking again', async () => {
   const commands: Command[] = [];
   await scene.bus.onCommand('h1', 'compute', (command) => {
     commands.push(command);
-    for (const ms of [100, 200, 300])
-      setTimeout(() => void scene.bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
-    setTimeout(() => void scene.bus.sendReply(replyTo(command)), 400);
+    tellProgress(command);
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   await ended(await begin());
   expect(commands).toHaveLength(1);
 });
@@ -92,11 +101,9 @@ test('progress and the answer count although another dispatcher hears them', asy
   const commands: Command[] = [];
   await scene.bus.onCommand('h1', 'compute', (command) => {
     commands.push(command);
-    for (const ms of [100, 200, 300])
-      setTimeout(() => void scene.bus.sendReply(replyTo(command, { outcome: 'progress' })), ms);
-    setTimeout(() => void scene.bus.sendReply(replyTo(command)), 400);
+    tellProgress(command);
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   await ended(await begin());
   expect(commands).toHaveLength(1);
 });
@@ -109,7 +116,7 @@ test('an answer from another host than the one asked does not count', async () =
       .sendReply(replyTo(command, { host: 'thief', observed: { said: 'stolen' } }))
       .then(() => (commands.length > 1 ? scene.bus.sendReply(replyTo(command)) : undefined));
   });
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   await ended(await begin());
   expect(commands).toHaveLength(2);
 });
@@ -122,7 +129,7 @@ test.each([true, false])('a fault of the host that is retryable: %s', async (ret
     'compute',
     (command) => void scene.bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed', fault } : {})),
   );
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], patient);
   const task = await ended(await begin());
   expect(task.error).toBe(retryable ? null : 'no room for the disk');
   expect(asked).toBe(retryable ? 2 : 1);
@@ -134,7 +141,7 @@ test('a bus that fails is asked again', async () => {
   scene.bus.sendCommand = (command) =>
     ++tries === 1 ? Promise.reject(new Error('broker away')) : real.sendCommand(command);
   await scene.bus.onCommand('h1', 'compute', (command) => void scene.bus.sendReply(replyTo(command)));
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], hasty);
   await ended(await begin());
   expect(tries).toBe(2);
 });
@@ -162,6 +169,7 @@ test('what a dispatcher was answered before it died is asked again by the next o
   await scene.bus.onCommand('h1', 'compute', (command) => (asked++, void scene.bus.sendReply(replyTo(command))));
   let killed: Promise<void> | undefined;
   const engine = await run([kindOf({ one: asking })], {
+    askAgainFactor: patient.askAgainFactor,
     observer: {
       afterStep: async (_task, result) => {
         if (result.type !== 'done') return;
@@ -172,7 +180,7 @@ test('what a dispatcher was answered before it died is asked again by the next o
   });
   const id = await begin();
   await until('the death', () => Promise.resolve(killed !== undefined));
-  await run([kindOf({ one: asking })]);
+  await run([kindOf({ one: asking })], { askAgainFactor: patient.askAgainFactor });
   await ended(id);
   expect(asked).toBe(2);
 });
