@@ -208,7 +208,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
 
   /** Another host may have its routers soon: what they answer for outside goes out of service first. */
   const watchContact = async (): Promise<void> => {
-    if (!contact.isLost()) return;
+    if (!contact.isLost(feed.desired?.routers.keys() ?? [])) return;
     const facts = { routers: [...contact.withdrawn] };
     log.warn(facts, 'no controller hears this host: the outer addresses of its routers go out of service');
     unread = true;

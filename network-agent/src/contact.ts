@@ -7,8 +7,11 @@ const MARGIN_MS = 2_000;
 export interface Contact extends ContactListener {
   /** Routers whose outer addresses are out of service. */
   readonly withdrawn: ReadonlySet<string>;
-  /** Whether it has just become too long since a controller heard this host. */
-  isLost(): boolean;
+  /**
+   * Whether it has just become too long since a controller heard this host.
+   * @param routers - those that are this host's now
+   */
+  isLost(routers: Iterable<string>): boolean;
   /**
    * The controllers have told which routers are this host's; it was asked at `askedAt`, which counts only once they hear it again.
    * @returns whether what was withdrawn is in service again
@@ -24,6 +27,10 @@ export function createContact(now: () => number = () => performance.now()): Cont
   let heardAt: number | undefined;
   let answeredAt = 0;
   let movable: readonly string[] = [];
+  /** When the heartbeat was sent that told it. */
+  let toldAt = -Infinity;
+  /** When each router was first seen here. */
+  let since: ReadonlyMap<string, number> = new Map();
   let stopped = false;
   let withdrawn: ReadonlySet<string> = new Set();
   const isSilent = (): boolean => heardAt !== undefined && now() - heardAt >= AGENT_TIMEOUT_MS - MARGIN_MS;
@@ -36,15 +43,21 @@ export function createContact(now: () => number = () => performance.now()): Cont
       heardAt = sentAt;
       answeredAt = now();
       stopped = false;
-      if (heard?.movable_routers) movable = heard.movable_routers;
+      if (!heard?.movable_routers) return;
+      movable = heard.movable_routers;
+      toldAt = sentAt;
     },
     missed: (error) => {
       stopped = nobodyRuns(error);
     },
-    isLost: () => {
-      if (withdrawn.size > 0 || movable.length === 0 || stopped || !isSilent()) return false;
-      withdrawn = new Set(movable);
-      return true;
+    isLost: (routers) => {
+      const at = now();
+      since = new Map(Array.from(routers, (id) => [id, since.get(id) ?? at]));
+      if (withdrawn.size > 0 || stopped || !isSilent()) return false;
+      // Of those that came after the last heartbeat nobody has said whether others may take them.
+      const untold = [...since].filter(([, seenAt]) => seenAt > toldAt);
+      withdrawn = new Set([...movable, ...untold.map(([id]) => id)]);
+      return withdrawn.size > 0;
     },
     restore: (askedAt) => {
       if (withdrawn.size === 0 || askedAt < answeredAt || isSilent()) return false;

@@ -16,9 +16,9 @@ test('movable routers are withdrawn before their host counts as down, once', () 
   contact.taken(now, { movable_routers: ['r1', 'r2'] });
   after(AGENT_TIMEOUT_MS - 2_001);
   contact.missed(unanswered);
-  expect([contact.isLost(), [...contact.withdrawn]]).toEqual([false, []]);
+  expect([contact.isLost([]), [...contact.withdrawn]]).toEqual([false, []]);
   after(1);
-  expect([contact.isLost(), contact.isLost(), [...contact.withdrawn]]).toEqual([true, false, ['r1', 'r2']]);
+  expect([contact.isLost([]), contact.isLost([]), [...contact.withdrawn]]).toEqual([true, false, ['r1', 'r2']]);
 });
 
 test('a heartbeat counts from when it was sent, and a registration counts too but tells nothing of routers', () => {
@@ -27,16 +27,16 @@ test('a heartbeat counts from when it was sent, and a registration counts too bu
   after(6_000);
   contact.taken(now - 3_000);
   after(4_999);
-  expect(contact.isLost()).toBe(false);
+  expect(contact.isLost([])).toBe(false);
   after(1);
-  expect(contact.isLost()).toBe(true);
+  expect(contact.isLost([])).toBe(true);
 });
 
 test('they are in service again once a controller has heard the host and told its routers, in this order', () => {
   const contact = scene();
   contact.taken(now, { movable_routers: ['r1'] });
   after(AGENT_TIMEOUT_MS);
-  expect([contact.restore(now), contact.isLost(), contact.restore(now)]).toEqual([false, true, false]);
+  expect([contact.restore(now), contact.isLost([]), contact.restore(now)]).toEqual([false, true, false]);
   const early = now;
   after(1);
   contact.taken(now, { movable_routers: [] });
@@ -48,11 +48,11 @@ test('they are in service again once a controller has heard the host and told it
 test('nothing is withdrawn where no other host could take it, nor before the first word of a controller', () => {
   const contact = scene();
   after(1_000_000);
-  expect(contact.isLost()).toBe(false);
+  expect(contact.isLost([])).toBe(false);
   for (const heard of [undefined, {}, { movable_routers: [] }]) {
     contact.taken(now, heard);
     after(1_000_000);
-    expect(contact.isLost()).toBe(false);
+    expect(contact.isLost([])).toBe(false);
   }
 });
 
@@ -61,7 +61,23 @@ test('controllers that do not run move nothing; one that can not be asked may', 
   contact.taken(now, { movable_routers: ['r1'] });
   contact.missed(refused);
   after(1_000_000);
-  expect(contact.isLost()).toBe(false);
+  expect(contact.isLost([])).toBe(false);
   contact.missed(new Error('out of memory'));
-  expect(contact.isLost()).toBe(true);
+  expect(contact.isLost([])).toBe(true);
+});
+
+test('a router that came after the last heartbeat is withdrawn too, because nobody has said that no other host may take it', () => {
+  const contact = scene();
+  contact.taken(now, { movable_routers: [] });
+  expect(contact.isLost(['early'])).toBe(false);
+  after(1);
+  contact.taken(now, { movable_routers: ['moves'] });
+  after(1);
+  expect(contact.isLost(['early', 'moves', 'late', 'gone'])).toBe(false);
+  after(1);
+  // A registration tells nothing of routers.
+  contact.taken(now);
+  after(AGENT_TIMEOUT_MS);
+  expect(contact.isLost(['early', 'moves', 'late'])).toBe(true);
+  expect([...contact.withdrawn].sort()).toEqual(['late', 'moves']);
 });
