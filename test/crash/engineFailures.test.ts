@@ -6,7 +6,7 @@ import { taskEvents, taskReplies, tasks } from '../../controller/src/db/entities
 import { recordReply } from '../../controller/src/conductor/asks';
 import { createTask, requestDelete } from '../../controller/src/services/tasks';
 import { kindOf, until } from '../support/engineTasks';
-import { asking, engineScene, question, replyTo, request } from '../support/engineScene';
+import { asking, engineScene, hasty, patient, question, replyTo, request } from '../support/engineScene';
 
 const scene = engineScene();
 const { run, begin, find, ended, timeline, addAgent } = scene;
@@ -65,7 +65,7 @@ describe('the database', () => {
         };
         return work(session);
       });
-    await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 1000 }, { read });
+    await run([kindOf({ one: asking })], patient, { read });
     expect((await ended(await begin())).error).toBeNull();
     expect(reads).toBe(2);
   });
@@ -272,7 +272,7 @@ test('a host that fails without a reason is said to have done so, and is asked a
   await scene.bus.onCommand('h1', 'compute', (command) => {
     void scene.bus.sendReply(replyTo(command, ++asked === 1 ? { outcome: 'failed' } : {}));
   });
-  await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 1000 });
+  await run([kindOf({ one: asking })], patient);
   const id = await begin();
   await ended(id);
   const events = await scene.cloud.db.read((session) => session.find(taskEvents, { where: { task_id: id } }));
@@ -283,7 +283,7 @@ test('a host that fails without a reason is said to have done so, and is asked a
 test('a host whose agent has never registered is asked once it has', async () => {
   let asked = 0;
   await scene.bus.onCommand('h1', 'compute', (command) => (asked++, void scene.bus.sendReply(replyTo(command))));
-  await run([kindOf({ one: asking })], { leaseMs: 60_000, askAgainFactor: 10 });
+  await run([kindOf({ one: asking })], hasty);
   const id = await begin();
   await until('the wait', async () => (await timeline(id)).includes('one wait'));
   expect(asked).toBe(0);

@@ -4,7 +4,7 @@ import { done, wait, type Database, type Step } from '@cumulet/controller';
 import { recordReply } from '../../controller/src/conductor/asks';
 import { taskEvents, taskReplies } from '../../controller/src/db/entities/tasks';
 import { kindOf, until } from '../support/engineTasks';
-import { asking, engineScene, replyTo } from '../support/engineScene';
+import { asking, engineScene, hasty, patient, replyTo } from '../support/engineScene';
 
 const scene = engineScene();
 const { run, begin, ended, timeline, addAgent } = scene;
@@ -19,10 +19,6 @@ const askingBoth =
     return answers.includes(undefined) ? wait(60) : done();
   };
 beforeEach(addAgent);
-
-/** A machine may stand still for a moment: a question is asked again after 200 s, or after 2 s, and nobody else takes the task over. */
-const patient = { leaseMs: 60_000, askAgainFactor: 1000 };
-const hasty = { leaseMs: 60_000, askAgainFactor: 10 };
 
 test('the answer ends the wait at once and carries the session', async () => {
   const commands: Command[] = [];

@@ -25,6 +25,11 @@ export const asking: Step = async ({ ask }) => {
   return answer ? done({ message: String(answer['said']) }) : wait(0.2);
 };
 
+/** Dispatchers on a machine that may stand still for a moment: nobody else takes their tasks over, and {@link asking} asks again after 200 s. */
+export const patient = { leaseMs: 60_000, askAgainFactor: 1000 };
+/** The same, where a question must be asked again: after 2 s. */
+export const hasty = { ...patient, askAgainFactor: 10 };
+
 export const replyTo = (command: Command, changes: Partial<Reply> = {}): Reply => ({
   task: command.task,
   step: command.step,

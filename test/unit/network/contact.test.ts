@@ -81,3 +81,11 @@ test('a router that came after the last heartbeat is withdrawn too, because nobo
   expect(contact.isLost(['early', 'moves', 'late'])).toBe(true);
   expect([...contact.withdrawn].sort()).toEqual(['late', 'moves']);
 });
+
+test('where no heartbeat has told anything of routers yet, all are withdrawn', () => {
+  const contact = scene();
+  contact.taken(now);
+  after(AGENT_TIMEOUT_MS);
+  expect(contact.isLost(['r1'])).toBe(true);
+  expect([...contact.withdrawn]).toEqual(['r1']);
+});
