@@ -22,6 +22,7 @@ import { taskKinds } from '@cumulet/controller';
 import { createStorageAgent, StorageConfig, type StorageAgent } from '@cumulet/storage-agent';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { makeTestCa, type TestCa } from '../support/certificates';
+import { hostAnswers } from '../support/hostAnswers';
 import { createHostLab, until, type HostLab, type LabGuest } from '../support/hostLab';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 import { createTalk, LOST_AT_MOST, type Talk } from '../support/talk';
@@ -88,18 +89,7 @@ async function startHost(name: string, namespace: string): Promise<RealHost> {
     libvirtd,
     dir,
     beforePrepare: () => undefined,
-    api: {
-      consoleLog: (...wanted) => compute.consoleLog(...wanted),
-      diagnostics: (...wanted) => compute.diagnostics(...wanted),
-      setPassword: (...wanted) => compute.setPassword(...wanted),
-      openConsole: (...wanted) => compute.openConsole(...wanted),
-      openDisk: (...wanted) => storage.openDisk(...wanted),
-      openImage: (...wanted) => storage.openImage(...wanted),
-      inventoryOfResources: async () => [
-        ...(await compute.inventoryOfResources()),
-        ...(await storage.inventoryOfResources()),
-      ],
-    },
+    api: hostAnswers(compute, storage),
     async stop() {
       await Promise.all([compute.stop(), storage.stop()]);
       answers.close();

@@ -13,7 +13,6 @@ import {
   systemClock,
   type AgentApi,
   type Bus,
-  type HostApi,
   type MigrationTarget,
   type TlsFiles,
 } from '@cumulet/common';
@@ -21,6 +20,7 @@ import { ComputeConfig, createComputeAgent } from '@cumulet/compute-agent';
 import { LibvirtClient } from '@cumulet/libvirt';
 import { createNetworkAgent, NetworkAgentConfig } from '@cumulet/network-agent';
 import { createStorageAgent, StorageConfig } from '@cumulet/storage-agent';
+import { hostAnswers } from './hostAnswers';
 import type { HostUnderContract } from './hostContract';
 import { inNamespace, kernelOf } from './networkLab';
 import { startPrivateLibvirtd } from './privateLibvirtd';
@@ -86,20 +86,7 @@ export async function createRealHost(name: string, bus: Bus, api: AgentApi, tls:
         namespace_prefix: prefix,
       },
     });
-    const asked: HostApi = {
-      consoleLog: (...wanted) => compute.consoleLog(...wanted),
-      diagnostics: (...wanted) => compute.diagnostics(...wanted),
-      setPassword: (...wanted) => compute.setPassword(...wanted),
-      openConsole: (...wanted) => compute.openConsole(...wanted),
-      openDisk: (...wanted) => storage.openDisk(...wanted),
-      openImage: (...wanted) => storage.openImage(...wanted),
-      inventoryOfResources: async () => [
-        ...(await compute.inventoryOfResources()),
-        ...(await storage.inventoryOfResources()),
-        ...(await network.inventory()),
-      ],
-    };
-    return { compute, storage, network, asked };
+    return { compute, storage, network, asked: hostAnswers(compute, storage, network) };
   };
   let agents = make(false);
   let running = false;
