@@ -96,8 +96,10 @@ export function createMtlsClient(tls: TlsFiles, wanted: (peer: Peer) => boolean,
         asked.setTimeout(timeout, () => asked.destroy(new Error(`nothing heard for ${timeout} ms`)));
         asked.once('error', away);
         asked.once('response', (response) => void refusal(response).then(reject, away));
-        asked.once('upgrade', (_response, socket) => {
+        asked.once('upgrade', (_response, socket, head) => {
           socket.setTimeout(0);
+          // The other end may speak first.
+          if (head.length > 0) socket.unshift(head);
           resolve(socket);
         });
         asked.end();

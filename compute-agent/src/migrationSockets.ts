@@ -40,11 +40,15 @@ export async function makeSockets(hypervisor: Hypervisor, dir: string, serverId:
   return owner;
 }
 
-/** Takes what the hypervisor of this host sends on its sockets over to the other host. @returns what ends that */
+/**
+ * Takes what the hypervisor of this host sends on its sockets over to the other host. `lost` is called when a way ends before the
+ * hypervisor of this host leaves it. @returns what ends that
+ */
 export async function openRelays(
   context: { readonly hypervisor: Hypervisor; readonly dir: string; readonly log: Logger },
   serverId: string,
   connect: (channel: MigrationChannel) => Promise<Duplex>,
+  lost: (channel: MigrationChannel) => void,
 ): Promise<() => Promise<void>> {
   const { hypervisor, dir, log } = context;
   const owner = await makeSockets(hypervisor, dir, serverId);
@@ -53,10 +57,16 @@ export async function openRelays(
     sockets.add(socket);
     socket.pause().once('close', () => sockets.delete(socket));
     connect(channel).then(
-      (other) => joinStreams(socket, other),
+      (other) => {
+        other.once('close', () => {
+          if (!socket.readableEnded && !socket.destroyed) lost(channel);
+        });
+        joinStreams(socket, other);
+      },
       (error: unknown) => {
         log.warn({ err: error, server: serverId, channel }, 'a way to the other host was not opened');
         socket.destroy();
+        lost(channel);
       },
     );
   };

@@ -4,6 +4,7 @@ import {
   HostError,
   messageOf,
   type CommandContext,
+  type MigrationChannel,
   type MigrationOf,
   type MigrationOutcome,
   type MigrationPeer,
@@ -87,22 +88,34 @@ async function hasJob(hypervisor: Hypervisor, serverId: string): Promise<boolean
   }
 }
 
+/** What is known of a job of the hypervisor while it works on it. */
+interface Job {
+  ended: boolean;
+  /** The way of the disks is gone, so that it can come to nothing. */
+  lost: boolean;
+}
+
 /** Tells how far it has come, and ends it when it is to end, until the hypervisor says that it has ended. */
 async function follow(
-  context: ServerContext,
+  { hypervisor, clock, log }: ServerContext,
   serverId: string,
   { signal, progress }: CommandContext,
-  ended: { yet: boolean },
+  job: Job,
 ): Promise<void> {
-  const { hypervisor, clock } = context;
-  for (let told = clock.now(); !ended.yet;) {
-    if (signal.aborted) await endJob(hypervisor, serverId);
-    else if (clock.now() - told >= PROGRESS_MS) {
-      told = clock.now();
-      const { statistics } = await hypervisor.jobStats(serverId);
-      if (ended.yet) return;
-      await progress(Object.fromEntries(FIGURES.map((name) => [`${name}_bytes`, Number(statistics[name] ?? 0)])));
-    }
+  let told = clock.now();
+  const look = async (): Promise<void> => {
+    if (signal.aborted || job.lost) return endJob(hypervisor, serverId);
+    if (clock.now() - told < PROGRESS_MS) return;
+    told = clock.now();
+    const { statistics } = await hypervisor.jobStats(serverId);
+    if (job.ended) return;
+    await progress(Object.fromEntries(FIGURES.map((name) => [`${name}_bytes`, Number(statistics[name] ?? 0)])));
+  };
+  while (!job.ended) {
+    // What could not be seen or ended once is tried again: nobody else ends it.
+    await look().catch((error: unknown) =>
+      log.warn({ err: error, server: serverId }, 'how far a migration has come could not be seen'),
+    );
     await clock.sleep(POLL_MS);
   }
 }
@@ -135,31 +148,34 @@ async function perform(
   before: DomainStateName,
 ): Promise<Buffer> {
   const { context, body, command, sending, peer } = work;
-  const { hypervisor, dir, log } = context;
+  const { hypervisor, dir } = context;
   const { server_id: id, migration_id, shared_disk } = body;
-  const close = await openRelays(context, id, (channel) => peer.open(migration_id, channel));
-  const ended = { yet: false };
+  const job = { ended: false, lost: false };
+  const connect = (channel: MigrationChannel) => peer.open(migration_id, channel);
+  const close = await openRelays(context, id, connect, (channel) => {
+    // A hypervisor that may send only so much sleeps over a lost disk; that of the memory it notices, and leaves last itself.
+    if (channel === 'disks') job.lost = true;
+  });
   let stopped = false;
   sending.stopGuest = async () => {
     if (before === 'running') await hypervisor.suspendDomain(id);
     stopped = before === 'running';
   };
-  const following = follow(context, id, command, ended).catch((error: unknown) =>
-    log.warn({ err: error, server: id }, 'how far a migration has come could not be seen'),
-  );
+  const following = follow(context, id, command, job);
   try {
     if (sending.forced) await sending.stopGuest();
     return await outgoing.perform(cookie, socketUris(dir, id, !shared_disk));
   } catch (error) {
-    ended.yet = true;
+    job.ended = true;
     if (!(await goesOn(work, before, stopped))) {
       sending.outcome = 'unknown';
       throw unknown(error);
     }
     if (command.signal.aborted) throw stays('aborted', 'the migration was ended before the server was there', error);
+    if (job.lost) throw stays('way_lost', 'the hypervisor of the new host is gone', error);
     throw faultOf(error, 'sending the server');
   } finally {
-    ended.yet = true;
+    job.ended = true;
     delete sending.stopGuest;
     await following;
     await close();

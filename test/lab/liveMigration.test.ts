@@ -10,6 +10,7 @@ import {
   createNeighbours,
   exec,
   HostError,
+  messageOf,
   parseConfig,
   silentLogger,
   systemClock,
@@ -21,6 +22,7 @@ import { ComputeConfig, createComputeAgent, type ComputeAgent } from '@cumulet/c
 import { taskKinds } from '@cumulet/controller';
 import { createStorageAgent, StorageConfig, type StorageAgent } from '@cumulet/storage-agent';
 import { tasks } from '../../controller/src/db/entities/tasks';
+import { timelineOf } from '../../controller/src/services/timeline';
 import { makeTestCa, type TestCa } from '../support/certificates';
 import { hostAnswers } from '../support/hostAnswers';
 import { createHostLab, until, type HostLab, type LabGuest } from '../support/hostLab';
@@ -109,12 +111,17 @@ async function call(method: string, path: string, body?: unknown, token = 'admin
   return answer.body;
 }
 
-const settled = () =>
-  until(
-    'the end of the task',
-    () => lab.cloud.cloud.db.read(async (session) => (await session.count(tasks, { active: 1 })) === 0),
-    PATIENCE_SECONDS,
-  );
+/** Waits until no task is left; of one that does not end it is told what it waits for. */
+async function settled(): Promise<void> {
+  const running = () => lab.cloud.cloud.db.read((session) => session.find(tasks, { where: { active: 1 } }));
+  try {
+    await until('the end of the task', async () => (await running()).length === 0, PATIENCE_SECONDS);
+  } catch (error) {
+    const [task] = await running();
+    const { steps } = (await timelineOf(lab.cloud.cloud, 'server', id)).find((one) => one.id === task?.id) ?? {};
+    throw new Error(`${messageOf(error)}: ${JSON.stringify({ task, steps })}`, { cause: error });
+  }
+}
 const at = (name: string): RealHost => {
   const host = hosts.get(name);
   if (!host) throw new Error(`no host ${name}`);
@@ -134,6 +141,8 @@ const findings = async (): Promise<string[]> =>
     .map(({ message }: { message: string }) => message);
 const migrate = (host: string | null) =>
   call('POST', `/compute/v2.1/servers/${id}/action`, { 'os-migrateLive': { host, block_migration: 'auto' } });
+/** How far the migration of the server has come, while it runs. */
+const progress = async () => (await call('GET', `/compute/v2.1/servers/${id}/migrations`)).migrations[0];
 /** What the record of the server's last action says in words. */
 const story = async (): Promise<string> => {
   const { instanceActions } = await call('GET', `/compute/v2.1/servers/${id}/os-instance-actions`);
@@ -206,11 +215,10 @@ test('a migration that is aborted leaves the server where it is, and it goes on'
   const lost = talk.ping(address);
   try {
     await migrate(second);
-    const path = `/compute/v2.1/servers/${id}/migrations`;
-    const progress = async () => (await call('GET', path)).migrations[0];
     await until('memory on its way', async () => ((await progress())?.memory_processed_bytes ?? 0) > 0);
-    expect(await progress()).toMatchObject({ status: 'running', source_compute: first, dest_compute: second });
-    await call('DELETE', `${path}/${(await progress()).id}`);
+    const running = await progress();
+    expect(running).toMatchObject({ status: 'running', source_compute: first, dest_compute: second });
+    await call('DELETE', `/compute/v2.1/servers/${id}/migrations/${running.id}`);
     await settled();
   } finally {
     Object.assign(settings, { bandwidth: 0 });
@@ -246,13 +254,15 @@ test('the hypervisor of the new host dies on the way: the server runs on where i
   const { live_migration: settings } = lab.cloud.cloud.config;
   Object.assign(settings, { bandwidth: 1 });
   await migrate(second);
-  await until('a guest on its way', () => Promise.resolve(at(second).libvirtd.qemus().length === 1));
+  // Not sooner: libvirt 9 never lets go of a guest in whose first milliseconds it was killed.
+  await until('a disk on its way', async () => ((await progress())?.disk_processed_bytes ?? 0) > 0);
   Object.assign(settings, { bandwidth: 0 });
   await at(second).libvirtd.kill('SIGKILL');
   for (const pid of at(second).libvirtd.qemus()) process.kill(pid, 'SIGKILL');
   await at(second).libvirtd.start();
   await settled();
   expect(await shown()).toEqual(['ACTIVE', first]);
+  expect(await story()).toContain('the hypervisor of the new host is gone');
   expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
   const answer = await (await talk.connect(address)).ask();
   expect(answer).toBe('200');

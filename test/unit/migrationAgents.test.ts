@@ -1,7 +1,9 @@
 // Two compute agents and what they make of a migration between them, whatever goes wrong: the guest runs once, and who knows it says so.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import {
   createMemoryBus,
   CumuletError,
@@ -243,6 +245,28 @@ test('an abort ends the sending, and the guest goes on', async () => {
   expect((await ask(from, 'migration.abort')).observed).toEqual({ outcome: 'stayed' });
   expect(states()[0]).toBe('running');
   expect(from.fake.calls).toContain('abortJob');
+});
+
+test.each<[string, (way: PassThrough) => Promise<PassThrough>]>([
+  ['ends', (way) => (setTimeout(() => way.destroy(), 50), Promise.resolve(way))],
+  ['is not opened', () => Promise.reject(new CumuletError('unreachable', 'nobody listens'))],
+])('when the way of the disks %s the sending ends, though the hypervisor sleeps', async (_what, open) => {
+  await expectThere();
+  broken = { open: () => open(new PassThrough()) };
+  const { begun } = sending();
+  const { onPerform } = from.fake;
+  from.fake.onPerform = async (domain, memory) => {
+    const disks = connect(memory.replace(/memory$/, 'disks'));
+    await onPerform(domain, memory);
+    disks.destroy();
+  };
+  // Asked in a bad moment it is asked again.
+  from.fake.failNext('abortJob', libvirtError(ErrorCode.OPERATION_TIMEOUT));
+  const sent = send();
+  await begun;
+  expect(await sent).toMatchObject({ outcome: 'failed', fault: { code: 'way_lost', retryable: false } });
+  expect((await ask(from, 'migration.abort')).observed).toEqual({ outcome: 'stayed' });
+  expect(states()[0]).toBe('running');
 });
 
 test('a guest that is forced is stopped until it is there, and tells meanwhile how far it has come', async () => {
