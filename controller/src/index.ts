@@ -16,7 +16,7 @@ export { checkRemoteApi } from './remoteApi/check';
 export { RemoteApiConfig } from './remoteApi/config';
 export * from './services/caller';
 export { servers } from './db/entities/compute';
-export { allocations, hosts } from './db/entities/tasks';
+export { allocations, hosts, taskEvents } from './db/entities/tasks';
 export { schedule } from './scheduler/scheduler';
 export { placementRequest } from './services/compute/placementRequest';
 export { hostViews } from './services/hosts';

@@ -24,6 +24,7 @@ import {
   placementRequest,
   schedule,
   servers,
+  taskEvents,
   taskKinds,
 } from '@cumulet/controller';
 import { benchCaller } from './benchCaller';
@@ -31,7 +32,7 @@ import { fillServers } from './fill';
 import type { FromHosts, ToHosts } from './fleetHosts';
 
 /** What the parent asks; the answers are plain data. */
-export type FleetQuestion = 'fill' | 'calm' | 'counts' | 'decisions' | 'balance';
+export type FleetQuestion = 'fill' | 'calm' | 'counts' | 'decisions' | 'claims' | 'balance';
 
 /** What the process has done since it started. */
 export interface FleetCounts {
@@ -142,6 +143,13 @@ async function main(): Promise<void> {
     }
     return times;
   };
+  /** What deciding and claiming took each create so far, in milliseconds: from the step's beginning to its commit. */
+  const claims = (): Promise<number[]> =>
+    cloud.db.read(async (session) =>
+      (await session.find(taskEvents, { where: { step: 'schedule', outcome: 'next' } })).map(
+        ({ started_at, ended_at }) => ended_at - started_at,
+      ),
+    );
   const balance = (): Promise<FleetBalance> =>
     cloud.db.read(async (session) => {
       const claims = await session.find(allocations);
@@ -170,6 +178,7 @@ async function main(): Promise<void> {
     },
     counts,
     decisions,
+    claims,
     balance,
   };
   const fail = (error: unknown): void => {
