@@ -20,6 +20,8 @@ import { openRelays, socketUris } from './migrationSockets';
 
 const POLL_MS = 250;
 const PROGRESS_MS = 1_000;
+/** Within so many milliseconds a hypervisor notices that the way of its disks is gone, or ends because it has no more need of it. */
+const NOTICED_MS = 3_000;
 const FIGURES = ['memory', 'disk'].flatMap((what) =>
   ['total', 'processed', 'remaining'].map((part) => `${what}_${part}`),
 );
@@ -91,8 +93,8 @@ async function hasJob(hypervisor: Hypervisor, serverId: string): Promise<boolean
 /** What is known of a job of the hypervisor while it works on it. */
 interface Job {
   ended: boolean;
-  /** The way of the disks is gone, so that it can come to nothing. */
-  lost: boolean;
+  /** When the way of the disks went, in milliseconds since the epoch: unless the job has just done its work, it can come to nothing. */
+  lostAt?: number;
 }
 
 /** Tells how far it has come, and ends it when it is to end, until the hypervisor says that it has ended. */
@@ -104,7 +106,8 @@ async function follow(
 ): Promise<void> {
   let told = clock.now();
   const look = async (): Promise<void> => {
-    if (signal.aborted || job.lost) return endJob(hypervisor, serverId);
+    const lost = job.lostAt !== undefined && clock.now() - job.lostAt >= NOTICED_MS;
+    if (signal.aborted || lost) return endJob(hypervisor, serverId);
     if (clock.now() - told < PROGRESS_MS) return;
     told = clock.now();
     const { statistics } = await hypervisor.jobStats(serverId);
@@ -150,11 +153,11 @@ async function perform(
   const { context, body, command, sending, peer } = work;
   const { hypervisor, dir } = context;
   const { server_id: id, migration_id, shared_disk } = body;
-  const job = { ended: false, lost: false };
+  const job: Job = { ended: false };
   const connect = (channel: MigrationChannel) => peer.open(migration_id, channel);
   const close = await openRelays(context, id, connect, (channel) => {
-    // A hypervisor that may send only so much sleeps over a lost disk; that of the memory it notices, and leaves last itself.
-    if (channel === 'disks') job.lost = true;
+    // A hypervisor that may send only so much sleeps over a lost disk; it notices when the way of the memory is gone.
+    if (channel === 'disks') job.lostAt ??= context.clock.now();
   });
   let stopped = false;
   sending.stopGuest = async () => {
@@ -172,7 +175,7 @@ async function perform(
       throw unknown(error);
     }
     if (command.signal.aborted) throw stays('aborted', 'the migration was ended before the server was there', error);
-    if (job.lost) throw stays('way_lost', 'the hypervisor of the new host is gone', error);
+    if (job.lostAt !== undefined) throw stays('way_lost', 'the hypervisor of the new host is gone', error);
     throw faultOf(error, 'sending the server');
   } finally {
     job.ended = true;
