@@ -174,7 +174,7 @@ test('whether a file is of a newer version is told without touching it', async (
 test('a file of a newer version is refused in words', async () => {
   await open();
   await expect(open(OLD)).rejects.toThrow(
-    /is of a newer version, which made ConsoleTickets\d+, .*: run that version, or .*backups/,
+    /is of a newer version, which made ServerStates\d+, ConsoleTickets\d+, .*: run that version, or .*backups/,
   );
   expect(await open()).toEqual([]);
 });

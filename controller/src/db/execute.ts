@@ -4,13 +4,25 @@ import { mapInSlices } from '../slices';
 import type { DatabaseEngine, Row, Table } from './columns';
 import { fieldsOf, type Statement } from './sql';
 
+/** A row as the database has it. */
+export type RawRow = Record<string, unknown>;
+
 /** What better-sqlite3 prepares. */
-interface Prepared {
-  all(...parameters: readonly unknown[]): Record<string, unknown>[];
+interface SqliteStatement {
+  /** Has `all` hand out lists of values instead of objects. */
+  raw(): this;
+  columns(): { readonly name: string }[];
+  all(...parameters: readonly unknown[]): unknown[][];
   run(...parameters: readonly unknown[]): { readonly changes: number; readonly lastInsertRowid: number | bigint };
 }
 interface SqliteConnection {
-  prepare(sql: string): Prepared;
+  prepare(sql: string): SqliteStatement;
+}
+
+interface Prepared {
+  readonly statement: SqliteStatement;
+  /** Of a query that was asked before. */
+  read?: (parameters: readonly unknown[]) => RawRow[];
 }
 
 export interface Changed {
@@ -31,17 +43,30 @@ const MOST_PARAMETERS = 60;
 const prepared = new WeakMap<SqliteConnection, Map<string, Prepared>>();
 
 function prepare(connection: SqliteConnection, { sql, parameters }: Statement): Prepared {
-  if (parameters.length > MOST_PARAMETERS) return connection.prepare(sql);
+  if (parameters.length > MOST_PARAMETERS) return { statement: connection.prepare(sql) };
   const kept = prepared.get(connection) ?? new Map<string, Prepared>();
   prepared.set(connection, kept);
-  let statement = kept.get(sql);
-  if (!statement) {
-    statement = connection.prepare(sql);
+  let one = kept.get(sql);
+  if (!one) {
+    one = { statement: connection.prepare(sql) };
     const [oldest] = kept.keys();
     if (oldest !== undefined && kept.size >= KEPT) kept.delete(oldest);
-    kept.set(sql, statement);
+    kept.set(sql, one);
   }
-  return statement;
+  return one;
+}
+
+/** The driver makes objects at twice the cost of lists of values; rows that are copies of one row share its shape. */
+function createRead(statement: SqliteStatement): (parameters: readonly unknown[]) => RawRow[] {
+  const query = statement.raw();
+  const names = query.columns().map(({ name }) => name);
+  const empty: RawRow = Object.fromEntries(names.map((name) => [name, null]));
+  return (parameters) =>
+    query.all(...parameters).map((values) => {
+      const row = { ...empty };
+      for (let at = 0; at < names.length; at++) row[names[at] as string] = values[at];
+      return row;
+    });
 }
 
 /** @throws QueryFailedError as the ORM does */
@@ -56,16 +81,15 @@ function onSqlite<T>(manager: EntityManager, statement: Statement, use: (prepare
   }
 }
 
-/** A row as the database has it. */
-export type RawRow = Record<string, unknown>;
-
 /** The rows of a query on SQLite, which answers at once. */
 export const readOnSqlite = (manager: EntityManager, statement: Statement): RawRow[] =>
-  onSqlite(manager, statement, (one) => one.all(...statement.parameters));
+  onSqlite(manager, statement, (one) => (one.read ??= createRead(one.statement))(statement.parameters));
 
 /** Runs a statement that changes rows on SQLite, which does it at once. */
 export function changeOnSqlite(manager: EntityManager, statement: Statement): Changed {
-  const { changes, lastInsertRowid } = onSqlite(manager, statement, (one) => one.run(...statement.parameters));
+  const { changes, lastInsertRowid } = onSqlite(manager, statement, ({ statement: one }) =>
+    one.run(...statement.parameters),
+  );
   return { rows: changes, key: Number(lastInsertRowid) };
 }
 

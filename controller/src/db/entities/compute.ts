@@ -254,6 +254,7 @@ export const servers = table(
   {
     indices: [
       ['project_id', 'deleted_at', 'created_at'],
+      ['project_id', 'deleted_at', 'vm_state', 'created_at', 'id'],
       ['host'],
       ['deleted_at', 'created_at'],
       ['reservation_id'],

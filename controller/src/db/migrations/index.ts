@@ -5,6 +5,7 @@ import { LiveMigrations } from './liveMigrations';
 import { PlacementCatalog } from './placementCatalog';
 import { PlacementSettings } from './placementSettings';
 import { ServerMigrations } from './serverMigrations';
+import { ServerStates } from './serverStates';
 import { SharedImages } from './sharedImages';
 import { ShelvedServers } from './shelvedServers';
 
@@ -17,4 +18,5 @@ export const migrations = [
   LiveMigrations,
   ShelvedServers,
   ConsoleTickets,
+  ServerStates,
 ] as const;
