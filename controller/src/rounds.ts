@@ -5,11 +5,11 @@ import type { Cloud } from './cloud';
 /** The longest pause between rounds, in milliseconds. */
 const MOST_PAUSE_MS = 50;
 /** A pause is so many times as long as the round before it: a small cloud hardly waits, a large one answers many at once. */
-const PAUSE_PER_ROUND = 4;
+const PAUSE_PER_ROUND = 6;
 /** Questions of one round: its answers are made in one go, and kept in memory as a whole. */
 const MOST_QUESTIONS = 50;
 
-/** Does one round of work and then leaves others four fifths of the time, but for no longer than 50 ms. */
+/** Does one round of work and then leaves others six sevenths of the time, but for no longer than 50 ms. */
 export async function inRound(work: () => Promise<void>): Promise<void> {
   const begun = performance.now();
   await work();
