@@ -117,7 +117,7 @@ async function follow(
   while (!job.ended) {
     // What could not be seen or ended once is tried again: nobody else ends it.
     await look().catch((error: unknown) =>
-      log.warn({ err: error, server: serverId }, 'how far a migration has come could not be seen'),
+      log.warn({ err: error, server: serverId }, 'a migration could not be looked at or ended; it is tried again'),
     );
     await clock.sleep(POLL_MS);
   }
@@ -175,7 +175,7 @@ async function perform(
       throw unknown(error);
     }
     if (command.signal.aborted) throw stays('aborted', 'the migration was ended before the server was there', error);
-    if (job.lostAt !== undefined) throw stays('way_lost', 'the hypervisor of the new host is gone', error);
+    if (job.lostAt !== undefined) throw stays('way_lost', 'the way to the hypervisor of the new host was lost', error);
     throw faultOf(error, 'sending the server');
   } finally {
     job.ended = true;

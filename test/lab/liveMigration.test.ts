@@ -262,7 +262,7 @@ test('the hypervisor of the new host dies on the way: the server runs on where i
   await at(second).libvirtd.start();
   await settled();
   expect(await shown()).toEqual(['ACTIVE', first]);
-  expect(await story()).toContain('the hypervisor of the new host is gone');
+  expect(await story()).toContain('the way to the hypervisor of the new host was lost');
   expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
   const answer = await (await talk.connect(address)).ask();
   expect(answer).toBe('200');

@@ -1,5 +1,5 @@
 // What a host whose server goes asks of the other one, over real mutual TLS: who may ask what, and what a lost answer is.
-import type { Server } from 'node:https';
+import { createServer as createTlsServer, type Server } from 'node:https';
 import { connect, createServer, type AddressInfo, type Server as PlainServer } from 'node:net';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -106,6 +106,18 @@ test.each(['memory', 'disks'] as const)(
     expect(asked).toEqual([['h1', id, channel]]);
   },
 );
+
+test('what the other end says together with its yes is heard', async () => {
+  const other = createTlsServer({ ...ca.files('h2'), requestCert: true });
+  other.on('upgrade', (_request, socket) => {
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: cumulet\r\n\r\nready:');
+  });
+  await new Promise<void>((done) => void other.listen(0, '127.0.0.1', done));
+  const stream = await peer('h1', 'h2', `127.0.0.1:${(other.address() as AddressInfo).port}`).open(id, 'disks');
+  expect(await text(stream)).toBe('ready:');
+  other.close();
+  other.closeAllConnections();
+});
 
 test('what is refused is told in its words, and is no lost answer', async () => {
   const refuse = () => Promise.reject(new HostError('not_expected', 'nobody expects it', { retryable: false }));
