@@ -312,6 +312,12 @@ test('an address group is made, changed and kept while rules name it', async () 
     (await call('PUT', `/address-groups/${made.id}`, { address_group: { name: 'b', description: 'd' } })).body
       .address_group,
   ).toMatchObject({ name: 'b', description: 'd' });
+  for (const changes of [{ name: 'c' }, { description: 'e' }])
+    await call('PUT', `/address-groups/${made.id}`, { address_group: changes });
+  expect((await call('GET', `/address-groups/${made.id}`)).body.address_group).toMatchObject({
+    name: 'c',
+    description: 'e',
+  });
   const web = await group();
   const used = await rule(web.id, { remote_address_group_id: made.id });
   expect(used.body.security_group_rule.remote_address_group_id).toBe(made.id);

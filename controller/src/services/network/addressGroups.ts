@@ -75,6 +75,11 @@ export async function addressesOfGroups(session: ReadSession, ids: readonly stri
   return answer;
 }
 
+async function addressesOf(session: ReadSession, group: AddressGroup): Promise<string[]> {
+  const rows = await session.find(addressGroupAddresses, { where: { address_group_id: group.id } });
+  return rows.map((row) => row.address);
+}
+
 /** A changed list reaches the ports of all groups whose rules name it. */
 async function addressesChanged(context: NetworkContext, group: AddressGroup): Promise<AddressGroup> {
   const { session, cloud } = context;
@@ -91,7 +96,7 @@ export async function addAddresses(
   group: AddressGroup,
   addresses: readonly string[],
 ): Promise<AddressGroup> {
-  const present = (await addressesOfGroups(context.session, [group.id])).get(group.id) ?? [];
+  const present = await addressesOf(context.session, group);
   const again = addresses.filter((address) => present.includes(address));
   if (again.length > 0)
     throw conflict(
@@ -108,7 +113,7 @@ export async function removeAddresses(
   group: AddressGroup,
   addresses: readonly string[],
 ): Promise<AddressGroup> {
-  const present = (await addressesOfGroups(context.session, [group.id])).get(group.id) ?? [];
+  const present = await addressesOf(context.session, group);
   const missing = addresses.filter((address) => !present.includes(address));
   if (missing.length > 0)
     throw new NotFoundError(
