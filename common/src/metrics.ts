@@ -48,16 +48,20 @@ export function observed<L extends string>(
   });
 }
 
-/** All metrics in Prometheus' text format, those of Node.js included. */
-export async function metricsText(): Promise<{ readonly type: string; readonly text: string }> {
-  return { type: register.contentType, text: await register.metrics() };
-}
-
 /**
  * Milliseconds between two looks at the event loop, which its delays include. The library's own 10 wake the process a hundred times a
  * second: that was a third of all that an idle cloud computed.
  */
 const EVENT_LOOP_LOOK_MS = 100;
 
-/** Counts memory, event loop and garbage collection from now on. */
-export const measureProcess = (): void => collectDefaultMetrics({ eventLoopMonitoringPrecision: EVENT_LOOP_LOOK_MS });
+let measuring = false;
+
+/**
+ * All metrics in Prometheus' text format, those of Node.js included. Event loop and garbage collection are watched from the first time
+ * that somebody asks: most clouds are asked by nobody.
+ */
+export async function metricsText(): Promise<{ readonly type: string; readonly text: string }> {
+  if (!measuring) collectDefaultMetrics({ eventLoopMonitoringPrecision: EVENT_LOOP_LOOK_MS });
+  measuring = true;
+  return { type: register.contentType, text: await register.metrics() };
+}

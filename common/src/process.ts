@@ -7,7 +7,6 @@ import { messageOf } from './errors';
 import { createHealthServer, type HealthConfig, type Missing } from './health';
 import { createLogger, type Logger } from './log';
 import { keepLogSmall } from './logFile';
-import { measureProcess } from './metrics';
 import { createServiceManager } from './serviceManager';
 
 export interface Running {
@@ -73,7 +72,6 @@ async function run<S extends TSchema, C>(definition: ProcessDefinition<S, C>, co
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
-  measureProcess();
   const started: { running?: Running } = {};
   const health = definition.health(config);
   if (health !== null) {

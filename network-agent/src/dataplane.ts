@@ -73,6 +73,8 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
   const firewalld = createFirewalld(exec, log, (name) => isBridgeName(name) || name === config.external?.bridge);
   /** What firewalld was told last. */
   let passed = '';
+  /** What an earlier process left of a range that is not configured any more was looked for. */
+  let noRange = false;
 
   let last = nothingApplied;
 
@@ -157,6 +159,14 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
   const floating = (wanted: FloatingRange | undefined): Promise<ReadonlyMap<string, string>> =>
     applyFloating(exec, config.external?.bridge ?? '', wanted);
 
+  const keepFloating = async (): Promise<ReadonlyMap<string, string>> => {
+    const wanted = config.external?.floating ?? undefined;
+    if (noRange) return new Map();
+    const faults = await floating(wanted);
+    noRange = wanted === undefined && faults.size === 0;
+    return faults;
+  };
+
   const apply: Dataplane['apply'] = async (desired, depth, made) => {
     const observed = await observe();
     const links = desiredLinks(desired, config);
@@ -165,7 +175,7 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
     mergeFaults(faults, await runSteps(exec, plan.remove));
     mergeFaults(faults, await runSteps(exec, plan.create));
     // The kernel forgets them when the interface goes down, so they are looked at with everything else.
-    if (depth !== 'links') mergeFaults(faults, await floating(config.external?.floating ?? undefined));
+    if (depth !== 'links') mergeFaults(faults, await keepFloating());
     // Before anything else is begun: a domain is waiting for its taps, and each process that is started holds up the others.
     made?.({ ...nothingApplied, faults: new Map(faults) });
     const wiring = wiringOf(desired, links, plan, observed, faults);

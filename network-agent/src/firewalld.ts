@@ -1,4 +1,5 @@
 // firewalld rejects what is forwarded for interfaces of no zone, whatever other tables accept: it is asked to take our bridges into one.
+import { existsSync } from 'node:fs';
 import { CommandError, messageOf, type Exec, type Logger } from '@cumulet/common';
 
 /** libvirt's zone for networks that this machine routes, which libvirt's package brings: open both ways, the host itself is not. */
@@ -24,8 +25,16 @@ export interface Firewalld {
   sync(bridges: ReadonlySet<string>): Promise<void>;
 }
 
+/** Where every distribution puts its daemon. Most hosts have none, and a question to nobody is a process all the same. */
+const DAEMON = '/usr/sbin/firewalld';
+
 /** @param isOurs whether an interface of this name would be a bridge of ours, be it there or not */
-export function createFirewalld(exec: Exec, log: Logger, isOurs: (name: string) => boolean): Firewalld {
+export function createFirewalld(
+  exec: Exec,
+  log: Logger,
+  isOurs: (name: string) => boolean,
+  daemon = DAEMON,
+): Firewalld {
   const call = async (method: string, ...args: string[]): Promise<unknown> => {
     const signature = args.length === 0 ? [] : ['s'.repeat(args.length), ...args];
     const { stdout } = await exec([...CALL, ...TARGET, method, ...signature]);
@@ -33,6 +42,7 @@ export function createFirewalld(exec: Exec, log: Logger, isOurs: (name: string) 
   };
 
   const activeZones = async (): Promise<ActiveZones | undefined> => {
+    if (!existsSync(daemon)) return undefined;
     try {
       return (await call('getActiveZones')) as ActiveZones;
     } catch (error) {

@@ -37,8 +37,8 @@ export const engineOf = (manager: EntityManager): DatabaseEngine =>
 
 /** Prepared statements that a connection keeps: more than there are shapes, but for long lists of values. */
 const KEPT = 500;
-/** A statement with more parameters is rarely asked for again with as many. */
-const MOST_PARAMETERS = 60;
+/** A statement with more parameters is rarely asked for again with as many. One for all kinds of tasks, which comes each second, has some 70. */
+const MOST_PARAMETERS = 100;
 
 const prepared = new WeakMap<SqliteConnection, Map<string, Prepared>>();
 

@@ -7,7 +7,11 @@ const OTHER = 'brabcdef01234';
 const isOurs = (name: string): boolean => /^br[0-9a-f]{11}$/.test(name) || name === 'cml-ext';
 
 /** A firewalld that answers as busctl prints it; `fail` is what busctl says instead. */
-function firewalld(zones: Record<string, string[]>, fail?: { code: number | null; words: string; at?: string }) {
+function firewalld(
+  zones: Record<string, string[]>,
+  fail?: { code: number | null; words: string; at?: string },
+  daemon = __filename,
+) {
   const calls: string[] = [];
   const said: string[] = [];
   const exec: Exec = (argv) => {
@@ -28,7 +32,7 @@ function firewalld(zones: Record<string, string[]>, fail?: { code: number | null
   };
   const note = (facts: object, words: string): void => void said.push(`${words} ${JSON.stringify(facts)}`);
   const log = { info: note, warn: note } as unknown as Logger;
-  return { calls, said, zones, host: createFirewalld(exec, log, isOurs) };
+  return { calls, said, zones, host: createFirewalld(exec, log, isOurs, daemon) };
 }
 
 test('bridges are taken into the zone of routed networks, once, and again after a reload has lost them', async () => {
@@ -43,6 +47,12 @@ test('bridges are taken into the zone of routed networks, once, and again after 
   zones['libvirt-routed'] = [];
   await host.sync(bridges);
   expect(calls).toEqual(taken);
+});
+
+test('where it is not installed nobody is asked', async () => {
+  const { calls, host } = firewalld({ trusted: [] }, undefined, '/nowhere/firewalld');
+  await host.sync(new Set([TENANT]));
+  expect(calls).toEqual([]);
 });
 
 test('one that is gone is forgotten, those of others and of another zone stay', async () => {
