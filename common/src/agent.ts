@@ -102,7 +102,7 @@ export function createAgent(options: AgentOptions): Agent {
   const beat = async (): Promise<void> => {
     let failing = false;
     for (;;) {
-      await clock.sleep(options.heartbeatMs ?? HEARTBEAT_MS, stopping.signal);
+      await clock.tick(options.heartbeatMs ?? HEARTBEAT_MS, stopping.signal);
       if (stopping.signal.aborted) return;
       if (session === undefined) continue;
       const sentAt = performance.now();

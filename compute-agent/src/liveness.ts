@@ -148,7 +148,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
   hypervisor.on('connected', () => void lookAtAll('reconnected'));
   const rounds = (async (): Promise<void> => {
     for (;;) {
-      await clock.sleep(tellAllMs, stopping.signal);
+      await clock.tick(tellAllMs, stopping.signal);
       if (stopping.signal.aborted) return;
       await lookAtAll('regular look');
     }

@@ -49,5 +49,10 @@ export async function openDatabaseClock(db: Database, local: Clock, log: Logger)
 
   await set();
   const setting = repeat({ clock: local, log }, "reading the database's time", SET_EVERY_MS, set);
-  return { now, sleep: (...args) => local.sleep(...args), stop: () => setting.stop() };
+  return {
+    now,
+    sleep: (...args) => local.sleep(...args),
+    tick: (...args) => local.tick(...args),
+    stop: () => setting.stop(),
+  };
 }

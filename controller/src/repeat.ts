@@ -6,9 +6,12 @@ export interface Repeating {
   stop(): Promise<void>;
 }
 
-/** Runs work `every` milliseconds after its last run ended, until stopped; a failure is logged and the next run comes anyway. */
+/**
+ * Runs work at every tick of that many milliseconds, but for those that pass while it runs, until stopped; a failure is logged and the
+ * next run comes anyway.
+ */
 export function repeat(
-  { clock, log }: { readonly clock: Pick<Clock, 'sleep'>; readonly log: Logger },
+  { clock, log }: { readonly clock: Pick<Clock, 'tick'>; readonly log: Logger },
   what: string,
   every: number,
   work: () => Promise<void>,
@@ -17,7 +20,7 @@ export function repeat(
   const { signal } = stopping;
   const run = async (): Promise<void> => {
     for (;;) {
-      await clock.sleep(every, signal);
+      await clock.tick(every, signal);
       if (signal.aborted) return;
       await work().catch((error: unknown) => log.error({ error: messageOf(error) }, `${what} failed`));
     }

@@ -59,7 +59,7 @@ export interface NetworkAgent {
 /** How often a command asks a feed that is behind it; with the pauses below that is a second. */
 const FEED_TRIES = 20;
 const FEED_PAUSE_MS = 50;
-/** How often it is asked whether controllers still hear this host. */
+/** How often it is asked whether controllers still hear this host, once it may be that they don't. */
 const CONTACT_MS = 500;
 
 /** Nothing runs before `start`. @throws CumuletError bad_range */
@@ -123,6 +123,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const pull = async (): Promise<void> => {
     const askedAt = performance.now();
     if (await feed.pull()) unread = true;
+    contact.sees(feed.desired?.routers.keys() ?? []);
     if (contact.restore(askedAt)) unread = true;
   };
   /** Nothing waits for an answer of the feed now: what a host that is cut off must do can't. */
@@ -255,16 +256,18 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
   const attempt = (what: string, work: () => Promise<unknown>): Promise<unknown> =>
     work().catch((error: unknown) => log.error({ error: messageOf(error) }, `${what} failed`));
 
-  const every = (milliseconds: number, what: string, work: () => Promise<unknown>): void => {
+  const again = (pause: () => Promise<void>, what: string, work: () => Promise<unknown>): void => {
     const loop = async (): Promise<void> => {
       for (;;) {
-        await clock.sleep(milliseconds, stopping.signal);
+        await pause();
         if (stopping.signal.aborted) return;
         await attempt(what, work);
       }
     };
     loops.push(loop());
   };
+  const every = (seconds: number, what: string, work: () => Promise<unknown>): void =>
+    again(() => clock.tick(seconds * 1000, stopping.signal), what, work);
 
   const checkKernel = async (): Promise<void> => {
     const wrong = await kernel.ensure(config.external !== null);
@@ -281,11 +284,15 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       if (stopping.signal.aborted) return;
       hints = await bus.onChanges(host, () => void attempt('applying changes', run));
       if (config.when_cut_off === 'withdraw')
-        every(CONTACT_MS, 'asking whether controllers hear this host', watchContact);
-      every(config.poll_seconds * 1000, 'polling the change feed', run);
-      every(config.poll_seconds * 1000, 'checking the kernel settings', checkKernel);
-      every(config.look_seconds * 1000, 'looking at links, rules and DHCP servers', glance);
-      every(config.compare_seconds * 1000, 'comparing the whole state', compare);
+        again(
+          () => clock.sleep(Math.max(CONTACT_MS, contact.quietFor()), stopping.signal),
+          'asking whether controllers hear this host',
+          watchContact,
+        );
+      every(config.poll_seconds, 'polling the change feed', run);
+      every(config.poll_seconds, 'checking the kernel settings', checkKernel);
+      every(config.look_seconds, 'looking at links, rules and DHCP servers', glance);
+      every(config.compare_seconds, 'comparing the whole state', compare);
     },
     stop: async () => {
       stopping.abort();

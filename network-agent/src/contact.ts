@@ -7,6 +7,10 @@ const MARGIN_MS = 2_000;
 export interface Contact extends ContactListener {
   /** Routers whose outer addresses are out of service. */
   readonly withdrawn: ReadonlySet<string>;
+  /** These routers are this host's now: those that are new since the last heartbeat were told to nobody. */
+  sees(routers: Iterable<string>): void;
+  /** Milliseconds in which it can't become too long, whatever happens; 0 when it may be already. */
+  quietFor(): number;
   /**
    * Whether it has just become too long since a controller heard this host.
    * @param routers - those that are this host's now
@@ -33,12 +37,18 @@ export function createContact(now: () => number = () => performance.now()): Cont
   let since: ReadonlyMap<string, number> = new Map();
   let stopped = false;
   let withdrawn: ReadonlySet<string> = new Set();
+  const sees = (routers: Iterable<string>): void => {
+    const at = now();
+    since = new Map(Array.from(routers, (id) => [id, since.get(id) ?? at]));
+  };
   const isSilent = (): boolean => heardAt !== undefined && now() - heardAt >= AGENT_TIMEOUT_MS - MARGIN_MS;
 
   return {
     get withdrawn() {
       return withdrawn;
     },
+    sees,
+    quietFor: () => (heardAt === undefined ? 0 : Math.max(0, heardAt + AGENT_TIMEOUT_MS - MARGIN_MS - now())),
     taken: (sentAt: number, heard?: Heard) => {
       heardAt = sentAt;
       answeredAt = now();
@@ -51,8 +61,7 @@ export function createContact(now: () => number = () => performance.now()): Cont
       stopped = nobodyRuns(error);
     },
     isLost: (routers) => {
-      const at = now();
-      since = new Map(Array.from(routers, (id) => [id, since.get(id) ?? at]));
+      sees(routers);
       if (withdrawn.size > 0 || stopped || !isSilent()) return false;
       // Of those that came after the last heartbeat nobody has said whether others may take them.
       const untold = [...since].filter(([, seenAt]) => seenAt > toldAt);

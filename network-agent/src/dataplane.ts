@@ -1,6 +1,7 @@
 // Makes the host's networking so: links, rules, namespaces, DHCP, in the order in which a port is never open without its rules.
 import { type Clock, type Exec, type HostResource, type Logger } from '@cumulet/common';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { NetworkAgentConfig } from './config';
 import { nothingDesired, type Desired } from './desired';
 import { cutOffPorts } from './cutOff';
@@ -20,7 +21,7 @@ import { bridgeName, isBridgeName } from './names';
 import { observeLinks } from './observe';
 import { deleteFlows } from './routers';
 import { createRuleset, RefusedRules } from './ruleset';
-import { planRules, type Wiring } from './rulesPlan';
+import { planRules, type RulesPlan, type Wiring } from './rulesPlan';
 import { createRulesWatch } from './rulesWatch';
 import { removeStrays } from './strays';
 
@@ -78,8 +79,18 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
 
   let last = nothingApplied;
 
+  /** What the rules were planned from last: most looks find everything as it was. */
+  let planned: { readonly desired: Desired; readonly wiring: string; readonly plan: RulesPlan } | undefined;
+
+  const planOf = (wiring: Wiring, desired: Desired): RulesPlan => {
+    const text = JSON.stringify({ ...wiring, zones: [...wiring.zones], isolated: [...wiring.isolated] });
+    if (planned?.desired !== desired || planned.wiring !== text)
+      planned = { desired, wiring: text, plan: planRules(wiring, desired) };
+    return planned.plan;
+  };
+
   const applyRules = async (wiring: Wiring, desired: Desired): Promise<ReadonlyMap<string, string>> => {
-    const plan = planRules(wiring, desired);
+    const plan = planOf(wiring, desired);
     try {
       await ruleset.apply(plan);
       return plan.closed;
@@ -131,6 +142,8 @@ export function createDataplane({ exec, config, log, clock, listeners, signal }:
         ? [`-D -w ${parsed.zone}`]
         : [];
     });
+    const isAsBefore = before?.desired === desired && isDeepStrictEqual(before.zones, zones);
+    if (isAsBefore && left.length === 0) return;
     const zoneOf = (id: string): number | undefined => {
       // Bridges that are not ours have no zone of their own, which is zone 0.
       const physical = before?.desired.networks.get(id)?.attachment.type === 'physical';

@@ -1,5 +1,6 @@
 // Runs one dnsmasq per network: writes its files, starts it, makes it read changed entries, stops it.
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CumuletError, type Clock, type Exec, type Logger } from '@cumulet/common';
 import type { DhcpFiles } from './dhcp';
@@ -12,19 +13,23 @@ export interface DhcpServers {
   ensure(networkId: string, namespace: string, files: DhcpFiles, fresh: boolean): Promise<void>;
   remove(networkId: string): Promise<void>;
   /** The process id of a network's server, when it runs. */
-  pid(networkId: string): Promise<number | undefined>;
+  pid(networkId: string): number | undefined;
 }
 
-async function readText(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined;
+/** At once: they are small and looked at again and again, and each would wake the process four times. */
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
     throw error;
-  });
+  }
 }
 
 /** Writes a file whole or not at all; false when it held this text already. */
 async function putFile(path: string, text: string): Promise<boolean> {
-  if ((await readText(path)) === text) return false;
+  if (readText(path) === text) return false;
   await writeFile(`${path}.new`, text, { mode: 0o644 });
   await rename(`${path}.new`, path);
   return true;
@@ -41,20 +46,20 @@ async function reachable(directory: string): Promise<boolean> {
 export function createDhcpServers(exec: Exec, stateDir: string, clock: Clock, log: Logger): DhcpServers {
   const directory = (networkId: string): string => join(stateDir, networkId);
 
-  const pid = async (networkId: string): Promise<number | undefined> => {
-    const number = Number(await readText(join(directory(networkId), 'pid')));
+  const pid = (networkId: string): number | undefined => {
+    const number = Number(readText(join(directory(networkId), 'pid')));
     if (!Number.isInteger(number) || number <= 1) return undefined;
-    const command = await readText(`/proc/${number}/cmdline`);
+    const command = readText(`/proc/${number}/cmdline`);
     // The number may belong to another process by now.
     return command?.includes(`--conf-file=${directory(networkId)}/conf`) ? number : undefined;
   };
 
   const stop = async (networkId: string): Promise<void> => {
-    const running = await pid(networkId);
+    const running = pid(networkId);
     if (running === undefined) return;
     process.kill(running, 'SIGTERM');
     for (let tries = 0; tries < 200; tries++) {
-      if ((await pid(networkId)) === undefined) return;
+      if (pid(networkId) === undefined) return;
       await clock.sleep(10);
     }
     throw new CumuletError('dnsmasq_stuck', `dnsmasq ${running} of network ${networkId} does not end`);
@@ -82,7 +87,7 @@ export function createDhcpServers(exec: Exec, stateDir: string, clock: Clock, lo
         putFile(join(folder, 'names'), files.names),
       ]);
       const changed = await putFile(join(folder, 'conf'), files.conf);
-      const running = await pid(networkId);
+      const running = pid(networkId);
       if (running !== undefined && !changed && !fresh) {
         // dnsmasq looks at signals before packets, so the next packet sees the new entries.
         if (entries.includes(true)) process.kill(running, 'SIGHUP');

@@ -38,11 +38,12 @@ export function createFeed(api: Pick<AgentApi, 'networkChanges'>, host: string):
           'the controller answered the first question of the feed without the whole state',
         );
       }
-      const first = desired === undefined;
-      desired = applyChanges(desired ?? nothingDesired, changes);
+      const isNew = desired === undefined || changes.reload || changes.objects.length + changes.gone.length > 0;
+      // Where nothing is new it stays the same object: what was planned from it is still right.
+      if (isNew) desired = applyChanges(desired ?? nothingDesired, changes);
       sequence = changes.sequence;
       since = changes.sequence;
-      return first || changes.reload || changes.objects.length + changes.gone.length > 0;
+      return isNew;
     },
   };
 }

@@ -1,4 +1,5 @@
 // What filtering needs of the kernel: br_netfilter, switched on for our bridges alone, and forwarding for the external one.
+import { readFileSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { CumuletError, messageOf, type Exec, type Logger } from '@cumulet/common';
 
@@ -19,12 +20,15 @@ export interface HostKernel {
 /** Reads a file of the host's kernel; undefined when there is none. */
 export type ReadKernel = (path: string) => Promise<string | undefined>;
 
-/** Reads this process' own kernel view. */
-export const readKernelFile: ReadKernel = (path) =>
-  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+/** Reads this process' own kernel view: nothing there waits for a disk. */
+export const readKernelFile: ReadKernel = async (path) => {
+  try {
+    return await Promise.resolve(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  });
+  }
+};
 
 /** What settings were before they were changed, kept in a file. An unreadable one counts as none. */
 async function remembered(path: string): Promise<Settings> {

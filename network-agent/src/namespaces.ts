@@ -73,7 +73,7 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
     const files = dhcpFiles(network, veth.portId, dhcp.directory(id));
     const wanted = { state: JSON.stringify(state), files: JSON.stringify(files) };
     const before = fresh || depth === 'all' ? undefined : served.get(id);
-    const died = depth === 'surface' && (await dhcp.pid(id)) === undefined;
+    const died = depth === 'surface' && dhcp.pid(id) === undefined;
     // Whatever still runs for a link that is gone would serve nobody.
     if (fresh) listeners.remove(id);
     served.delete(id);
@@ -97,7 +97,7 @@ export function createNamespaces({ exec, prefix, dhcp, listeners, log }: Namespa
     const text = JSON.stringify(files ?? null);
     if (!changed && announced.get(router.id) === text) return;
     if (files) await dhcp.ensure(router.id, routerNamespace(prefix, router.id), files, fresh);
-    else if ((await dhcp.pid(router.id)) !== undefined) await dhcp.remove(router.id);
+    else if (dhcp.pid(router.id) !== undefined) await dhcp.remove(router.id);
     announced.set(router.id, text);
   };
 

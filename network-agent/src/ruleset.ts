@@ -116,6 +116,7 @@ export function createRuleset(exec: Exec, log: Logger, watch: RulesWatch): Rules
 
   return {
     apply: async (plan) => {
+      if (applied === plan) return;
       if (applied === undefined || JSON.stringify(flat(applied)) !== JSON.stringify(flat(plan))) await apply(plan);
     },
     verify: async (how) => {

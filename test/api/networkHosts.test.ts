@@ -308,18 +308,16 @@ describe('the watch', () => {
   function steps(): { clock: Clock; pass: (milliseconds: number) => Promise<void> } {
     let now = 1_000_000;
     let wake: (() => void) | undefined;
-    const clock: Clock = {
-      now: () => now,
-      sleep: (_milliseconds, signal) =>
-        new Promise((resolve) => {
-          const finish = (): void => {
-            signal?.removeEventListener('abort', finish);
-            resolve();
-          };
-          wake = finish;
-          signal?.addEventListener('abort', finish);
-        }),
-    };
+    const sleep: Clock['sleep'] = (_milliseconds, signal) =>
+      new Promise((resolve) => {
+        const finish = (): void => {
+          signal?.removeEventListener('abort', finish);
+          resolve();
+        };
+        wake = finish;
+        signal?.addEventListener('abort', finish);
+      });
+    const clock: Clock = { now: () => now, sleep, tick: sleep };
     const pass = async (milliseconds: number): Promise<void> => {
       now += milliseconds;
       const before = wake;

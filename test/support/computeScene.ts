@@ -52,13 +52,12 @@ export function computeScene(): ComputeScene {
     let now = 1_000_000;
     return {
       now: () => now,
-      sleep: (milliseconds, signal) => {
-        if (milliseconds === 2_000 || milliseconds === 20_000) {
-          return new Promise((resolve) => {
-            if (milliseconds === 20_000) lookNow = resolve;
-            signal?.addEventListener('abort', () => resolve());
-          });
-        }
+      tick: (every, signal) =>
+        new Promise((resolve) => {
+          if (every === 20_000) lookNow = resolve;
+          signal?.addEventListener('abort', () => resolve());
+        }),
+      sleep: (milliseconds) => {
         now += milliseconds;
         return new Promise((resolve) => setImmediate(resolve));
       },

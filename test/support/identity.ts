@@ -16,8 +16,8 @@ interface MovableClock extends Clock {
 function movableClock(): MovableClock {
   let ahead = 0;
   return {
+    ...systemClock,
     now: () => systemClock.now() + ahead,
-    sleep: (milliseconds, signal) => systemClock.sleep(milliseconds, signal),
     advance: (milliseconds) => void (ahead += milliseconds),
   };
 }

@@ -6,13 +6,15 @@ import { openDatabaseClock, type DatabaseClock } from '../../controller/src/data
 /** A machine whose clock stands at a time, and whose sleep ends when the test says so. */
 function machine(time: number): Clock & { wakeUp(): Promise<void> } {
   let rouse = (): void => undefined;
+  const sleep: Clock['sleep'] = (_milliseconds, signal) =>
+    new Promise((resolve) => {
+      rouse = resolve;
+      signal?.addEventListener('abort', () => resolve());
+    });
   return {
     now: () => time,
-    sleep: (_milliseconds, signal) =>
-      new Promise((resolve) => {
-        rouse = resolve;
-        signal?.addEventListener('abort', () => resolve());
-      }),
+    sleep,
+    tick: sleep,
     async wakeUp() {
       rouse();
       await new Promise((resolve) => setTimeout(resolve, 20));

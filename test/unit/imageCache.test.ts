@@ -109,7 +109,7 @@ test('an image that does not fit is refused before its bytes come, with both num
 test('who gives up stops waiting, the fetch goes on for others; progress is told', async () => {
   const ticks: (() => void)[] = [];
   const clock: Clock = {
-    now: () => Date.now(),
+    ...systemClock,
     sleep: (_ms, signal) =>
       new Promise((resolve) => {
         ticks.push(resolve);

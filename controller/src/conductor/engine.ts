@@ -113,10 +113,13 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   let subscription: Subscription | undefined;
   let loops: Promise<unknown> = Promise.resolve();
 
-  const pause = async (ms: number, expose: (rouse: () => void) => void): Promise<void> => {
+  const pause = async (
+    wait: (signal: AbortSignal) => Promise<void>,
+    expose: (rouse: () => void) => void,
+  ): Promise<void> => {
     const early = new AbortController();
     expose(() => early.abort());
-    await cloud.clock.sleep(ms, AbortSignal.any([early.signal, stopping.signal]));
+    await wait(AbortSignal.any([early.signal, stopping.signal]));
   };
 
   /** Reads what others have recorded. What they record meanwhile is for the next run to read. */
@@ -203,12 +206,15 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     let roused = holder.news;
     if (!roused) {
       holder.resting = true;
-      await pause(ms, (rouse) => {
-        holder.rouse = () => {
-          roused = true;
-          rouse();
-        };
-      });
+      await pause(
+        (signal) => cloud.clock.sleep(ms, signal),
+        (rouse) => {
+          holder.rouse = () => {
+            roused = true;
+            rouse();
+          };
+        },
+      );
       holder.resting = false;
     }
     if (stopping.signal.aborted) return;
@@ -362,7 +368,11 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
         end();
       });
       await work().catch((error: unknown) => cloud.log.error({ error: messageOf(error) }, 'dispatcher'));
-      if (!roused) await pause(ms, (rouse) => void (end = rouse));
+      if (!roused)
+        await pause(
+          (signal) => cloud.clock.tick(ms, signal),
+          (rouse) => void (end = rouse),
+        );
     }
   }
 

@@ -36,7 +36,7 @@ interface Parts {
   readonly remote: RemoteApiConfig;
   readonly app: RequestListener;
   readonly consoles: Pick<Consoles, 'attach'>;
-  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  readonly clock: Pick<Clock, 'now' | 'tick'>;
   readonly log: Logger;
 }
 

@@ -89,3 +89,18 @@ test('where no heartbeat has told anything of routers yet, all are withdrawn', (
   expect(contact.isLost(['r1'])).toBe(true);
   expect([...contact.withdrawn]).toEqual(['r1']);
 });
+
+test('it can be silent for no longer than since the last heartbeat was sent, and a router is new from when it was seen', () => {
+  const contact = scene();
+  expect(contact.quietFor()).toBe(0);
+  contact.taken(now - 1_000, { movable_routers: [] });
+  expect(contact.quietFor()).toBe(AGENT_TIMEOUT_MS - 3_000);
+  after(1_000);
+  contact.sees(['r1']);
+  after(1_000);
+  contact.taken(now, { movable_routers: [] });
+  expect(contact.quietFor()).toBe(AGENT_TIMEOUT_MS - 2_000);
+  after(AGENT_TIMEOUT_MS);
+  expect([contact.quietFor(), contact.isLost(['r1']), contact.isLost(['r1', 'r2'])]).toEqual([0, false, true]);
+  expect([...contact.withdrawn]).toEqual(['r2']);
+});

@@ -25,7 +25,7 @@ export function createRouterWatch(cloud: Cloud): RouterWatch {
   const watch = async (): Promise<void> => {
     let hearing = clock.now();
     for (let last = hearing; ; last = clock.now()) {
-      await clock.sleep(WATCH_MS, stopping.signal);
+      await clock.tick(WATCH_MS, stopping.signal);
       if (stopping.signal.aborted) return;
       const now = clock.now();
       if (now - last > GAP_MS) hearing = now;
