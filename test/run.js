@@ -19,8 +19,8 @@ const covers = passedOn.length === 0;
 const children = path.join(directory, 'children');
 let broken = false;
 
-// More workers than processors, because tests wait for timers and for the database.
-const WORKERS = '--maxWorkers=4';
+// Three for each of two processors: what the tests wait for, timers and the database, is more than what they compute.
+const WORKERS = '--maxWorkers=6';
 /** What is promised of clusters, and measured by their test, is promised without guests beside them. */
 const CLUSTERS = 'test/lab/clusters';
 /** How much others go before what only computes: those whose guests and servers must be waited for would end last. */
