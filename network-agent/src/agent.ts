@@ -253,8 +253,14 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
     },
   });
 
-  const attempt = (what: string, work: () => Promise<unknown>): Promise<unknown> =>
-    work().catch((error: unknown) => log.error({ error: messageOf(error) }, `${what} failed`));
+  /** What was begun and has not ended: also what nobody waits for must end before another may act on the host, as a purge does. */
+  const underWay = new Set<Promise<unknown>>();
+  const attempt = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    const one = work().catch((error: unknown) => log.error({ error: messageOf(error) }, `${what} failed`));
+    underWay.add(one);
+    await one;
+    underWay.delete(one);
+  };
 
   const again = (pause: () => Promise<void>, what: string, work: () => Promise<unknown>): void => {
     const loop = async (): Promise<void> => {
@@ -298,7 +304,7 @@ export function createNetworkAgent(parts: NetworkAgentParts): NetworkAgent {
       stopping.abort();
       await hints?.close();
       await agent.stop();
-      await Promise.all(loops);
+      await Promise.all([...loops, ...underWay]);
       listeners.close();
     },
     inventory: () => dataplane.inventory(),

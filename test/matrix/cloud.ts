@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { root } from '../support/checkout';
 import { makeTestCa } from '../support/certificates';
 import { controllerConfig, controllerPorts, prepareControllers, type Neighbours } from '../support/controllerConfig';
-import { createMariadbDatabase, startMariadb, type MariadbOptions, type MariadbServer } from '../support/mariadb';
+import {
+  createMariadbDatabase,
+  startMariadb,
+  SURVIVES_KILLS,
+  type MariadbOptions,
+  type MariadbServer,
+} from '../support/mariadb';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../support/privateLibvirtd';
 import { createProcessGroup, portsFor, startHere, type Member, type ProcessGroup } from '../support/processGroup';
 import { startRabbitMq, type RabbitMq } from '../support/rabbitmq';
@@ -133,8 +139,7 @@ export async function startMatrixCloud(node: (program: Member['program']) => rea
     undo.push(() => ca.stop());
     await ca.add('controller', 'controller-1');
     for (const name of hostNames) await ca.add('host', name);
-    // What was committed survives the death of the server, as it does where nobody is in a hurry.
-    const mariadb = await startMariadb(['--innodb-flush-log-at-trx-commit=2']);
+    const mariadb = await startMariadb(SURVIVES_KILLS);
     undo.push(() => mariadb.stop());
     const broker = await startRabbitMq({ hosts: hostNames, address: CONTROL });
     undo.push(() => broker.stop());

@@ -37,6 +37,12 @@ read -r how
 wait $!
 [ "$how" = keep ] || rm -rf "$dir"`;
 
+/**
+ * Settings of a server that is killed: what was committed is still there, and so are pages of which only a part was written. A kill
+ * can come between two parts of a page.
+ */
+export const SURVIVES_KILLS = ['--innodb-flush-log-at-trx-commit=2', '--innodb-doublewrite=1'];
+
 /** Starts a server. `settings` are further options of mariadbd, such as those for TLS. */
 export async function startMariadb(settings: readonly string[] = []): Promise<MariadbServer> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-mariadb-'));

@@ -9,7 +9,13 @@ import { makeTestCa } from '../support/certificates';
 import { root } from '../support/checkout';
 import { controllerConfig, prepareControllers } from '../support/controllerConfig';
 import { agentNames, createHostMachine, type HostMachine } from '../support/hostMachine';
-import { createMariadbDatabase, startMariadb, writeClientOptions, type MariadbServer } from '../support/mariadb';
+import {
+  createMariadbDatabase,
+  startMariadb,
+  SURVIVES_KILLS,
+  writeClientOptions,
+  type MariadbServer,
+} from '../support/mariadb';
 import { INIT_FILE } from '../support/ownMachine';
 import { createProcessGroup, type ProcessGroup } from '../support/processGroup';
 import { startRabbitMq, type RabbitMq } from '../support/rabbitmq';
@@ -107,7 +113,10 @@ export function createLab(directory: string, { outside, sharedDisks }: LabOption
     const ca = await makeTestCa();
     for (const name of controllerNames) await ca.add('controller', name);
     for (const name of hostNames) await ca.add('host', name);
-    const [mariadb, broker] = await Promise.all([startMariadb(), startRabbitMq({ address: CENTRE, hosts: hostNames })]);
+    const [mariadb, broker] = await Promise.all([
+      startMariadb(SURVIVES_KILLS),
+      startRabbitMq({ address: CENTRE, hosts: hostNames }),
+    ]);
     const database = await createMariadbDatabase(mariadb.url);
     writeClientOptions(join(directory, 'client.cnf'), database);
     const centre = join(directory, 'centre');
