@@ -112,6 +112,15 @@ export interface TestCloudOptions {
 
 export async function startTestCloud(options: TestCloudOptions = {}): Promise<TestCloud> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-test-'));
+  try {
+    return await startIn(directory, options);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startIn(directory: string, options: TestCloudOptions): Promise<TestCloud> {
   const statements: string[] = [];
   const database = await databaseIn(options.config?.data_dir ?? directory);
   const defaults = parseConfig(ControllerConfig, '', 'defaults');
