@@ -176,6 +176,8 @@ export function createMtlsServer(options: MtlsServerOptions): Server {
       });
   });
   server.on('upgrade', (request, socket) => {
+    // Nobody else listens to a caller that leaves while the other end is opened.
+    socket.on('error', (error) => log.debug({ path: request.url, error: messageOf(error) }, 'a tunnel broke off'));
     openTunnel(options, request).then(
       (stream) => {
         socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: cumulet\r\n\r\n');
