@@ -8,6 +8,7 @@ const { setPriority, tmpdir } = require('node:os');
 const path = require('node:path');
 const { checkCoverage, directory: coverage } = require('./coverageGate');
 const { failuresOf } = require('./failures');
+const { writeGroups } = require('./groups');
 
 const root = path.resolve(__dirname, '..');
 const directory = mkdtempSync(path.join(tmpdir(), 'cumulet-tests-'));
@@ -28,8 +29,8 @@ const CLUSTERS = 'test/lab/clusters';
 /** How much others go before what only computes: those whose guests and servers must be waited for would end last. */
 const PATIENT = 10;
 /**
- * Parts of the tests by jest's project and options: those of a row run one after another, the rows beside each other. What runs on
- * MariaDB once more is not measured again.
+ * Parts of the tests by jest's project, the options to run it with and what its files' paths match: those of a row run one after
+ * another, the rows beside each other. What runs on MariaDB once more is not measured again.
  */
 const REAL = [
   // Has the machine's libvirt and network for itself.
@@ -43,16 +44,24 @@ const REAL = [
   ],
 ];
 /** When all of the real ones are done. */
-const GUESTLESS = [{ project: 'lab', name: 'clusters', measured: true, options: ['--maxWorkers=1', CLUSTERS] }];
+const GUESTLESS = [
+  { project: 'lab', name: 'clusters', measured: true, options: ['--maxWorkers=1'], files: [CLUSTERS] },
+];
 const COMPUTING = [
   [{ project: 'unit', measured: true, options: [ON_SQLITE] }],
   covers
     ? [
-        { project: 'mariadb', measured: true, options: [ON_MARIADB, '/test/(mariadb|unit)/'] },
-        { project: 'mariadb', measured: false, options: [ON_MARIADB, '/test/(api|crash)/'] },
+        { project: 'mariadb', measured: true, options: [ON_MARIADB], files: ['/test/(mariadb|unit)/'] },
+        {
+          project: 'mariadb',
+          name: 'mariadb-again',
+          measured: false,
+          options: [ON_MARIADB],
+          files: ['/test/(api|crash)/'],
+        },
       ]
     : [{ project: 'mariadb', measured: false, options: [ON_MARIADB] }],
-].map((row) => row.map((part) => ({ ...part, priority: PATIENT })));
+].map((row) => row.map((part) => ({ ...part, grouped: covers, priority: PATIENT })));
 
 if (covers) {
   rmSync(coverage, { recursive: true, force: true });
@@ -63,10 +72,12 @@ if (covers) {
 }
 
 /** Runs a part to its end and adds its results. */
-async function runPart({ project, measured, options, name = project, priority = 0 }) {
-  const out = path.join(directory, `${name}${measured ? '' : '-again'}.json`);
+async function runPart({ project, measured, options, files = [], name = project, grouped = false, priority = 0 }) {
+  const out = path.join(directory, `${name}.json`);
+  const groups = path.join(directory, name);
   const began = Date.now();
   const measures = covers && measured;
+  const selected = ['--selectProjects', project];
   const jest = [
     path.join(root, 'node_modules/jest/bin/jest.js'),
     ...passedOn,
@@ -77,8 +88,8 @@ async function runPart({ project, measured, options, name = project, priority = 
     '--outputFile',
     out,
     ...options,
-    '--selectProjects',
-    project,
+    ...(grouped ? ['--config', writeGroups(root, groups, [...files, ...selected])] : files),
+    ...selected,
   ];
   const env = measures ? { ...process.env, CUMULET_CHILD_COVERAGE: children } : process.env;
   const ran = spawn(process.execPath, jest, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -89,7 +100,7 @@ async function runPart({ project, measured, options, name = project, priority = 
     sums.passed += result.numPassedTests;
     sums.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
     sums.skipped += result.numPendingTests + result.numTodoTests;
-    failures.push(...failuresOf(project, root, result));
+    failures.push(...failuresOf(project, grouped ? groups : root, result));
     broken ||= !result.success;
   } catch (error) {
     failures.push(
@@ -97,7 +108,9 @@ async function runPart({ project, measured, options, name = project, priority = 
     );
     sums.failed += 1;
   }
-  console.error(`The ${project} tests (${options.join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`);
+  console.error(
+    `The ${project} tests (${[...options, ...files].join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`,
+  );
 }
 
 async function runRow(parts) {

@@ -1,11 +1,11 @@
-// The order of test files: crash and contract tests first, because a long file that begins last keeps one processor busy alone.
-// Jest itself goes by size and by how long a file took before, which a fresh machine doesn't know.
+// The order of test files: groups as they are numbered, the longest first; others as jest does, by how long they took before.
 const { default: Sequencer } = require('@jest/test-sequencer');
+const { isGroup } = require('./groups');
 
 module.exports = class extends Sequencer {
   sort(tests) {
-    const isLong = ({ path }) => /\/test\/(crash|contract)\//.test(path);
-    const sorted = super.sort(tests);
-    return [...sorted.filter(isLong), ...sorted.filter((test) => !isLong(test))];
+    return tests.every(({ path }) => isGroup(path))
+      ? tests.toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      : super.sort(tests);
   }
 };
