@@ -1,14 +1,20 @@
 // Work on many items in slices: between two of them other requests get their turn on the event loop.
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** Items that are worked on in one go: some milliseconds even where each costs most. */
+/** Items after which the time is looked at: some milliseconds even where each costs most. */
 const SLICE = 100;
+/** For how long nobody else gets a turn, in milliseconds. */
+const SLICE_MS = 0.5;
 
-/** `items.map(map)`, but a long list lets others through. */
+/** `items.map(map)`, but one that takes long lets others through. */
 export async function mapInSlices<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
   const results: R[] = [];
+  let begun = performance.now();
   for (let start = 0; start < items.length; start += SLICE) {
-    if (start > 0) await turn();
+    if (performance.now() - begun > SLICE_MS) {
+      await turn();
+      begun = performance.now();
+    }
     for (const item of items.slice(start, start + SLICE)) results.push(map(item));
   }
   return results;

@@ -143,13 +143,22 @@ async function main(): Promise<void> {
     }
     return times;
   };
-  /** What deciding and claiming took each create so far, in milliseconds: from the step's beginning to its commit. */
+  /**
+   * What deciding and claiming took each create so far, in milliseconds: from the step's beginning to after its commit, when the next
+   * step begins.
+   */
   const claims = (): Promise<number[]> =>
-    cloud.db.read(async (session) =>
-      (await session.find(taskEvents, { where: { step: 'schedule', outcome: 'next' } })).map(
-        ({ started_at, ended_at }) => ended_at - started_at,
-      ),
-    );
+    cloud.db.read(async (session) => {
+      const began = async (step: string): Promise<Map<string, number>> => {
+        const events = await session.find(taskEvents, { where: { step }, order: { sequence: 'DESC' } });
+        return new Map(events.map(({ task_id, started_at }) => [task_id, started_at]));
+      };
+      const prepared = await began('prepare');
+      return [...(await began('schedule'))].flatMap(([task, started]) => {
+        const next = prepared.get(task);
+        return next === undefined ? [] : [next - started];
+      });
+    });
   const balance = (): Promise<FleetBalance> =>
     cloud.db.read(async (session) => {
       const claims = await session.find(allocations);

@@ -11,13 +11,23 @@ test('maps in order, whatever the length', async () => {
   }
 });
 
-test('other work runs between the slices of a long list', async () => {
-  const seen: number[] = [];
+/** How far a list of a thousand was when others had their turn; each item takes so many milliseconds. */
+async function turnDuring(ms: number): Promise<number | undefined> {
   let done = 0;
-  setImmediate(() => seen.push(done));
+  let at: number | undefined;
+  const clock = jest.spyOn(performance, 'now').mockImplementation(() => done * ms);
+  setImmediate(() => (at = done));
   await mapInSlices(numbers, () => void done++);
-  expect(seen).toHaveLength(1);
-  expect(seen[0]).toBeLessThan(numbers.length);
+  clock.mockRestore();
+  return at;
+}
+
+test('other work runs between the slices of a list that takes long', async () => {
+  expect(await turnDuring(0.01)).toBe(100);
+});
+
+test('one that takes no time is done in one go', async () => {
+  expect(await turnDuring(0.0001)).toBeUndefined();
 });
 
 test('writes the JSON that JSON.stringify writes', async () => {

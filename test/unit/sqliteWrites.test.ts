@@ -49,6 +49,49 @@ test('transactions that come while another one is written share a commit', async
   expect(commits).toBe(2);
 });
 
+/** Whether the event loop turned while somebody waited. */
+async function turnsDuring(work: Promise<unknown>): Promise<boolean> {
+  let turned = false;
+  const immediate = setImmediate(() => (turned = true));
+  await work;
+  clearImmediate(immediate);
+  return turned;
+}
+const urgently = (id: string): Promise<number> => db.write(insert(id), { urgent: true });
+
+test('an urgent transaction runs before those that wait, in a commit of its own', async () => {
+  await Promise.all([db.write(insert('a')), db.write(insert('b')), db.write(insert('c')), urgently('u')]);
+  expect(await stored()).toEqual(['a', 'u', 'b', 'c']);
+  expect(commits).toBe(3);
+});
+
+test('urgent ones that come together share a commit', async () => {
+  await Promise.all([db.write(insert('a')), urgently('u'), urgently('v'), urgently('w')]);
+  expect(await stored()).toEqual(['a', 'u', 'v', 'w']);
+  expect(commits).toBe(2);
+});
+
+test('an urgent one waits for no turn of the event loop, also between two commits', async () => {
+  expect(await turnsDuring(urgently('alone'))).toBe(false);
+  await Promise.all(['a', 'b', 'c'].map((id) => db.write(insert(id))));
+  const late = db.write(insert('late'));
+  expect(await turnsDuring(urgently('u'))).toBe(false);
+  expect(await turnsDuring(urgently('v'))).toBe(false);
+  expect(await turnsDuring(late)).toBe(true);
+  expect(await stored()).toEqual(['alone', 'a', 'b', 'c', 'u', 'v', 'late']);
+});
+
+test('an urgent one that fails takes back nothing else', async () => {
+  const bad = async (session: WriteSession): Promise<never> => {
+    await insert('bad')(session);
+    throw new Error('no');
+  };
+  const failing = (): Promise<never> => db.write(bad, { urgent: true });
+  const results = await Promise.allSettled([db.write(insert('a')), failing(), urgently('u'), db.write(insert('b'))]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+  expect(await stored()).toEqual(['a', 'u', 'b']);
+});
+
 test('one that fails takes back what it did and nothing else, and its actions do not run', async () => {
   const ran: string[] = [];
   const good = (id: string): Promise<number> =>
@@ -187,6 +230,30 @@ describe('what transactions of one commit read', () => {
       },
     ]);
     expect(valuesOf(results)).toEqual([['first'], 'failed', ['first'], ['good'], ['good'], []]);
+  });
+
+  /** Changes the row and says how it is now. */
+  const told = async (session: WriteSession): Promise<string[]> => {
+    const [row] = await session.find(changes);
+    await session.update(changes, { object_id: 'first' }, { object_id: 'told' });
+    if (row) session.know(changes, {}, [{ ...row, object_id: 'told' }]);
+    return names(session);
+  };
+
+  test('is what was said of it by who changed it, until somebody else does', async () => {
+    const back = (session: WriteSession): Promise<number> =>
+      session.update(changes, { object_id: 'told' }, { object_id: 'first' });
+    const results = await sharing([told, names, async (session) => [String(await back(session))], names]);
+    expect(valuesOf(results)).toEqual([['told'], ['told'], ['1'], ['first']]);
+    expect(named('SELECT')).toHaveLength(2);
+  });
+
+  test('is not what was said of it by who was taken back', async () => {
+    const failed = async (session: WriteSession): Promise<string[]> => {
+      await told(session);
+      throw new Error('no');
+    };
+    expect(valuesOf(await sharing([failed, names]))).toEqual(['failed', ['first']]);
   });
 
   test('is read anew where the statement names other tables, or has many rows', async () => {

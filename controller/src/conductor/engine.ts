@@ -1,4 +1,5 @@
 // The dispatcher: leases due tasks, runs their steps, has the results committed. Everything it keeps in memory may be lost at any moment.
+import { setImmediate } from 'node:timers/promises';
 import { messageOf, newId, type Reply, type Subscription } from '@cumulet/common';
 import type { Cloud } from '../cloud';
 import type { Task } from '../db/entities/tasks';
@@ -76,7 +77,14 @@ interface Held {
   abort?: (reason: Error) => void;
   /** News came while the step ran. */
   news: boolean;
+  /** The resources of the tasks that were begun with it, until the first run is over. */
+  together: readonly string[] | undefined;
 }
+
+/** Tasks that are begun in one go: those that decide have decided before others begin. */
+const AT_ONCE = 3;
+/** Tasks that share what they read when they begin: none of them begins long after that. */
+const TOGETHER = 15;
 
 /** News are looked for among tasks whose time to run is this young: longer than a transaction takes that brings some. */
 const RECENT_MS = 15_000;
@@ -152,7 +160,10 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       if (holder.unread) await readAnswers(task, holder);
       const ask = createAsk(cloud, task, questions, aborter.signal);
       await observer?.beforeStep?.(task);
-      const result = await Promise.race([step({ cloud, task, signal: aborter.signal, ask }), aborted]);
+      const result = await Promise.race([
+        step({ cloud, task, signal: aborter.signal, together: holder.together ?? [task.resource_id], ask }),
+        aborted,
+      ]);
       await observer?.afterStep?.(task, result);
       return result;
     } finally {
@@ -240,7 +251,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
   }
 
   /** Drives one task that we hold until it ends, its lease is lost or we stop. */
-  async function drive(taken: Task, begun: boolean): Promise<void> {
+  async function drive(taken: Task, begun: boolean, together: readonly string[]): Promise<void> {
     const { id } = taken;
     const holder: Held = {
       questions: { sent: new Set(), answers: [], open: new Set() },
@@ -253,6 +264,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
       stepStarted: cloud.clock.now(),
       rouse: () => undefined,
       news: false,
+      together,
     };
     held.set(id, holder);
     let step = '';
@@ -267,6 +279,7 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
           ({ step } = holder.task);
         }
         const outcome = await advance(kind, holder).catch(turned);
+        holder.together = undefined;
         if (outcome.type === 'ended') return;
         if (outcome.type === 'pause') await rest(holder, outcome);
         else {
@@ -327,13 +340,14 @@ export function createEngine(cloud: Cloud, options: EngineOptions): Engine {
     const free = rows.filter((task) => !held.has(task.id));
     if (free.length === 0) return;
     const begun = new Set(free.flatMap(({ id, step }) => (step === NEW_STEP ? [] : [id])));
-    const wanted = free.map(({ id, kind, step, lease_until }) => ({
-      id,
-      step: step === NEW_STEP ? firstOf(kind) : step,
-      expired: lease_until !== null,
-    }));
-    for (const task of await leases.take(wanted, now)) {
-      const driving: Promise<void> = drive(task, begun.has(task.id)).finally(() => {
+    const wanted = free.map((task) => ({ task, step: task.step === NEW_STEP ? firstOf(task.kind) : task.step }));
+    const taken = await leases.take(wanted, now);
+    let together: readonly string[] = [];
+    for (const [at, task] of taken.entries()) {
+      if (at % TOGETHER === 0) together = taken.slice(at, at + TOGETHER).map(({ resource_id }) => resource_id);
+      // Who shared the commit goes on first, and so do those that were begun.
+      if (at % AT_ONCE === 0) await setImmediate();
+      const driving: Promise<void> = drive(task, begun.has(task.id), together).finally(() => {
         drives.delete(driving);
         if (crowded) rousePoll();
       });

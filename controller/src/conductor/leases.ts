@@ -23,19 +23,21 @@ export class DeletionAsked extends Error {}
 
 /** A task as it was when it looked free. */
 export interface WantedTask {
-  readonly id: string;
+  readonly task: Task;
+  /** The one that it has, or its first one. */
   readonly step: string;
-  /** Somebody's lease of it ran out; otherwise nobody had one. */
-  readonly expired: boolean;
 }
+
+/** What tells whether others have changed a task. */
+export type TaskNews = Pick<Task, 'id' | 'kind' | 'run_at' | 'delete_requested_at'>;
 
 export interface Leases {
   readonly owner: string;
   /** Tasks of these kinds that are due and that nobody holds, oldest first. Those of other dispatchers must not crowd them out. */
   free(kinds: readonly string[], now: number, limit: number): Promise<Task[]>;
   /** Active tasks that are ours; with `since` only those whose time to run is later, as it is after news. */
-  ours(since?: number): Promise<Task[]>;
-  /** Takes the free ones of these; returns those that are ours now. One that has not begun gets its first step. */
+  ours(since?: number): Promise<TaskNews[]>;
+  /** Takes those of these that are still free; returns those that are ours now. One that has not begun gets its first step. */
   take(wanted: readonly WantedTask[], now: number): Promise<Task[]>;
   /** Prolongs our leases of the tasks that are driven, by one statement. A task that was dropped must become free. */
   renew(ids: readonly string[], now: number): Promise<void>;
@@ -54,19 +56,25 @@ export interface Leases {
 }
 
 export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Leases {
-  /** Takes those of some tasks whose lease has ended, or that never had one, a statement for each step that they have or get. */
+  /**
+   * Takes those of some tasks that are as they were, a statement for each step that they have or get. `ended`: their lease has ended;
+   * else they never had one. @returns how many
+   */
   async function takeFree(
     session: WriteSession,
     wanted: readonly WantedTask[],
     ended: boolean,
     now: number,
-  ): Promise<void> {
-    const before = ended ? LessThan(now) : IsNull();
-    for (const [step, some] of groupBy(wanted, (task) => task.step)) {
-      const due = { active: 1, step: In([step, NEW_STEP]), run_at: LessThanOrEqual(now) };
+  ): Promise<number> {
+    let taken = 0;
+    for (const [step, some] of groupBy(wanted, (one) => one.step)) {
+      // Whoever brings news changes it to the time that it is then.
+      const run_at = LessThanOrEqual(Math.max(...some.map(({ task }) => task.run_at)));
+      const due = { id: In(some.map(({ task }) => task.id)), active: 1, step: In([step, NEW_STEP]), run_at };
       const lease = { step, lease_owner: owner, lease_until: now + leaseMs };
-      await session.update(tasks, { id: In(some.map(({ id }) => id)), ...due, lease_until: before }, lease);
+      taken += await session.update(tasks, { ...due, lease_until: ended ? LessThan(now) : IsNull() }, lease);
     }
+    return taken;
   }
 
   // Whoever brings news, a deletion or a recorded reply, changes `run_at`: the row is as we know it while that is.
@@ -88,17 +96,20 @@ export function createLeases(db: Database, { owner, leaseMs }: LeaseOptions): Le
       return db.read((session) => session.find(tasks, { where, order: { run_at: 'ASC' }, limit }));
     },
     ours: (since = 0) =>
-      db.read((session) => session.find(tasks, { where: { active: 1, lease_owner: owner, run_at: MoreThan(since) } })),
+      db.read((session) => {
+        const where = { active: 1, lease_owner: owner, run_at: MoreThan(since) };
+        return session.pick(tasks, ['id', 'kind', 'run_at', 'delete_requested_at'], { where });
+      }),
     take: (wanted, now) =>
       db.write(async (session) => {
-        for (const ended of [true, false])
-          await takeFree(
-            session,
-            wanted.filter(({ expired }) => expired === ended),
-            ended,
-            now,
-          );
-        const ids = wanted.map(({ id }) => id);
+        let taken = 0;
+        for (const ended of [true, false]) {
+          const some = wanted.filter(({ task }) => (task.lease_until !== null) === ended);
+          taken += await takeFree(session, some, ended, now);
+        }
+        if (taken === wanted.length)
+          return wanted.map(({ task, step }) => ({ ...task, step, lease_owner: owner, lease_until: now + leaseMs }));
+        const ids = wanted.map(({ task }) => task.id);
         return session.find(tasks, { where: { id: In(ids), lease_owner: owner, active: 1 } });
       }),
     async renew(ids, now) {

@@ -1,7 +1,7 @@
 // What a run of a step does to its task: each result is one transaction, with its entry in the timeline.
 import { messageOf, metrics } from '@cumulet/common';
 import type { Cloud } from '../cloud';
-import type { WriteSession } from '../db';
+import type { WriteOptions, WriteSession } from '../db';
 import { taskEvents, taskReplies, taskResources, type Task } from '../db/entities/tasks';
 import { LeaseLost, type Leases } from './leases';
 import type { Fault, StepResult, TaskKind } from './task';
@@ -47,9 +47,9 @@ export interface Run {
 export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
   const { leases, firstOf, maxBackoffMs, askAgainFactor, isDead } = options;
 
-  async function commit<T>(work: (session: WriteSession) => Promise<T>): Promise<T> {
+  async function commit<T>(work: (session: WriteSession) => Promise<T>, options: WriteOptions = {}): Promise<T> {
     if (isDead()) throw new LeaseLost('of a dead engine');
-    return cloud.db.write(work);
+    return cloud.db.write(work, options);
   }
 
   async function note(
@@ -152,7 +152,7 @@ export function createOutcomes(cloud: Cloud, options: OutcomeOptions) {
       if (recorded || !changed) await session.delete(taskReplies, { task_id: task.id });
       await note(session, run, 'next', result.message ?? '');
       return changed;
-    });
+    }, result);
     return { type: 'again', task: gone };
   }
 

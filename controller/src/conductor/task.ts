@@ -24,6 +24,7 @@ export type StepResult =
       readonly facts?: Facts;
       readonly write?: StepWrite;
       readonly message?: string;
+      readonly urgent?: boolean;
     }
   | { readonly type: 'wait'; readonly seconds: number }
   | { readonly type: 'done'; readonly write?: StepWrite; readonly message?: string }
@@ -35,8 +36,12 @@ interface Effects {
   readonly message?: string;
 }
 
-/** Goes on with another step; facts and writes are committed with the move. */
-export const next = (step: string, effects: Effects = {}): StepResult => ({ type: 'next', step, ...effects });
+/** Goes on with another step; facts and writes are committed with the move, `urgent` ones before what others write. */
+export const next = (step: string, effects: Effects & { readonly urgent?: boolean } = {}): StepResult => ({
+  type: 'next',
+  step,
+  ...effects,
+});
 /** Runs the same step again when a reply came, or after so many seconds. */
 export const wait = (seconds: number): StepResult => ({ type: 'wait', seconds });
 /** Ends the task well. */
@@ -49,6 +54,11 @@ export interface StepContext {
   readonly task: Task;
   /** Aborted when the resource's deletion was asked for, or the step ran for too long. */
   readonly signal: AbortSignal;
+  /**
+   * The resources of the tasks that begin together, this one among them: the same list for each, so that they may share what they
+   * read. In later runs it is a list of this task's resource alone.
+   */
+  readonly together: readonly string[];
   /**
    * Asks a host's agent and returns what it observed, or undefined while there is no answer: then the step returns `wait`.
    * Several questions of one step go out together. A body that must be read for is only made while there is no answer; undefined:

@@ -5,6 +5,11 @@ import type { DatabaseOptions } from './options';
 import type { ReadSession, WriteSession } from './session';
 import { openSqlite } from './sqlite';
 
+export interface WriteOptions {
+  /** Where transactions run one after the other, it runs before those that wait. For short ones that lose by waiting. */
+  readonly urgent?: boolean;
+}
+
 export interface Database {
   readonly engine: DatabaseEngine;
   /**
@@ -12,7 +17,7 @@ export interface Database {
    * changes nothing outside, because it may run again: MariaDB ends a transaction that meets another one or loses its connection.
    * @throws DatabaseUnavailableError
    */
-  write<T>(work: (session: WriteSession) => Promise<T>): Promise<T>;
+  write<T>(work: (session: WriteSession) => Promise<T>, options?: WriteOptions): Promise<T>;
   /** Reads what was committed; never waits for writers. @throws DatabaseUnavailableError */
   read<T>(work: (session: ReadSession) => Promise<T>): Promise<T>;
   /** The time of the server that all controllers share, in milliseconds since the epoch; SQLite has none but the process's. */

@@ -16,23 +16,27 @@ export const INSERT_CHUNK = 400;
 export interface OpenCommit {
   /** The rows of a statement about this table; the caller may change them. */
   read(table: Table, statement: Statement): RawRow[];
+  /** What the statement would find from now on, by who has just changed the table and knows. */
+  know(table: Table, statement: Statement, rows: readonly RawRow[]): void;
   /** Must be called before a statement that changes this table. */
   beforeChange(table: Table, statement: Statement): void;
   /** Keeps rows until somebody looks at their table, or the transaction ends. */
   append(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): void;
   /** The same for rows of a table that numbers them. @returns the number of the last one */
   number(table: Table, rows: readonly Readonly<Record<string, unknown>>[]): number;
-  /** Must be called before what is not told here, and at the end of the transaction. @throws when rows could not be inserted */
+  /** Must be called before what is not told here. @throws when rows could not be inserted */
   settle(): void;
-  /** The transaction begins, or was taken back. */
-  begin(): void;
+  /** The same at the end of a transaction. */
+  end(): void;
+  /** What was done in the transaction was taken back. */
+  takeBack(): void;
 }
 
 /** @param manager of the only connection that writes */
 export function createOpenCommit(manager: EntityManager): OpenCommit {
   const known = new Map<Table, Map<string, readonly RawRow[]>>();
   const pending = new Map<Table, Readonly<Record<string, unknown>>[]>();
-  /** The last numbers of tables, as long as nothing but what is told here changes them. */
+  /** The last numbers of tables, from one transaction to the next: nothing but what is told here changes them. */
   const numbers = new Map<Table, number>();
   let failure: Error | undefined;
 
@@ -67,19 +71,32 @@ export function createOpenCommit(manager: EntityManager): OpenCommit {
     else pending.set(table, [...rows]);
   }
 
+  const keyOf = ({ sql, parameters }: Statement): string => `${sql} ${JSON.stringify(parameters)}`;
+
+  function knownOf(table: Table): Map<string, readonly RawRow[]> {
+    const ofTable = known.get(table) ?? new Map<string, readonly RawRow[]>();
+    known.set(table, ofTable);
+    return ofTable;
+  }
+
+  function end(): void {
+    for (const table of pending.keys()) insertPending(table);
+    known.clear();
+    if (failure) throw failure;
+  }
+
   return {
     read(table, statement) {
       insertNamed(statement);
-      const { sql, parameters } = statement;
-      if (sql.includes('(SELECT ')) return readOnSqlite(manager, statement);
-      const ofTable = known.get(table) ?? new Map<string, readonly RawRow[]>();
-      known.set(table, ofTable);
-      const key = `${sql} ${JSON.stringify(parameters)}`;
+      if (statement.sql.includes('(SELECT ')) return readOnSqlite(manager, statement);
+      const ofTable = knownOf(table);
+      const key = keyOf(statement);
       const rows = ofTable.get(key) ?? readOnSqlite(manager, statement);
       if (rows.length > MOST_ROWS) return [...rows];
       ofTable.set(key, rows);
       return rows.map((row) => ({ ...row }));
     },
+    know: (table, statement, rows) => void knownOf(table).set(keyOf(statement), rows),
     beforeChange(table, statement) {
       insertNamed(statement);
       known.delete(table);
@@ -96,12 +113,11 @@ export function createOpenCommit(manager: EntityManager): OpenCommit {
       return last;
     },
     settle() {
-      for (const table of pending.keys()) insertPending(table);
-      known.clear();
       numbers.clear();
-      if (failure) throw failure;
+      end();
     },
-    begin() {
+    end,
+    takeBack() {
       known.clear();
       pending.clear();
       numbers.clear();

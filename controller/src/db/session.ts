@@ -48,6 +48,11 @@ export interface WriteSession extends ReadSession {
   update<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>, set: Partial<Row<T>>): Promise<number>;
   /** Deletes the rows that fit; returns how many. */
   delete<T extends Table>(table: T, where: FindOptionsWhere<Row<T>>): Promise<number>;
+  /**
+   * Says which rows `find` would find now, by who has just changed them and knows: on SQLite those who share the commit read them no
+   * more. For columns that the database has as they are.
+   */
+  know<T extends Table>(table: T, options: FindOptions<T>, rows: readonly Row<T>[]): void;
   /** Runs once the transaction has been committed; never when it was rolled back. */
   afterCommit(action: () => void): void;
 }
@@ -209,6 +214,7 @@ export function createSession(
       changed.add(session);
       return (await changeRows(table, deleteSql(table, engine, where))).rows;
     },
+    know: (table, options, rows) => commit?.know(table, selectSql(table, engine, { ...options, suffix: '' }), rows),
     afterCommit,
   };
   grounds.set(session, { manager, commit });

@@ -73,7 +73,7 @@ export async function openSqlite(options: Options): Promise<Database> {
 
   return {
     engine: 'sqlite',
-    write: (work) => writes.write(work),
+    write: (work, options) => writes.write(work, options),
     read: (work) => work(createSession(reader.manager, noCommit)),
     time: () => Promise.resolve(Date.now()),
     async close() {

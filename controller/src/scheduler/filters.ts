@@ -6,6 +6,8 @@ import { specFilters } from './specFilters';
 
 export interface Filter {
   readonly name: string;
+  /** Whether it may refuse any host at all for this request; absent: always. A decision asks it once instead of for each host. */
+  readonly concerns?: (request: PlacementRequest) => boolean;
   /** Why the host can't take the server, or undefined when it can. */
   readonly refuse: (host: HostView, request: PlacementRequest) => string | undefined;
 }
@@ -23,29 +25,32 @@ const room = (name: string, key: keyof Resources, unit: string): Filter => ({
     const portions = host.portions[key];
     const portion = portions && need[key] > 0 ? refusePortion(need[key], portions, unit) : undefined;
     if (portion !== undefined) return `${name}: ${portion}, ${need[key]}${unit} asked`;
-    const free = Math.max(0, Math.floor(host.capacity[key] - host.used[key]));
-    return need[key] > host.capacity[key] - host.used[key]
-      ? `not enough ${name}: ${need[key]}${unit} asked, ${free}${unit} free`
-      : undefined;
+    const free = host.capacity[key] - host.used[key];
+    if (need[key] <= free) return undefined;
+    return `not enough ${name}: ${need[key]}${unit} asked, ${Math.max(0, Math.floor(free))}${unit} free`;
   },
 });
 
 export const filters: readonly Filter[] = [
   {
     name: 'requested host',
+    concerns: ({ host }) => host !== null,
     refuse: (host, { host: wanted }) =>
       wanted !== null && wanted !== host.name ? 'another host was asked for' : undefined,
   },
   {
     name: 'another host',
+    concerns: ({ leaving }) => leaving !== null,
     refuse: (host, { leaving }) => (host.name === leaving ? 'the server is there and shall leave it' : undefined),
   },
   {
     name: 'tried before',
+    concerns: ({ excludedHosts }) => excludedHosts.length > 0,
     refuse: (host, { excludedHosts }) => (excludedHosts.includes(host.name) ? 'it failed there already' : undefined),
   },
   {
     name: 'zone',
+    concerns: ({ zone }) => zone !== null,
     refuse: (host, { zone }) => (zone !== null && zone !== host.zone ? `not in availability zone ${zone}` : undefined),
   },
   { name: 'enabled', refuse: (host) => (host.enabled ? undefined : 'disabled by the administrator') },

@@ -15,13 +15,19 @@ export function refuseByGroup(host: string, group: GroupSpread): string | undefi
 export const hintFilters: readonly Filter[] = [
   {
     name: 'same host',
+    concerns: ({ sameHosts }) => sameHosts !== null,
     refuse: (host, { sameHosts }) =>
       sameHosts !== null && !sameHosts.includes(host.name) ? 'not the host of the servers in same_host' : undefined,
   },
   {
     name: 'different host',
+    concerns: ({ differentHosts }) => differentHosts.length > 0,
     refuse: (host, { differentHosts }) =>
       differentHosts.includes(host.name) ? 'it has a server of different_host' : undefined,
   },
-  { name: 'server group', refuse: (host, { group }) => (group ? refuseByGroup(host.name, group) : undefined) },
+  {
+    name: 'server group',
+    concerns: ({ group }) => group !== null,
+    refuse: (host, { group }) => (group ? refuseByGroup(host.name, group) : undefined),
+  },
 ];

@@ -79,6 +79,14 @@ export interface Decision {
   readonly rejections: readonly Rejection[];
 }
 
+function firstRejection(host: HostView, request: PlacementRequest, rules: readonly Filter[]): Rejection | undefined {
+  for (const { name, refuse } of rules) {
+    const reason = refuse(host, request);
+    if (reason !== undefined) return { host: host.name, filter: name, reason };
+  }
+  return undefined;
+}
+
 export function schedule(
   hosts: readonly HostView[],
   request: PlacementRequest,
@@ -87,15 +95,18 @@ export function schedule(
 ): Decision {
   const rejections: Rejection[] = [];
   const fit: HostView[] = [];
+  const concerned = rules.filter(({ concerns }) => concerns?.(request) ?? true);
+  const weighing = orders.filter(({ concerns }) => concerns?.(request) ?? true);
   for (const host of hosts) {
-    const no = rules
-      .map((filter) => ({ filter, reason: filter.refuse(host, request) }))
-      .find(({ reason }) => reason !== undefined);
-    if (no?.reason !== undefined) rejections.push({ host: host.name, filter: no.filter.name, reason: no.reason });
+    const rejection = firstRejection(host, request, concerned);
+    if (rejection) rejections.push(rejection);
     else fit.push(host);
   }
-  const weight = (host: HostView): number =>
-    orders.reduce((sum, weigher) => sum + weigher.factor * weigher.weigh(host, request), 0);
+  const weight = (host: HostView): number => {
+    let sum = 0;
+    for (const { factor, weigh } of weighing) sum += factor * weigh(host, request);
+    return sum;
+  };
   const weighed = fit.map((host) => ({ name: host.name, weight: weight(host) }));
   weighed.sort((one, other) => other.weight - one.weight || (one.name < other.name ? -1 : 1));
   return { candidates: weighed.map(({ name }) => name), rejections };

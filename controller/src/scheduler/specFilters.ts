@@ -89,8 +89,14 @@ function refuseImage(host: HostView, { imageProperties }: PlacementRequest): str
   return undefined;
 }
 
+const hasAny = (values: Readonly<Record<string, string>>): boolean => Object.keys(values).length > 0;
+
 export const specFilters: readonly Filter[] = [
-  { name: 'aggregate', refuse: refuseAggregates },
-  { name: 'traits', refuse: refuseTraits },
-  { name: 'image', refuse: refuseImage },
+  { name: 'aggregate', concerns: ({ extraSpecs }) => hasAny(extraSpecs), refuse: refuseAggregates },
+  {
+    name: 'traits',
+    concerns: ({ extraSpecs, imageProperties }) => hasAny(extraSpecs) || hasAny(imageProperties),
+    refuse: refuseTraits,
+  },
+  { name: 'image', concerns: ({ imageProperties }) => hasAny(imageProperties), refuse: refuseImage },
 ];

@@ -4,6 +4,8 @@ import type { HostView, PlacementRequest } from './scheduler';
 
 export interface Weigher {
   readonly name: string;
+  /** Whether it may tell any hosts apart for this request; absent: always. */
+  readonly concerns?: (request: PlacementRequest) => boolean;
   readonly factor: number;
   readonly weigh: (host: HostView, request: PlacementRequest) => number;
 }
@@ -27,10 +29,11 @@ export const weighers: readonly Weigher[] = [
   { name: 'free vCPUs', factor: 1, weigh: free('vcpus') },
   { name: 'free disk', factor: 0.5, weigh: free('diskGib') },
   // Stronger than all room together: a soft policy gives way only when no other host is left.
-  { name: 'soft affinity', factor: 4, weigh: groupShare },
+  { name: 'soft affinity', factor: 4, concerns: ({ group }) => group !== null, weigh: groupShare },
   {
     name: 'image is there',
     factor: 0.25,
+    concerns: ({ hostsWithImage }) => hostsWithImage.size > 0,
     weigh: (host, { hostsWithImage }) => (hostsWithImage.has(host.name) ? 1 : 0),
   },
   // One failure outweighs any amount of room; a host that only fails comes last.

@@ -3,18 +3,18 @@ import { AGENT_TIMEOUT_MS, type AgentRole } from '@cumulet/common';
 import { In, MoreThan, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
-import { hostsHeard } from '../db/repositories/liveness';
+import { hostsHeard, hostsNow } from '../db/repositories/liveness';
 import type { HostView } from '../scheduler/scheduler';
 import { HOST_CLASSES, RESOURCE_KEYS } from './placement/inventory';
 
 const ROLES: readonly AgentRole[] = ['compute', 'network', 'storage'];
 const NO_METADATA: HostView['aggregateMetadata'] = new Map();
+const NO_AGGREGATES: ReadonlyMap<string, HostView['aggregateMetadata']> = new Map();
 
 /** Metadata of aggregates by host: every value that one of the host's aggregates gives a key. */
 async function metadataByHost(session: ReadSession): Promise<Map<string, Map<string, string[]>>> {
   const byHost = new Map<string, Map<string, string[]>>();
   const metadata = new Map((await session.find(aggregates)).map((row) => [row.sequence, row.metadata]));
-  if (metadata.size === 0) return byHost;
   for (const { aggregate, host } of await session.find(aggregateHosts)) {
     const values = byHost.get(host) ?? new Map<string, string[]>();
     byHost.set(host, values);
@@ -32,45 +32,6 @@ export function foundTraits({ inventory }: Pick<Host, 'inventory'>): readonly st
   return Array.isArray(traits) ? (traits as string[]) : [];
 }
 
-/** What the compute agent told of its machine at registration, as far as placement looks at it. */
-interface Machine {
-  readonly generation: number;
-  readonly architecture: string | undefined;
-  readonly virtType: string | undefined;
-  readonly found: ReadonlySet<string>;
-}
-
-/** By the host's id. Inventories are large and rarely change, and a decision looks at all hosts. */
-const machines = new Map<string, Machine>();
-
-/** The machines of hosts: an inventory that changes raises its host's generation. */
-async function machinesOf(
-  session: ReadSession,
-  rows: readonly Pick<Host, 'id' | 'generation'>[],
-): Promise<ReadonlyMap<string, Machine>> {
-  const known = new Map<string, Machine>();
-  const unknown = new Map<string, number>();
-  for (const { id, generation } of rows) {
-    const machine = machines.get(id);
-    if (machine?.generation === generation) known.set(id, machine);
-    else unknown.set(id, generation);
-  }
-  const where = { id: In([...unknown.keys()]) };
-  for (const { id, inventory } of await session.pick(hosts, ['id', 'inventory'], { where })) {
-    const cpu = inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
-    known.set(id, {
-      generation: unknown.get(id) ?? 0,
-      architecture: textOf(cpu?.arch),
-      virtType: textOf(inventory['virt_type']),
-      found: new Set(foundTraits({ inventory })),
-    });
-  }
-  // Hosts that are gone are not kept for ever.
-  if (machines.size > 2 * rows.length) machines.clear();
-  for (const [id, machine] of known) machines.set(id, machine);
-  return known;
-}
-
 /** In which portions the administrator lets resources be given out. */
 const portionsOf = ({ inventory_settings }: Pick<Host, 'inventory_settings'>): HostView['portions'] =>
   Object.fromEntries(
@@ -79,6 +40,43 @@ const portionsOf = ({ inventory_settings }: Pick<Host, 'inventory_settings'>): H
       return set ? [[RESOURCE_KEYS[name], { min: set.min_unit, max: set.max_unit, step: set.step_size }]] : [];
     }),
   );
+
+/** What a host's generation says: it is raised with each change of these. */
+interface Provider extends Pick<HostView, 'capacity' | 'used' | 'portions' | 'architecture' | 'virtType' | 'traits'> {
+  readonly generation: number;
+}
+
+/** Columns of which a provider is made. */
+const PROVIDED = [
+  ...(['id', 'generation', 'inventory', 'inventory_settings', 'traits'] as const),
+  ...(['cap_vcpus', 'cap_memory_mib', 'cap_disk_gib', 'used_vcpus', 'used_memory_mib', 'used_disk_gib'] as const),
+] as const;
+
+function providerOf(host: Pick<Host, (typeof PROVIDED)[number]>): Provider {
+  const cpu = host.inventory['cpu_info'] as { readonly arch?: unknown } | undefined;
+  return {
+    generation: host.generation,
+    capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
+    used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
+    portions: portionsOf(host),
+    architecture: textOf(cpu?.arch),
+    virtType: textOf(host.inventory['virt_type']),
+    // Found by the agent, or given by the administrator.
+    traits: new Set([...foundTraits(host), ...host.traits]),
+  };
+}
+
+/** By the host's id. Few of them change between two decisions, and a decision looks at all. */
+const providers = new Map<string, Provider>();
+
+/** Reads what is not known of these hosts yet, or has changed. */
+async function learnProviders(session: ReadSession, rows: readonly Pick<Host, 'id' | 'generation'>[]): Promise<void> {
+  // Hosts that are gone are not kept for ever.
+  if (providers.size > 2 * rows.length) providers.clear();
+  const unknown = rows.filter(({ id, generation }) => providers.get(id)?.generation !== generation);
+  const where = { id: In(unknown.map(({ id }) => id)) };
+  for (const host of await session.pick(hosts, PROVIDED, { where })) providers.set(host.id, providerOf(host));
+}
 
 /** Hosts all of whose agents were heard lately; of all hosts or of these. */
 const aliveHosts = (session: ReadSession, now: number, names?: readonly string[]): Promise<Set<string>> =>
@@ -106,35 +104,30 @@ export async function hostStates(
   );
 }
 
-/** What a decision reads of each host. */
-const VIEWED = [
-  ...(['id', 'generation', 'name', 'enabled', 'disabled_reason', 'availability_zone', 'failed_builds'] as const),
-  ...(['cap_vcpus', 'cap_memory_mib', 'cap_disk_gib', 'used_vcpus', 'used_memory_mib', 'used_disk_gib'] as const),
-  ...(['traits', 'inventory_settings'] as const),
-] as const;
-
-/** All hosts with their liveness, in a fixed number of queries. */
+/** All hosts with their liveness, in a fixed number of queries. @param session sees what was committed, and nothing else */
 export async function hostViews(session: ReadSession, now: number): Promise<HostView[]> {
-  const alive = await aliveHosts(session, now);
-  const metadata = await metadataByHost(session);
-  const rows = await session.pick(hosts, VIEWED, { order: { name: 'ASC' } });
-  const known = await machinesOf(session, rows);
-  return rows.map((host) => {
-    const machine = known.get(host.id);
+  const known = await hostsNow(session, ROLES, now - AGENT_TIMEOUT_MS);
+  // A host that lacks an agent has none that could be silent.
+  const alive = known.agents === known.all.length * ROLES.length ? undefined : await aliveHosts(session, now);
+  const metadata = known.aggregates === 0 ? NO_AGGREGATES : await metadataByHost(session);
+  await learnProviders(session, known.all);
+  return known.all.flatMap((host) => {
+    // One that has gone between two looks is not there.
+    const provider = providers.get(host.id);
+    if (!provider) return [];
     return {
       name: host.name,
       enabled: host.enabled,
       disabledReason: host.disabled_reason,
-      alive: alive.has(host.name),
+      alive: host.heard && (alive?.has(host.name) ?? true),
       zone: host.availability_zone,
-      capacity: { vcpus: host.cap_vcpus, memoryMib: host.cap_memory_mib, diskGib: host.cap_disk_gib },
-      used: { vcpus: host.used_vcpus, memoryMib: host.used_memory_mib, diskGib: host.used_disk_gib },
-      portions: portionsOf(host),
+      capacity: provider.capacity,
+      used: provider.used,
+      portions: provider.portions,
       aggregateMetadata: metadata.get(host.name) ?? NO_METADATA,
-      architecture: machine?.architecture,
-      virtType: machine?.virtType,
-      // Found by the agent, or given by the administrator. A set of each host's would cost every decision.
-      traits: { has: (name) => host.traits.includes(name) || machine?.found.has(name) === true },
+      architecture: provider.architecture,
+      virtType: provider.virtType,
+      traits: provider.traits,
       failedBuilds: host.failed_builds,
     };
   });

@@ -3,11 +3,13 @@ import type { PortsEnsure, PowerTarget, ServerEnsure } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import { PowerState, type Server, type TaskState } from '../../db/entities/compute';
+import type { Port } from '../../db/entities/network';
 import { claimHost } from '../../db/repositories/claims';
 import { refuseByGroup } from '../../scheduler/hintFilters';
 import { explain, explainByHost, silentHost } from '../../scheduler/scheduler';
 import { needOf, spreadOf } from '../../services/compute/placementRequest';
 import { holdGroup } from '../../services/compute/serverGroups';
+import { sightOf } from '../../services/compute/sight';
 import { forgiveHost } from '../../services/hosts';
 import { bindServerPorts, type PortChange } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepContext, type TaskKind } from '../task';
@@ -41,19 +43,22 @@ async function claimBest(
   cloud: Cloud,
   server: Server,
   { candidates, failed }: Awaited<ReturnType<typeof decide>>,
+  known: readonly Port[],
   taskState: TaskState,
 ): Promise<Facts> {
   const host = await claimFirst(session, cloud, server, candidates);
   await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: taskState });
-  return { ports: await bindServerPorts(session, cloud, server.id, host), hasFailed: failed.has(host) };
+  return { ports: await bindServerPorts(session, cloud, server.id, host, known), hasFailed: failed.has(host) };
 }
 
 /** Chooses a host for a server that has none, and claims its room. `during`: how the server shows what comes next. */
 export const chooseHost =
   (during: TaskState): Step =>
-  async ({ cloud, task }) => {
-    const server = await serverOf(cloud, task);
-    const decision = await decide(cloud, server, triedHosts(task));
+  async ({ cloud, task, together }) => {
+    const sight = sightOf(cloud, together);
+    const server = await sight.server(task.resource_id);
+    const known = await sight.ports(server.id);
+    const decision = await decide(cloud, sight, server, triedHosts(task));
     if (decision.candidates.length === 0) {
       if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
       const before = lastFault(task);
@@ -62,7 +67,9 @@ export const chooseHost =
     }
     return next('prepare', {
       message: 'a host was chosen and its room claimed',
-      write: (session) => claimBest(session, cloud, server, decision, during),
+      // What is claimed late has been taken by others.
+      urgent: true,
+      write: (session) => claimBest(session, cloud, server, decision, known, during),
     });
   };
 

@@ -6,8 +6,8 @@ import type { Server } from '../../db/entities/compute';
 import { hosts as hostRows, type Resources, type Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { schedule, type Decision } from '../../scheduler/scheduler';
-import { hostsOfRound, imageHostsOfRound } from '../../services/compute/hostRounds';
 import { placementRequest } from '../../services/compute/placementRequest';
+import { sightOf, type Sight } from '../../services/compute/sight';
 import { agentAlive } from '../../services/hosts';
 import { unbindServerPorts } from '../../services/network/serverPorts';
 import { fail, HostFault, next, type Fault, type Step, type StepContext, type StepResult } from '../task';
@@ -33,12 +33,14 @@ const sumOf = (one: Resources, other: Resources): Resources => ({
 /** Where the server could go when some hosts are left out, and which hosts have failed lately. */
 export async function decide(
   cloud: Cloud,
+  sight: Sight,
   server: Server,
   excluded: readonly string[],
 ): Promise<Decision & { readonly failed: ReadonlySet<string> }> {
-  const imageHosts = (id: string): Promise<ReadonlySet<string>> => imageHostsOfRound(cloud, id);
-  const request = await cloud.db.read((session) => placementRequest(session, server, excluded, null, imageHosts));
-  const hosts = await hostsOfRound(cloud);
+  const request = await cloud.db.read((session) =>
+    placementRequest(session, server, excluded, null, (id) => sight.imageHosts(id)),
+  );
+  const hosts = await sight.hosts();
   const decision = schedule(hosts, request);
   const at = hosts.findIndex(({ name }) => name === decision.candidates[0]);
   const best = hosts[at];
@@ -52,7 +54,11 @@ export async function decide(
 async function goElsewhere({ cloud, task }: StepContext, fault: Fault): Promise<StepResult | undefined> {
   const server = await serverOf(cloud, task);
   const tried = [...new Set([...triedHosts(task), hostOf(server)])];
-  if (tried.length >= MOST_HOSTS || (await decide(cloud, server, tried)).candidates.length === 0) return undefined;
+  if (
+    tried.length >= MOST_HOSTS ||
+    (await decide(cloud, sightOf(cloud, [server.id]), server, tried)).candidates.length === 0
+  )
+    return undefined;
   return next('leave', { facts: { tried, lastFault: fault }, message: `${fault.message}; another host is tried` });
 }
 

@@ -1,5 +1,6 @@
 // Who was heard: one statement for many agents.
-import { agents } from '../entities/tasks';
+import { aggregates } from '../entities/placement';
+import { agents, hosts, type Host } from '../entities/tasks';
 import { readRaw } from '../execute';
 import { managerOf, updateWhere, type ReadSession, type WriteSession } from '../session';
 import { Expression } from '../sql';
@@ -28,6 +29,48 @@ export async function markHeard(session: WriteSession, beats: readonly Heartbeat
   return heard;
 }
 
+const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
+
+/** What changes of hosts from one decision to the next. */
+export interface HostNow extends Pick<
+  Host,
+  'id' | 'generation' | 'name' | 'enabled' | 'disabled_reason' | 'availability_zone' | 'failed_builds'
+> {
+  /** Whether none of its agents is silent. */
+  readonly heard: boolean;
+}
+
+export interface HostsNow {
+  /** By name. */
+  readonly all: readonly HostNow[];
+  /** Agents that there are of the roles asked for. */
+  readonly agents: number;
+  /** Aggregates that there are. */
+  readonly aggregates: number;
+}
+
+/** All hosts in one statement: there may be thousands, and each decision looks at them. @param since who was not heard since is silent */
+export async function hostsNow(session: ReadSession, roles: readonly string[], since: number): Promise<HostsNow> {
+  const columns = ['id', 'generation', 'name', 'enabled', 'disabled_reason', 'availability_zone', 'failed_builds'];
+  const of = `FROM ${agents.name} WHERE role IN (${places(roles)})`;
+  const rows = await readRaw(managerOf(session), {
+    sql: `SELECT ${columns.join(', ')}, name NOT IN (SELECT host ${of} AND heard_at < ?) AS heard, (SELECT COUNT(*) ${of}) AS agents,
+      (SELECT COUNT(*) FROM ${aggregates.name}) AS aggregates FROM ${hosts.name} ORDER BY name`,
+    parameters: [...roles, since, ...roles],
+  });
+  for (const row of rows) {
+    row['generation'] = Number(row['generation']);
+    row['enabled'] = Boolean(row['enabled']);
+    row['heard'] = Boolean(row['heard']);
+  }
+  const [first] = rows;
+  return {
+    all: rows as unknown as HostNow[],
+    agents: Number(first?.['agents'] ?? 0),
+    aggregates: Number(first?.['aggregates'] ?? 0),
+  };
+}
+
 /** Hosts whose agents of all these roles were heard since a time; of all hosts or of these. */
 export async function hostsHeard(
   session: ReadSession,
@@ -36,7 +79,6 @@ export async function hostsHeard(
   names?: readonly string[],
 ): Promise<Set<string>> {
   if (names?.length === 0) return new Set();
-  const places = (values: readonly string[]): string => values.map(() => '?').join(', ');
   const of = names ? ` AND host IN (${places(names)})` : '';
   const rows = await readRaw(managerOf(session), {
     sql: `SELECT host FROM ${agents.name} WHERE heard_at >= ? AND role IN (${places(roles)})${of} GROUP BY host HAVING COUNT(*) = ?`,

@@ -59,7 +59,8 @@ export async function readBalances(session: ReadSession): Promise<Balance[]> {
 export async function recount(session: WriteSession): Promise<void> {
   const { perHost, perProject } = await read(session, 'exclusive');
   for (const { host, column, recorded, counted } of perHost)
-    if (recorded !== counted) await session.update(hosts, { id: host.id }, { [column]: counted });
+    if (recorded !== counted)
+      await session.update(hosts, { id: host.id }, { [column]: counted, generation: host.generation + 1 });
   for (const { usage, recorded, counted } of perProject) {
     const { project_id, resource } = usage;
     if (recorded !== counted) await session.update(computeUsages, { project_id, resource }, { used: counted });

@@ -78,8 +78,10 @@ export async function projectUsage(session: ReadSession, projectId: string): Pro
 }
 
 /** The same, without what was never counted. */
+const usagesOf = (projectId: string) => ({ where: { project_id: projectId } });
+
 async function countedUsage(session: ReadSession, projectId: string): Promise<Partial<Usage>> {
-  const rows = await session.find(computeUsages, { where: { project_id: projectId } });
+  const rows = await session.find(computeUsages, usagesOf(projectId));
   return Object.fromEntries(rows.map((row) => [row.resource, row.used]));
 }
 
@@ -148,7 +150,15 @@ export async function takeQuota(session: WriteSession, account: Account, amount:
   };
   requireRoom(account.used);
   await makeUsages(session, account);
-  if (await addUsage(session, account, amount)) return requireUserQuota(session, account, amount);
+  if (await addUsage(session, account, amount)) {
+    const now = countedResources.map((resource) => ({
+      project_id: projectId,
+      resource,
+      used: (account.used[resource] ?? 0) + amount[resource],
+    }));
+    session.know(computeUsages, usagesOf(projectId), now);
+    return requireUserQuota(session, account, amount);
+  }
   // Somebody else was faster.
   requireRoom(await projectUsage(session, projectId));
   throw new Error(`the quota of project ${projectId} was not counted`);

@@ -184,29 +184,38 @@ export async function createServerPorts(
   return rows;
 }
 
-/** Says which host has the server's ports. Repeating it for the same host changes nothing but the feed. */
+/** @returns whether the port was as this row says */
+async function bindPort(session: WriteSession, cloud: Cloud, row: Port, host: string): Promise<boolean> {
+  const { id, revision, generation } = row;
+  const change = {
+    host,
+    migrating_to: '',
+    generation: generation + 1,
+    status: 'DOWN',
+    fault: null,
+    revision: revision + 1,
+    updated_at: cloud.clock.now(),
+  };
+  return (await session.update(ports, { id, revision, generation }, change)) === 1;
+}
+
+/**
+ * Says which host has the server's ports. Repeating it for the same host changes nothing but the feed.
+ * @param known its ports, read a moment ago by who holds the server: nobody else gives it one
+ */
 export async function bindServerPorts(
   session: WriteSession,
   cloud: Cloud,
   serverId: string,
   host: string,
+  known?: readonly Port[],
 ): Promise<PortChange> {
-  const rows = await session.find(ports, { where: { server_id: serverId }, order: interfaceOrder, lock: 'exclusive' });
-  for (const row of rows.filter((one) => one.host !== host)) {
-    await session.update(
-      ports,
-      { id: row.id },
-      {
-        host,
-        migrating_to: '',
-        generation: row.generation + 1,
-        status: 'DOWN',
-        fault: null,
-        revision: row.revision + 1,
-        updated_at: cloud.clock.now(),
-      },
-    );
-  }
+  const rows =
+    known ?? (await session.find(ports, { where: { server_id: serverId }, order: interfaceOrder, lock: 'exclusive' }));
+  for (const row of rows)
+    // Its owner may have changed or deleted it meanwhile.
+    if (row.host !== host && !(await bindPort(session, cloud, row, host)))
+      return bindServerPorts(session, cloud, serverId, host);
   // Groups are the same wherever their members are; only a host that loses one may have to forget them.
   const left = await changesOfPorts(
     session,
