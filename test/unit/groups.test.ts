@@ -9,7 +9,7 @@ interface File {
   readonly text: string;
 }
 // eslint-disable-next-line @typescript-eslint/no-require-imports -- a plain script: it runs before anything is built
-const { groupsOf, isGroup, writeGroups } = require(join(__dirname, '../groups.js')) as {
+const { groupsOf, isGroup, writeGroups } = require('../groups.js') as {
   groupsOf: (files: readonly File[], limit?: number) => string[][];
   isGroup: (file: string) => boolean;
   writeGroups: (root: string, directory: string, options: readonly string[]) => string;
