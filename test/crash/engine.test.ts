@@ -66,6 +66,29 @@ test('tasks that found no place begin when others end, not at the next look', as
   expect(most).toBe(2);
 });
 
+test('tasks that begin together are told of each other once, and begin a few at a time', async () => {
+  const ids: string[] = [];
+  for (let at = 0; at < 8; at++) ids.push(await begin({ resourceId: `thing-${at}` }));
+  let turn = 0;
+  let ticking = setImmediate(function tick() {
+    turn++;
+    ticking = setImmediate(tick);
+  });
+  const begun: { readonly turn: number; readonly together: readonly string[] }[] = [];
+  const later: (readonly string[])[] = [];
+  const one: Step = ({ together }) => (begun.push({ turn, together }), Promise.resolve(next('two')));
+  const two: Step = ({ together }) => (later.push(together), Promise.resolve(done()));
+  await run([kindOf({ one, two })], { pollMs: 3_600_000 });
+  for (const id of ids) await ended(id);
+  clearImmediate(ticking);
+  const all = ids.map((_, at) => `thing-${at}`);
+  expect(begun.map(({ together }) => [...together].sort())).toEqual(ids.map(() => all));
+  expect(new Set(begun.map(({ together }) => together)).size).toBe(1);
+  expect(later.flat().sort()).toEqual(all);
+  const perTurn = begun.map((each) => begun.filter((other) => other.turn === each.turn).length);
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(3);
+});
+
 test('tasks that another dispatcher holds do not hide those that are free, however many they are', async () => {
   const waiting = kindOf({ one: () => Promise.resolve(wait(600)) }, { kind: 'test.wait' });
   const long = { leaseMs: 60_000, pollMs: 3_600_000 };
