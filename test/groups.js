@@ -7,16 +7,14 @@ const path = require('node:path');
 const program = require.resolve('jest/bin/jest');
 /** A group's size in bytes of its files; about ten seconds. */
 const LIMIT = 40_000;
-/** Tests of crashes wait for what comes back: they run this much longer than others of their size. */
+/** Tests of crashes are short to read and long to run. */
 const isLong = (file) => /^test\/(crash|contract)\//.test(file);
-const LONG = 2;
-
 /** What a file would replace for its whole group. */
-const isAlone = (text) => text.includes('jest.mock(');
+const replaces = (text) => text.includes('jest.mock(');
 
 /**
- * Files that follow each other, because neighbours load the same; the longest groups first, because one that begins last keeps
- * one processor busy alone.
+ * Files that follow each other, because neighbours load the same; long ones alone. The long and the large groups come first, because
+ * one that begins last keeps one processor busy alone.
  * @param {{ file: string, text: string }[]} files
  * @param {number} [limit] of a group
  * @returns {string[][]} each file once
@@ -25,22 +23,14 @@ function groupsOf(files, limit = LIMIT) {
   const groups = [];
   let open;
   for (const { file, text } of files) {
-    const weight = text.length * (isLong(file) ? LONG : 1);
-    const alone = isAlone(text);
-    if (!open || alone || open.weight + weight > limit) {
-      const group = { files: [], weight: 0 };
-      groups.push(group);
-      if (alone) {
-        group.files.push(file);
-        group.weight = weight;
-        continue;
-      }
-      open = group;
-    }
-    open.files.push(file);
-    open.weight += weight;
+    const long = isLong(file);
+    if (long || replaces(text)) groups.push({ files: [file], size: text.length, long });
+    else if (open && open.size + text.length <= limit) {
+      open.files.push(file);
+      open.size += text.length;
+    } else groups.push((open = { files: [file], size: text.length, long }));
   }
-  return groups.sort((a, b) => b.weight - a.weight).map((group) => group.files);
+  return groups.sort((a, b) => b.long - a.long || b.size - a.size).map((group) => group.files);
 }
 
 /** A group's file as `writeGroups` names it. @param {string} file */

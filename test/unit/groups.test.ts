@@ -27,14 +27,9 @@ test('a file larger than a group has one for itself', () => {
   expect(groupsOf([file('a', 10), file('b', 500), file('c', 10)], 100)).toEqual([['b'], ['a'], ['c']]);
 });
 
-test('tests of crashes count twice, because they wait', () => {
-  const names = ['test/crash/a.test.ts', 'test/crash/b.test.ts'];
-  expect(
-    groupsOf(
-      names.map((name) => file(name, 50)),
-      100,
-    ),
-  ).toEqual(names.map((name) => [name]));
+test('tests of crashes are alone and first, however short they are', () => {
+  const names = ['test/api/a.test.ts', 'test/api/b.test.ts', 'test/crash/a.test.ts', 'test/crash/b.test.ts'];
+  expect(groupsOf(names.map((name) => file(name, 10)))).toEqual([[names[2]], [names[3]], [names[0], names[1]]]);
 });
 
 test('a file that replaces a module is alone, and those around it stay together', () => {
