@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { HostError } from '@cumulet/common';
 import { serverMigrations, servers, type Server, type ServerMigration } from '../../controller/src/db/entities/compute';
 import { agents, hosts, residues, type Task } from '../../controller/src/db/entities/tasks';
+import { until } from '../support/engineTasks';
 import type { SimulatedHost } from '../support/simulatedHost';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
@@ -233,6 +234,7 @@ test('while nobody knows where it runs nothing starts, and the host that is back
     if (kind === 'migration.conclude') throw new HostError('not_settled', 'not yet', { retryable: true });
   };
   await migrate();
+  await until('the server to be sent', () => source.domains.get(id) === 'paused');
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   expect(await row()).toMatchObject({ host: 'node-1', task_state: 'migrating' });
   expect(source.domains.get(id)).toBe('paused');

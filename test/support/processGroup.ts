@@ -1,7 +1,7 @@
 // Processes of the cloud that a test starts from what was built: each with a configuration file, a log and a health listener.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { root } from './checkout';
@@ -39,6 +39,9 @@ export interface ProcessGroup<Name extends string> {
   /** Ends all that were started, the last one first. */
   endAll(): Promise<void>;
 }
+
+/** The end of a log, for who can't read it any more when the test is over. */
+const endOf = (log: string): string => readFileSync(log, 'utf8').trimEnd().slice(-600);
 
 /** As many ports as names. */
 export async function portsFor(names: readonly string[]): Promise<Record<string, number>> {
@@ -107,7 +110,7 @@ export function createProcessGroup<Name extends string>(
       let last = '';
       for (const until = Date.now() + 60_000; Date.now() < until; await pause(100)) {
         const code = childOf(name).exitCode();
-        if (code !== undefined) throw new Error(`${name} ended with ${code}: see its log in ${directory}`);
+        if (code !== undefined) throw new Error(`${name} ended with ${code}: ${endOf(join(directory, `${name}.log`))}`);
         const answer = await group.health(name, '/readyz').catch(() => undefined);
         if (answer?.status === 200) return;
         last = answer?.text ?? 'no answer';
