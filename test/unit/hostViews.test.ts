@@ -71,3 +71,17 @@ test('a host that is gone is not seen, and one that came anew under its name is'
   await db.write((session) => session.insert(hosts, { ...row, id: `${row.id.slice(0, -4)}ffff`, cap_vcpus: 3 }));
   expect((await node1())?.capacity.vcpus).toBe(3);
 });
+
+test('looks of two clouds at once see all of their hosts, whatever the other one forgets', async () => {
+  const other = await startCloudWithHost(undefined, ['alone']);
+  try {
+    const { db, clock } = other.test.cloud;
+    const lookThere = (): Promise<HostView[]> => db.read((session) => hostViews(session, clock.now()));
+    for (let round = 0; round < 5; round++) {
+      const seen = await Promise.all([look(), lookThere(), look(), lookThere(), look()]);
+      expect(seen.map((hosts) => hosts.length)).toEqual([3, 1, 3, 1, 3]);
+    }
+  } finally {
+    await other.stop();
+  }
+});

@@ -69,13 +69,26 @@ function providerOf(host: Pick<Host, (typeof PROVIDED)[number]>): Provider {
 /** By the host's id. Few of them change between two decisions, and a decision looks at all. */
 const providers = new Map<string, Provider>();
 
-/** Reads what is not known of these hosts yet, or has changed. */
-async function learnProviders(session: ReadSession, rows: readonly Pick<Host, 'id' | 'generation'>[]): Promise<void> {
+/** What is known of these hosts, which are read where it is not or has changed. A list of its own: others look and forget meanwhile. */
+async function providersOf(
+  session: ReadSession,
+  rows: readonly Pick<Host, 'id' | 'generation'>[],
+): Promise<ReadonlyMap<string, Provider>> {
+  const known = new Map<string, Provider>();
+  const unknown: string[] = [];
+  for (const { id, generation } of rows) {
+    const provider = providers.get(id);
+    if (provider?.generation === generation) known.set(id, provider);
+    else unknown.push(id);
+  }
+  for (const host of await session.pick(hosts, PROVIDED, { where: { id: In(unknown) } })) {
+    const provider = providerOf(host);
+    known.set(host.id, provider);
+    providers.set(host.id, provider);
+  }
   // Hosts that are gone are not kept for ever.
   if (providers.size > 2 * rows.length) providers.clear();
-  const unknown = rows.filter(({ id, generation }) => providers.get(id)?.generation !== generation);
-  const where = { id: In(unknown.map(({ id }) => id)) };
-  for (const host of await session.pick(hosts, PROVIDED, { where })) providers.set(host.id, providerOf(host));
+  return known;
 }
 
 /** Hosts all of whose agents were heard lately; of all hosts or of these. */
@@ -110,10 +123,10 @@ export async function hostViews(session: ReadSession, now: number): Promise<Host
   // A host that lacks an agent has none that could be silent.
   const alive = known.agents === known.all.length * ROLES.length ? undefined : await aliveHosts(session, now);
   const metadata = known.aggregates === 0 ? NO_AGGREGATES : await metadataByHost(session);
-  await learnProviders(session, known.all);
+  const provided = await providersOf(session, known.all);
   return known.all.flatMap((host) => {
     // One that has gone between two looks is not there.
-    const provider = providers.get(host.id);
+    const provider = provided.get(host.id);
     if (!provider) return [];
     return {
       name: host.name,
