@@ -120,6 +120,8 @@ test.each<[string, Partial<HostView>, Partial<PlacementRequest>]>([
     { aggregateMetadata: new Map([['ssd', ['no', 'true']]]) },
     spec('aggregate_instance_extra_specs:ssd', 'true'),
   ],
+  ['another host', {}, { leaving: 'b' }],
+  ['tried before', {}, { excludedHosts: ['b'] }],
   ['aggregate', {}, spec('hw:cpu_policy', 'shared')],
   ['traits', { traits: new Set(['T']) }, spec('trait:T', 'required')],
   ['traits', {}, spec('trait:T', 'forbidden')],
@@ -138,7 +140,7 @@ test.each<[string, Partial<HostView>, Partial<PlacementRequest>]>([
   ['disk', { portions: { diskGib: { min: 2, max: 4, step: 2 } } }, { need: { vcpus: 1, memoryMib: 512, diskGib: 0 } }],
 ])('%s lets a host pass (%#)', (filter, hostChanges, requestChanges) => {
   const rule = filters.find(({ name }) => name === filter);
-  expect(rule?.refuse(host('a', hostChanges), request(requestChanges))).toBeUndefined();
+  expect(rule?.asks(request(requestChanges))?.(host('a', hostChanges))).toBeUndefined();
   expect(schedule([host('a', hostChanges)], request(requestChanges)).candidates).toEqual(['a']);
 });
 

@@ -6,11 +6,11 @@ import { specFilters } from './specFilters';
 
 export interface Filter {
   readonly name: string;
-  /** Whether it may refuse any host at all for this request; absent: always. A decision asks it once instead of for each host. */
-  readonly concerns?: (request: PlacementRequest) => boolean;
-  /** Why the host can't take the server, or undefined when it can. */
-  readonly refuse: (host: HostView, request: PlacementRequest) => string | undefined;
+  /** What it asks of each host for this request, or undefined when it can refuse none. A decision calls it once. */
+  readonly asks: (request: PlacementRequest) => Refusal | undefined;
 }
+/** Why a host can't take the server, or undefined when it can. */
+export type Refusal = (host: HostView) => string | undefined;
 
 /** Why an amount can't be given out in these portions, or undefined when it can. */
 function refusePortion(asked: number, { min, max, step }: Portions, unit: string): string | undefined {
@@ -21,40 +21,45 @@ function refusePortion(asked: number, { min, max, step }: Portions, unit: string
 
 const room = (name: string, key: keyof Resources, unit: string): Filter => ({
   name,
-  refuse: (host, { need }) => {
-    const portions = host.portions[key];
-    const portion = portions && need[key] > 0 ? refusePortion(need[key], portions, unit) : undefined;
-    if (portion !== undefined) return `${name}: ${portion}, ${need[key]}${unit} asked`;
-    const free = host.capacity[key] - host.used[key];
-    if (need[key] <= free) return undefined;
-    return `not enough ${name}: ${need[key]}${unit} asked, ${Math.max(0, Math.floor(free))}${unit} free`;
-  },
+  asks:
+    ({ need }) =>
+    (host) => {
+      const portions = host.portions[key];
+      const portion = portions && need[key] > 0 ? refusePortion(need[key], portions, unit) : undefined;
+      if (portion !== undefined) return `${name}: ${portion}, ${need[key]}${unit} asked`;
+      const free = host.capacity[key] - host.used[key];
+      if (need[key] <= free) return undefined;
+      return `not enough ${name}: ${need[key]}${unit} asked, ${Math.max(0, Math.floor(free))}${unit} free`;
+    },
 });
 
 export const filters: readonly Filter[] = [
   {
     name: 'requested host',
-    concerns: ({ host }) => host !== null,
-    refuse: (host, { host: wanted }) =>
-      wanted !== null && wanted !== host.name ? 'another host was asked for' : undefined,
+    asks: ({ host: wanted }) =>
+      wanted === null ? undefined : ({ name }) => (name === wanted ? undefined : 'another host was asked for'),
   },
   {
     name: 'another host',
-    concerns: ({ leaving }) => leaving !== null,
-    refuse: (host, { leaving }) => (host.name === leaving ? 'the server is there and shall leave it' : undefined),
+    asks: ({ leaving }) =>
+      leaving === null
+        ? undefined
+        : ({ name }) => (name === leaving ? 'the server is there and shall leave it' : undefined),
   },
   {
     name: 'tried before',
-    concerns: ({ excludedHosts }) => excludedHosts.length > 0,
-    refuse: (host, { excludedHosts }) => (excludedHosts.includes(host.name) ? 'it failed there already' : undefined),
+    asks: ({ excludedHosts }) =>
+      excludedHosts.length === 0
+        ? undefined
+        : ({ name }) => (excludedHosts.includes(name) ? 'it failed there already' : undefined),
   },
   {
     name: 'zone',
-    concerns: ({ zone }) => zone !== null,
-    refuse: (host, { zone }) => (zone !== null && zone !== host.zone ? `not in availability zone ${zone}` : undefined),
+    asks: ({ zone }) =>
+      zone === null ? undefined : (host) => (host.zone === zone ? undefined : `not in availability zone ${zone}`),
   },
-  { name: 'enabled', refuse: (host) => (host.enabled ? undefined : 'disabled by the administrator') },
-  { name: 'alive', refuse: (host) => (host.alive ? undefined : 'its agents have not been heard for 10 s') },
+  { name: 'enabled', asks: () => (host) => (host.enabled ? undefined : 'disabled by the administrator') },
+  { name: 'alive', asks: () => (host) => (host.alive ? undefined : 'its agents have not been heard for 10 s') },
   ...specFilters,
   ...hintFilters,
   room('vCPUs', 'vcpus', ''),

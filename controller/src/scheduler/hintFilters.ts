@@ -15,19 +15,20 @@ export function refuseByGroup(host: string, group: GroupSpread): string | undefi
 export const hintFilters: readonly Filter[] = [
   {
     name: 'same host',
-    concerns: ({ sameHosts }) => sameHosts !== null,
-    refuse: (host, { sameHosts }) =>
-      sameHosts !== null && !sameHosts.includes(host.name) ? 'not the host of the servers in same_host' : undefined,
+    asks: ({ sameHosts }) =>
+      sameHosts === null
+        ? undefined
+        : ({ name }) => (sameHosts.includes(name) ? undefined : 'not the host of the servers in same_host'),
   },
   {
     name: 'different host',
-    concerns: ({ differentHosts }) => differentHosts.length > 0,
-    refuse: (host, { differentHosts }) =>
-      differentHosts.includes(host.name) ? 'it has a server of different_host' : undefined,
+    asks: ({ differentHosts }) =>
+      differentHosts.length === 0
+        ? undefined
+        : ({ name }) => (differentHosts.includes(name) ? 'it has a server of different_host' : undefined),
   },
   {
     name: 'server group',
-    concerns: ({ group }) => group !== null,
-    refuse: (host, { group }) => (group ? refuseByGroup(host.name, group) : undefined),
+    asks: ({ group }) => (group === null ? undefined : ({ name }) => refuseByGroup(name, group)),
   },
 ];

@@ -1,7 +1,7 @@
 // Chooses a host for a server: filters say no with a reason in words, weighers order what is left. Pure.
 import type { GroupPolicy } from '../db/entities/placement';
 import type { Resources } from '../db/entities/tasks';
-import { filters, type Filter } from './filters';
+import { filters, type Filter, type Refusal } from './filters';
 import { weighers, type Weigher } from './weighers';
 
 /** The portions in which a resource is given out. */
@@ -79,9 +79,9 @@ export interface Decision {
   readonly rejections: readonly Rejection[];
 }
 
-function firstRejection(host: HostView, request: PlacementRequest, rules: readonly Filter[]): Rejection | undefined {
-  for (const { name, refuse } of rules) {
-    const reason = refuse(host, request);
+function firstRejection(host: HostView, rules: readonly { name: string; refusal: Refusal }[]): Rejection | undefined {
+  for (const { name, refusal } of rules) {
+    const reason = refusal(host);
     if (reason !== undefined) return { host: host.name, filter: name, reason };
   }
   return undefined;
@@ -95,16 +95,22 @@ export function schedule(
 ): Decision {
   const rejections: Rejection[] = [];
   const fit: HostView[] = [];
-  const concerned = rules.filter(({ concerns }) => concerns?.(request) ?? true);
-  const weighing = orders.filter(({ concerns }) => concerns?.(request) ?? true);
+  const asked = rules.flatMap(({ name, asks }) => {
+    const refusal = asks(request);
+    return refusal ? [{ name, refusal }] : [];
+  });
+  const weighing = orders.flatMap(({ factor, weighs }) => {
+    const weigh = weighs(request);
+    return weigh ? [{ factor, weigh }] : [];
+  });
   for (const host of hosts) {
-    const rejection = firstRejection(host, request, concerned);
+    const rejection = firstRejection(host, asked);
     if (rejection) rejections.push(rejection);
     else fit.push(host);
   }
   const weight = (host: HostView): number => {
     let sum = 0;
-    for (const { factor, weigh } of weighing) sum += factor * weigh(host, request);
+    for (const { factor, weigh } of weighing) sum += factor * weigh(host);
     return sum;
   };
   const weighed = fit.map((host) => ({ name: host.name, weight: weight(host) }));

@@ -1,6 +1,6 @@
 // What flavor and image ask of a host: aggregates by metadata, traits, architecture and hypervisor.
-import type { Filter } from './filters';
-import type { HostView, PlacementRequest } from './scheduler';
+import type { Filter, Refusal } from './filters';
+import type { PlacementRequest } from './scheduler';
 
 const AGGREGATE_SCOPE = 'aggregate_instance_extra_specs:';
 /** Traits of a numbered or named group are the host's as well: it is the only provider there is. */
@@ -43,24 +43,31 @@ export function fitsSpec(value: string, asked: string): boolean {
   return value === asked;
 }
 
-function refuseAggregates(host: HostView, { extraSpecs }: PlacementRequest): string | undefined {
-  for (const [spec, asked] of Object.entries(extraSpecs)) {
-    if (!spec.startsWith(AGGREGATE_SCOPE)) continue;
-    const key = spec.slice(AGGREGATE_SCOPE.length);
-    const values = host.aggregateMetadata.get(key) ?? [];
-    if (!values.some((value) => fitsSpec(value, asked))) return `in no aggregate with ${key} ${asked}`;
-  }
-  return undefined;
+function askAggregates({ extraSpecs }: PlacementRequest): Refusal | undefined {
+  const wanted = Object.entries(extraSpecs)
+    .filter(([spec]) => spec.startsWith(AGGREGATE_SCOPE))
+    .map(([spec, asked]) => ({ key: spec.slice(AGGREGATE_SCOPE.length), asked }));
+  if (wanted.length === 0) return undefined;
+  return ({ aggregateMetadata }) => {
+    const missing = wanted.find(
+      ({ key, asked }) => !(aggregateMetadata.get(key) ?? []).some((value) => fitsSpec(value, asked)),
+    );
+    return missing && `in no aggregate with ${missing.key} ${missing.asked}`;
+  };
 }
 
-function refuseTraits(host: HostView, { extraSpecs, imageProperties }: PlacementRequest): string | undefined {
-  for (const [spec, asked] of [...Object.entries(extraSpecs), ...Object.entries(imageProperties)]) {
+function askTraits({ extraSpecs, imageProperties }: PlacementRequest): Refusal | undefined {
+  const wanted = [...Object.entries(extraSpecs), ...Object.entries(imageProperties)].flatMap(([spec, asked]) => {
     const [, trait] = TRAIT_SPEC.exec(spec) ?? [];
-    if (trait === undefined) continue;
-    if (asked === 'required' && !host.traits.has(trait)) return `lacks trait ${trait}`;
-    if (asked === 'forbidden' && host.traits.has(trait)) return `has the forbidden trait ${trait}`;
-  }
-  return undefined;
+    return trait !== undefined && (asked === 'required' || asked === 'forbidden') ? [{ trait, asked }] : [];
+  });
+  if (wanted.length === 0) return undefined;
+  return ({ traits }) => {
+    const wrong = wanted.find(({ trait, asked }) => traits.has(trait) !== (asked === 'required'));
+    return (
+      wrong && (wrong.asked === 'required' ? `lacks trait ${wrong.trait}` : `has the forbidden trait ${wrong.trait}`)
+    );
+  };
 }
 
 /** Other names of architectures that images use. */
@@ -72,31 +79,33 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 const architecture = (name: string): string => ARCHITECTURES[name.toLowerCase()] ?? name.toLowerCase();
 
-function refuseImage(host: HostView, { imageProperties }: PlacementRequest): string | undefined {
+function askImage({ imageProperties }: PlacementRequest): Refusal | undefined {
   const asked = imageProperties['hw_architecture'] ?? imageProperties['architecture'];
-  if (asked !== undefined && host.architecture !== undefined && architecture(asked) !== architecture(host.architecture))
-    return `the image is for ${asked}, the processor is ${host.architecture}`;
   const hypervisor = imageProperties['img_hv_type'] ?? imageProperties['hypervisor_type'];
-  // An image for QEMU runs with KVM too; one for KVM need not run under emulation.
-  if (
-    hypervisor !== undefined &&
-    host.virtType !== undefined &&
-    ![host.virtType, 'qemu'].includes(hypervisor.toLowerCase())
-  )
-    return `the image is for the hypervisor ${hypervisor}`;
   const mode = imageProperties['hw_vm_mode'] ?? imageProperties['vm_mode'];
-  if (mode !== undefined && mode.toLowerCase() !== 'hvm') return `the image needs the mode ${mode}, only hvm is there`;
-  return undefined;
+  if (asked === undefined && hypervisor === undefined && mode === undefined) return undefined;
+  return (host) => {
+    if (
+      asked !== undefined &&
+      host.architecture !== undefined &&
+      architecture(asked) !== architecture(host.architecture)
+    )
+      return `the image is for ${asked}, the processor is ${host.architecture}`;
+    // An image for QEMU runs with KVM too; one for KVM need not run under emulation.
+    if (
+      hypervisor !== undefined &&
+      host.virtType !== undefined &&
+      ![host.virtType, 'qemu'].includes(hypervisor.toLowerCase())
+    )
+      return `the image is for the hypervisor ${hypervisor}`;
+    return mode !== undefined && mode.toLowerCase() !== 'hvm'
+      ? `the image needs the mode ${mode}, only hvm is there`
+      : undefined;
+  };
 }
 
-const hasAny = (values: Readonly<Record<string, string>>): boolean => Object.keys(values).length > 0;
-
 export const specFilters: readonly Filter[] = [
-  { name: 'aggregate', concerns: ({ extraSpecs }) => hasAny(extraSpecs), refuse: refuseAggregates },
-  {
-    name: 'traits',
-    concerns: ({ extraSpecs, imageProperties }) => hasAny(extraSpecs) || hasAny(imageProperties),
-    refuse: refuseTraits,
-  },
-  { name: 'image', concerns: ({ imageProperties }) => hasAny(imageProperties), refuse: refuseImage },
+  { name: 'aggregate', asks: askAggregates },
+  { name: 'traits', asks: askTraits },
+  { name: 'image', asks: askImage },
 ];

@@ -41,7 +41,10 @@ async function releaseHeld(session: WriteSession, host: string): Promise<void> {
 /** What the guest has written is kept where it can be: only who names a host may lose it. */
 const keepsDisk = (sharing: readonly string[]): Filter => ({
   name: 'disks',
-  refuse: ({ name }) => (sharing.includes(name) ? undefined : 'it does not have the disks of the host of the server'),
+  asks:
+    () =>
+    ({ name }) =>
+      sharing.includes(name) ? undefined : 'it does not have the disks of the host of the server',
 });
 
 async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decision> {

@@ -26,18 +26,21 @@ function liveFilters(
   return [
     {
       name: 'hypervisor',
-      refuse: ({ virtType, architecture }) =>
-        virtType === source?.virtType && architecture === source?.architecture
-          ? undefined
-          : 'it runs guests in another way than the host of the server',
+      asks:
+        () =>
+        ({ virtType, architecture }) =>
+          virtType === source?.virtType && architecture === source?.architecture
+            ? undefined
+            : 'it runs guests in another way than the host of the server',
     },
     {
       name: 'disks',
-      refuse(host) {
-        if (block === null || shares(host) !== block) return undefined;
-        return block
+      asks() {
+        if (block === null) return undefined;
+        const reason = block
           ? 'it has the same disks as the host of the server, so that none can be copied'
           : 'it shares no disks with the host of the server, and none may be copied';
+        return (host) => (shares(host) === block ? reason : undefined);
       },
     },
   ];
