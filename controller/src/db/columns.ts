@@ -18,6 +18,10 @@ const characters = <T>(sqlite: EntitySchemaColumnOptions, mariadb: EntitySchemaC
 const varchar = (length: number): Column<string> =>
   characters({ type: 'varchar', length }, { type: 'varchar', length });
 const number = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Number(value)) };
+/** MariaDB's driver may hand out large numbers as text, SQLite's does not. */
+const bigint = (): Column<number> => ({
+  options: (engine) => (engine === 'sqlite' ? { type: 'bigint' } : { type: 'bigint', transformer: number }),
+});
 const boolean = { to: (value: unknown) => value, from: (value: unknown) => (value === null ? null : Boolean(value)) };
 const jsonText = {
   to: (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value)),
@@ -43,9 +47,9 @@ export const addedJson = <T>(empty: T): Column<T> => {
   return characters({ type: 'text', ...more }, { type: 'mediumtext', ...more });
 };
 /** A whole number up to 2^53: counts, bytes, generations. */
-export const integer = (): Column<number> => column({ type: 'bigint', transformer: number });
+export const integer = (): Column<number> => bigint();
 /** Milliseconds since the epoch, UTC. */
-export const time = (): Column<number> => column({ type: 'bigint', transformer: number });
+export const time = (): Column<number> => bigint();
 export const real = (): Column<number> => column({ type: 'double' });
 export const flag = (): Column<boolean> => column({ type: 'boolean', transformer: boolean });
 /** A number that the database counts up itself. Such a column is the primary key. */

@@ -37,7 +37,7 @@ export const engineOf = (manager: EntityManager): DatabaseEngine =>
 
 /** Prepared statements that a connection keeps: more than there are shapes, but for long lists of values. */
 const KEPT = 500;
-/** A statement with more parameters is rarely asked for again with as many. One for all kinds of tasks, which comes each second, has some 70. */
+/** A statement with more parameters, such as one that inserts many rows, is rarely asked for again with as many. */
 const MOST_PARAMETERS = 100;
 
 const prepared = new WeakMap<SqliteConnection, Map<string, Prepared>>();
@@ -64,7 +64,10 @@ function createRead(statement: SqliteStatement): (parameters: readonly unknown[]
   return (parameters) =>
     query.all(...parameters).map((values) => {
       const row = { ...empty };
-      for (let at = 0; at < names.length; at++) row[names[at] as string] = values[at];
+      for (let at = 0; at < names.length; at++) {
+        const value = values[at];
+        if (value !== null) row[names[at] as string] = value;
+      }
       return row;
     });
 }

@@ -1,7 +1,7 @@
 // One way to list: filters, any sort with the id as tie-break, and paging after a marker row. Every list of every API uses it.
 import type { DatabaseEngine, Row, Table } from './columns';
 import { toRows } from './execute';
-import { quote, selectSql, totalSql, type Statement } from './sql';
+import { inSql, quote, selectSql, totalSql, type Statement } from './sql';
 import { engineFor, lockFor, readStatement, type Lock, type ReadSession } from './session';
 
 type Comparison =
@@ -68,9 +68,12 @@ interface Clauses {
   readonly parameters: unknown[];
 }
 
-/** Adds a parameter; SQLite's driver takes no booleans. */
+/** SQLite's driver takes no booleans. */
+const plain = (value: unknown): unknown => (typeof value === 'boolean' ? Number(value) : value);
+
+/** Adds a parameter. */
 function add({ parameters }: Clauses, value: unknown): '?' {
-  parameters.push(typeof value === 'boolean' ? Number(value) : value);
+  parameters.push(plain(value));
   return '?';
 }
 
@@ -93,9 +96,9 @@ function conditionSql<T extends Table>(clauses: Clauses, { column, op, value }: 
       return `${left} ${op.toUpperCase()}`;
     case 'in':
     case 'not in': {
-      const values = value as readonly unknown[];
+      const values = (value as readonly unknown[]).map(plain);
       if (values.length === 0) return op === 'in' ? '1 = 0' : '1 = 1';
-      return `${left} ${op.toUpperCase()} (${values.map((one) => add(clauses, one)).join(', ')})`;
+      return inSql({ quoted: left, op: op === 'in' ? 'IN' : 'NOT IN' }, values, clauses.parameters, clauses.engine);
     }
     case 'in rows':
     case 'not in rows':

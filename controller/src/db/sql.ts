@@ -64,6 +64,24 @@ function stored(field: Field, value: unknown): unknown {
   return typeof plain === 'boolean' ? Number(plain) : (plain ?? null);
 }
 
+/** More values are one parameter on SQLite: the text is the same for any number of them, and prepared once. */
+const MANY = 20;
+
+/** That a column has one of some values, or none of them. @param values as they are stored, at least one */
+export function inSql(
+  { quoted, op = 'IN' }: { readonly quoted: string; readonly op?: 'IN' | 'NOT IN' },
+  values: readonly unknown[],
+  parameters: unknown[],
+  engine: DatabaseEngine,
+): string {
+  if (engine === 'sqlite' && values.length > MANY) {
+    parameters.push(JSON.stringify(values));
+    return `${quoted} ${op} (SELECT value FROM json_each(?))`;
+  }
+  parameters.push(...values);
+  return `${quoted} ${op} (${values.map(() => '?').join(', ')})`;
+}
+
 const comparisons: Readonly<Record<string, string>> = {
   lessThan: '<',
   lessThanOrEqual: '<=',
@@ -90,8 +108,8 @@ function conditionSql(field: Field, value: unknown, parameters: unknown[], engin
     case 'isNull':
       return `${field.quoted} IS NULL`;
     case 'in': {
-      const values = operator.value as readonly unknown[];
-      return values.length === 0 ? '0 = 1' : `${field.quoted} IN (${values.map(add).join(', ')})`;
+      const values = (operator.value as readonly unknown[]).map((one) => stored(field, one));
+      return values.length === 0 ? '0 = 1' : inSql(field, values, parameters, engine);
     }
     case 'not':
       return operator.child

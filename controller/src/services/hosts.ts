@@ -3,7 +3,7 @@ import { AGENT_TIMEOUT_MS, type AgentRole } from '@cumulet/common';
 import { In, MoreThan, type ReadSession, type WriteSession } from '../db';
 import { aggregateHosts, aggregates } from '../db/entities/placement';
 import { agents, hosts, type Host } from '../db/entities/tasks';
-import { hostsHeard, hostsNow } from '../db/repositories/liveness';
+import { hostsHeard, hostsNow, hostsShown, type ShownHost } from '../db/repositories/liveness';
 import type { HostView } from '../scheduler/scheduler';
 import { HOST_CLASSES, RESOURCE_KEYS } from './placement/inventory';
 
@@ -91,37 +91,24 @@ async function providersOf(
   return known;
 }
 
-/** Hosts all of whose agents were heard lately; of all hosts or of these. */
-const aliveHosts = (session: ReadSession, now: number, names?: readonly string[]): Promise<Set<string>> =>
-  hostsHeard(session, ROLES, now - AGENT_TIMEOUT_MS, names);
-
-/** What servers show of their hosts. */
-export interface ShownHost {
-  readonly name: string;
-  readonly enabled: boolean;
-  readonly zone: string;
-  readonly alive: boolean;
-}
-
-/** The state of these hosts by name, in two queries. */
+/** The state of these hosts by name, in one query. */
 export async function hostStates(
   session: ReadSession,
   now: number,
   names: readonly string[],
 ): Promise<Map<string, ShownHost>> {
-  const alive = await aliveHosts(session, now, names);
-  const where = { name: In([...names]) };
-  const rows = await session.pick(hosts, ['name', 'enabled', 'availability_zone'], { where });
-  return new Map(
-    rows.map(({ name, enabled, availability_zone: zone }) => [name, { name, enabled, zone, alive: alive.has(name) }]),
-  );
+  const shown = await hostsShown(session, ROLES, now - AGENT_TIMEOUT_MS, names);
+  return new Map(shown.map((host) => [host.name, host]));
 }
 
 /** All hosts with their liveness, in a fixed number of queries. @param session sees what was committed, and nothing else */
 export async function hostViews(session: ReadSession, now: number): Promise<HostView[]> {
   const known = await hostsNow(session, ROLES, now - AGENT_TIMEOUT_MS);
   // A host that lacks an agent has none that could be silent.
-  const alive = known.agents === known.all.length * ROLES.length ? undefined : await aliveHosts(session, now);
+  const alive =
+    known.agents === known.all.length * ROLES.length
+      ? undefined
+      : await hostsHeard(session, ROLES, now - AGENT_TIMEOUT_MS);
   const metadata = known.aggregates === 0 ? NO_AGGREGATES : await metadataByHost(session);
   const provided = await providersOf(session, known.all);
   return known.all.flatMap((host) => {
@@ -164,7 +151,7 @@ export async function anyAgentAlive(session: ReadSession, host: string, now: num
 
 /** Whether all agents of a host were heard lately. */
 export async function hostAlive(session: ReadSession, host: string, now: number): Promise<boolean> {
-  return (await aliveHosts(session, now, [host])).has(host);
+  return (await hostStates(session, now, [host])).get(host)?.alive ?? false;
 }
 
 /** A server was built there: what failed before does not count any more. */

@@ -2,8 +2,8 @@
 import { aggregates } from '../entities/placement';
 import { agents, hosts, type Host } from '../entities/tasks';
 import { readRaw } from '../execute';
-import { managerOf, updateWhere, type ReadSession, type WriteSession } from '../session';
-import { Expression } from '../sql';
+import { engineFor, managerOf, updateWhere, type ReadSession, type WriteSession } from '../session';
+import { Expression, inSql } from '../sql';
 
 /** A sign of life of one agent in one session. */
 export interface Heartbeat {
@@ -71,18 +71,43 @@ export async function hostsNow(session: ReadSession, roles: readonly string[], s
   };
 }
 
-/** Hosts whose agents of all these roles were heard since a time; of all hosts or of these. */
-export async function hostsHeard(
+/** Hosts whose agents of all these roles were heard since a time. */
+export async function hostsHeard(session: ReadSession, roles: readonly string[], since: number): Promise<Set<string>> {
+  const rows = await readRaw(managerOf(session), {
+    sql: `SELECT host FROM ${agents.name} WHERE heard_at >= ? AND role IN (${places(roles)}) GROUP BY host HAVING COUNT(*) = ?`,
+    parameters: [since, ...roles, roles.length],
+  });
+  return new Set(rows.map(({ host }) => String(host)));
+}
+
+/** What servers show of their hosts. */
+export interface ShownHost {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly zone: string;
+  /** Whether its agents of all roles were heard. */
+  readonly alive: boolean;
+}
+
+/** These hosts, in one statement. @param since who was not heard since is silent */
+export async function hostsShown(
   session: ReadSession,
   roles: readonly string[],
   since: number,
-  names?: readonly string[],
-): Promise<Set<string>> {
-  if (names?.length === 0) return new Set();
-  const of = names ? ` AND host IN (${places(names)})` : '';
+  names: readonly string[],
+): Promise<ShownHost[]> {
+  if (names.length === 0) return [];
+  const parameters: unknown[] = [...roles, since, roles.length];
+  const named = inSql({ quoted: 'name' }, names, parameters, engineFor(session));
   const rows = await readRaw(managerOf(session), {
-    sql: `SELECT host FROM ${agents.name} WHERE heard_at >= ? AND role IN (${places(roles)})${of} GROUP BY host HAVING COUNT(*) = ?`,
-    parameters: [since, ...roles, ...(names ?? []), roles.length],
+    sql: `SELECT name, enabled, availability_zone AS zone,
+      (SELECT COUNT(*) FROM ${agents.name} AS agents WHERE agents.host = hosts.name AND role IN (${places(roles)}) AND heard_at >= ?) = ? AS alive
+      FROM ${hosts.name} AS hosts WHERE ${named}`,
+    parameters,
   });
-  return new Set(rows.map(({ host }) => String(host)));
+  for (const row of rows) {
+    row['enabled'] = Boolean(row['enabled']);
+    row['alive'] = Boolean(row['alive']);
+  }
+  return rows as unknown as ShownHost[];
 }
