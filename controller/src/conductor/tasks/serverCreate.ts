@@ -44,34 +44,31 @@ async function claimBest(
   server: Server,
   { candidates, failed }: Awaited<ReturnType<typeof decide>>,
   known: readonly Port[],
-  taskState: TaskState,
 ): Promise<Facts> {
   const host = await claimFirst(session, cloud, server, candidates);
-  await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: taskState });
+  await setServer(session, cloud, server.id, { host, generation: server.generation + 1, task_state: 'spawning' });
   return { ports: await bindServerPorts(session, cloud, server.id, host, known), hasFailed: failed.has(host) };
 }
 
-/** Chooses a host for a server that has none, and claims its room. `during`: how the server shows what comes next. */
-export const chooseHost =
-  (during: TaskState): Step =>
-  async ({ cloud, task, together }) => {
-    const sight = sightOf(cloud, together);
-    const server = await sight.server(task.resource_id);
-    const known = await sight.ports(server.id);
-    const decision = await decide(cloud, sight, server, triedHosts(task));
-    if (decision.candidates.length === 0) {
-      if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
-      const before = lastFault(task);
-      const message = before ? `${before.message} No other host is left. ${explain(decision)}` : explain(decision);
-      return fail({ code: 'no_valid_host', message, details: explainByHost(decision) });
-    }
-    return next('prepare', {
-      message: 'a host was chosen and its room claimed',
-      // What is claimed late has been taken by others.
-      urgent: true,
-      write: (session) => claimBest(session, cloud, server, decision, known, during),
-    });
-  };
+/** Chooses a host for a server that has none, and claims its room. The server shows from then on that it is built there. */
+export const chooseHost: Step = async ({ cloud, task, together }) => {
+  const sight = sightOf(cloud, together);
+  const server = await sight.server(task.resource_id);
+  const known = await sight.ports(server.id);
+  const decision = await decide(cloud, sight, server, triedHosts(task));
+  if (decision.candidates.length === 0) {
+    if (silentHost(decision) && cloud.clock.now() - task.created_at < SILENCE_MS) throw new Error(explain(decision));
+    const before = lastFault(task);
+    const message = before ? `${before.message} No other host is left. ${explain(decision)}` : explain(decision);
+    return fail({ code: 'no_valid_host', message, details: explainByHost(decision) });
+  }
+  return next('prepare', {
+    message: 'a host was chosen and its room claimed',
+    // What is claimed late has been taken by others.
+    urgent: true,
+    write: (session) => claimBest(session, cloud, server, decision, known),
+  });
+};
 
 /** Asks for the server's ports on its host; a server without any needs nothing. */
 async function askPorts(
@@ -89,7 +86,10 @@ async function askPorts(
   });
 }
 
-/** Disk and ports, asked for together: neither needs the other. A domain that is to be started needs no more than taps. */
+/**
+ * Disk and ports, asked for together: neither needs the other. A domain that is to be started needs no more than taps. The server shows
+ * `taskState` then, if it does not already.
+ */
 export const prepare =
   (then: string, taskState: TaskState | null, until: PortsEnsure['until'] = 'made'): Step =>
   async (context) => {
@@ -101,7 +101,9 @@ export const prepare =
     return next(then, {
       facts: { disk: diskFacts(disk) },
       message: 'disk and ports are there',
-      write: (session) => setServer(session, cloud, server.id, { task_state: taskState }),
+      ...(server.task_state === taskState
+        ? {}
+        : { write: (session) => setServer(session, cloud, server.id, { task_state: taskState }) }),
     });
   };
 
@@ -147,7 +149,7 @@ export const serverCreate: TaskKind = {
   kind: 'server.create',
   first: 'schedule',
   steps: {
-    schedule: chooseHost('networking'),
+    schedule: chooseHost,
     prepare: orElsewhere(prepare('spawn', 'spawning'), { silence: true }),
     spawn: orElsewhere(spawn),
     ...leavingSteps,

@@ -16,7 +16,7 @@ const hasStayed = (task: Task): boolean => task.params['was'] === 'shelved';
 
 const schedule: Step = async (context) => {
   const { cloud, task } = context;
-  if (!hasStayed(task)) return chooseHost('spawning')(context);
+  if (!hasStayed(task)) return chooseHost(context);
   const server = await serverOf(cloud, task);
   return next('prepare', {
     message: 'the server is still on its host',

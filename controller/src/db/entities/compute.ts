@@ -158,7 +158,6 @@ export type VmState =
   | 'deleted';
 export type TaskState =
   | 'scheduling'
-  | 'networking'
   | 'spawning'
   | 'powering-off'
   | 'powering-on'
