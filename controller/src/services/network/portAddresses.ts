@@ -39,7 +39,7 @@ type Claim = Omit<PortAddress, 'subnet_id' | 'address'>;
 async function claimAny(session: WriteSession, claim: Claim, subnet: Subnet): Promise<PortAddress | undefined> {
   const held = await heldAddresses(session);
   for (let attempt = 0; attempt < TRIES; attempt++) {
-    const rows = await session.find(portAddresses, { where: { subnet_id: subnet.id } });
+    const rows = await session.pick(portAddresses, ['address'], { where: { subnet_id: subnet.id } });
     const used = new Set(rows.map((row) => row.address));
     for (const entry of held) if (entry.startsWith(`${subnet.id} `)) used.add(entry.slice(subnet.id.length + 1));
     const free = freeAddresses(subnet.ip_version === 4 ? 4 : 6, subnet.allocation_pools, used, CHOICES);
