@@ -1,5 +1,6 @@
 // Makes router namespaces so: links, routes, rules; announces new addresses; ends flows of floating addresses that left.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec, Logger, NetworkState, RouterState } from '@cumulet/common';
@@ -38,21 +39,23 @@ const FLOW_ATTEMPTS = 20;
 /** `conntrack -D` for each filter in one process. Filters are lines of options; nothing found is no failure. */
 export async function deleteFlows(exec: Exec, filters: readonly string[]): Promise<void> {
   if (filters.length === 0) return;
-  // conntrack opens /dev/stdin by name, which a socket as standard input does not allow: so it gets a file.
-  const folder = await mkdtemp(join(tmpdir(), 'cumulet-flows-'));
+  // conntrack opens /dev/stdin by name, which a socket as standard input does not allow: so it gets a file. That has no name any more
+  // when it is used, and so is gone however this process ends.
+  const path = join(tmpdir(), `cumulet-flows-${randomUUID()}`);
+  const file = await open(path, 'wx', 0o600);
   try {
-    const file = join(folder, 'filters');
-    await writeFile(file, `${filters.join('\n')}\n`);
+    await unlink(path);
+    await file.writeFile(`${filters.join('\n')}\n`);
     for (let left = FLOW_ATTEMPTS; ; left--) {
       try {
-        await exec(['conntrack', '-R', file]);
+        await exec(['conntrack', '-R', `/proc/${process.pid}/fd/${file.fd}`]);
         return;
       } catch (error) {
         if (left === 1 || !(error instanceof CommandError) || !error.stderr.includes(FLOW_VANISHED)) throw error;
       }
     }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await file.close();
   }
 }
 

@@ -1,5 +1,6 @@
 // Deleting flows: what one process is asked, and flows that end by themselves meanwhile.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { CommandError, type Exec } from '@cumulet/common';
 import { deleteFlows } from '../../../network-agent/src/routers';
 
@@ -40,4 +41,17 @@ it('starts no process for nothing', async () => {
   const { exec, asked } = conntrack([]);
   await deleteFlows(exec, []);
   expect(asked).toEqual([]);
+});
+
+it('leaves no file, even when it is killed while conntrack works', async () => {
+  const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('cumulet-flows-'));
+  const before = left();
+  let meanwhile: string[] | undefined;
+  const exec: Exec = (argv) => {
+    expect(readFileSync(argv.at(-1) ?? '', 'utf8')).toBe(`${FILTERS.join('\n')}\n`);
+    meanwhile = left();
+    return Promise.resolve({ stdout: '', stderr: '' });
+  };
+  await deleteFlows(exec, FILTERS);
+  expect(meanwhile).toEqual(before);
 });
