@@ -12,6 +12,7 @@ import {
   isDuplicate,
   isUndecided,
   isWithoutGalera,
+  Not,
 } from '../../controller/src/db';
 import { computeUsages } from '../../controller/src/db/entities/compute';
 import { changes, hosts } from '../../controller/src/db/entities/tasks';
@@ -89,6 +90,32 @@ test('rows are found by what another table says, and equal ones are given once',
     const once = await session.pick(changes, ['object_id'], { where: { object_id }, distinct: true });
     expect(once.map((row) => row.object_id).sort()).toEqual(['a', 'b']);
     expect(await session.count(changes, { object_id: InSelect(changes, 'object_id', { kind: 'none' }) })).toBe(0);
+  });
+});
+
+test('many values that are looked for are found as few are, whatever is in them', async () => {
+  const names = Array.from({ length: 60 }, (_, at) => `"${at}", 'é\\${at}' ✓`);
+  await db.write((session) =>
+    session.insert(
+      changes,
+      names.map((name, at) => change(name, at)),
+    ),
+  );
+  const [asked, others] = [names.slice(0, 40), names.slice(40)];
+  const namesOf = (rows: { object_id: string }[]) => rows.map(({ object_id }) => object_id).sort();
+  await db.read(async (session) => {
+    expect(namesOf(await session.find(changes, { where: { object_id: In(asked) } }))).toEqual([...asked].sort());
+    const numbered = await session.find(changes, { where: { created_at: In(asked.map((_, at) => at)) } });
+    expect(namesOf(numbered)).toEqual([...asked].sort());
+    const without = { where: { object_id: Not(In(asked)) } };
+    expect(namesOf(await session.find(changes, without))).toEqual([...others].sort());
+    for (const [op, found] of [
+      ['in', asked],
+      ['not in', others],
+    ] as const)
+      expect(
+        namesOf(await list(session, changes, { conditions: [{ column: 'object_id', op, value: asked }] })),
+      ).toEqual([...found].sort());
   });
 });
 

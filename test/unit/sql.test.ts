@@ -41,6 +41,15 @@ test.each([
   expect(selectSql(things, 'sqlite', { where })).toEqual({ sql: from + sql, parameters });
 });
 
+test('many values are one parameter on SQLite, and the text is the same for any number of them', () => {
+  const keys = Array.from({ length: 21 }, (_, at) => `key-${at}`);
+  expect(selectSql(things, 'sqlite', { where: { key: In(keys) } })).toEqual({
+    sql: `${from} WHERE "key" IN (SELECT value FROM json_each(?))`,
+    parameters: [JSON.stringify(keys)],
+  });
+  expect(selectSql(things, 'mariadb', { where: { key: In(keys) } }).parameters).toEqual(keys);
+});
+
 test('a selection has columns, an order, a limit and a lock', () => {
   const selection = { only: ['key'], order: { size: 'DESC', key: 'ASC' }, limit: 3, suffix: ' FOR UPDATE' } as const;
   expect(selectSql(things, 'mariadb', selection)).toEqual({
