@@ -105,13 +105,11 @@ async function runPart({ project, measured, options, files = [], name = project,
     failures.push(...failuresOf(project, grouped ? groups : root, result));
     broken ||= !result.success;
   } catch (error) {
-    failures.push(
-      `the ${project} tests ended with status ${status} (signal ${signal}) and no result: ${error.message}`,
-    );
+    failures.push(`the ${name} tests ended with status ${status} (signal ${signal}) and no result: ${error.message}`);
     sums.failed += 1;
   }
   console.error(
-    `The ${project} tests (${[...options, ...files].join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`,
+    `The ${name} tests (${[...options, ...files].join(' ')}) took ${Math.round((Date.now() - began) / 1000)} s`,
   );
 }
 

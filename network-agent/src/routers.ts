@@ -1,6 +1,6 @@
 // Makes router namespaces so: links, routes, rules; announces new addresses; ends flows of floating addresses that left.
 import { randomUUID } from 'node:crypto';
-import { open, unlink } from 'node:fs/promises';
+import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec, Logger, NetworkState, RouterState } from '@cumulet/common';
@@ -40,22 +40,22 @@ const FLOW_ATTEMPTS = 20;
 export async function deleteFlows(exec: Exec, filters: readonly string[]): Promise<void> {
   if (filters.length === 0) return;
   // conntrack opens /dev/stdin by name, which a socket as standard input does not allow: so it gets a file. That has no name any more
-  // when it is used, and so is gone however this process ends.
+  // when it is used, and so is gone when this process ends. Both in one go: one that is killed elsewhere leaves no name either.
   const path = join(tmpdir(), `cumulet-flows-${randomUUID()}`);
-  const file = await open(path, 'wx', 0o600);
+  const file = openSync(path, 'wx', 0o600);
+  unlinkSync(path);
   try {
-    await unlink(path);
-    await file.writeFile(`${filters.join('\n')}\n`);
+    writeFileSync(file, `${filters.join('\n')}\n`);
     for (let left = FLOW_ATTEMPTS; ; left--) {
       try {
-        await exec(['conntrack', '-R', `/proc/${process.pid}/fd/${file.fd}`]);
+        await exec(['conntrack', '-R', `/proc/${process.pid}/fd/${file}`]);
         return;
       } catch (error) {
         if (left === 1 || !(error instanceof CommandError) || !error.stderr.includes(FLOW_VANISHED)) throw error;
       }
     }
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

@@ -8,7 +8,7 @@ import { exec } from '@cumulet/common';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { startConfined, type Confined } from './confined';
 import { documentedFile, machines, type Machine } from './documentedFile';
-import type { MariadbOptions } from './mariadb';
+import { makeMariadbData, type MariadbOptions } from './mariadb';
 import { makeOwnDirectory } from './ownDirectory';
 
 const USER = 'cumulet';
@@ -43,7 +43,7 @@ const ownSettings = (directory: string): string =>
   [
     'user = mysql',
     `datadir = ${join(directory, 'data')}`,
-    // Of its own: a server that starts removes all temporary tables in it, also those of other servers.
+    // Of its own, as while its data was made.
     `tmpdir = ${join(directory, 'data')}`,
     `socket = ${join(directory, 'socket')}`,
     `pid_file = ${join(directory, 'pid')}`,
@@ -75,14 +75,8 @@ export async function startGalera(prefix: string): Promise<Galera> {
   const makeData = (machine: Machine): void => {
     mkdirSync(of(machine, 'data'), { recursive: true });
     execFileSync('chown', ['mysql', of(machine), of(machine, 'data')]);
-    execFileSync(
-      'mariadb-install-db',
-      [
-        ...['--no-defaults', '--skip-test-db', '--skip-name-resolve', '--auth-root-authentication-method=normal'],
-        ...['--user=mysql', '--innodb-log-file-size=16M', `--datadir=${of(machine, 'data')}`],
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+    const options = ['--auth-root-authentication-method=normal', '--user=mysql', '--innodb-log-file-size=16M'];
+    makeMariadbData(of(machine, 'data'), options);
   };
   const log = (name: string): string => join(directory.path, `${name}.log`);
 

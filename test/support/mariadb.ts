@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseOptions } from '@cumulet/controller';
 import type { Connection, ConnectionOptions } from 'mysql2/promise';
@@ -43,6 +43,17 @@ wait $!
  */
 export const SURVIVES_KILLS = ['--innodb-flush-log-at-trx-commit=2', '--innodb-doublewrite=1'];
 
+/**
+ * Makes the system tables of a server. A server that starts removes all temporary tables in its directory of temporary files, also
+ * those of others, and these tables are made by servers: each has a directory of its own, the one that its data is in.
+ */
+export function makeMariadbData(data: string, options: readonly string[]): void {
+  const own = [`--datadir=${data}`, `--tmpdir=${dirname(data)}`];
+  execFileSync('mariadb-install-db', ['--no-defaults', '--skip-test-db', '--skip-name-resolve', ...own, ...options], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+}
+
 /** Starts a server. `settings` are further options of mariadbd, such as those for TLS. */
 export async function startMariadb(settings: readonly string[] = []): Promise<MariadbServer> {
   const directory = mkdtempSync(join(tmpdir(), 'cumulet-mariadb-'));
@@ -56,17 +67,11 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
       .map((from) => `GRANT ALL ON *.* TO '${USER}'@'${from}' IDENTIFIED BY '${PASSWORD}' WITH GRANT OPTION;\n`)
       .join(''),
   );
-  execFileSync(
-    'mariadb-install-db',
-    ['--no-defaults', '--skip-test-db', '--skip-name-resolve', '--user=root', `--datadir=${data}`],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
   const command = [
     'mariadbd',
     '--no-defaults',
     '--user=root',
     `--datadir=${data}`,
-    // Of its own: a server that starts removes all temporary tables in it, also those of other servers.
     `--tmpdir=${directory}`,
     `--socket=${socket}`,
     '--bind-address=127.0.0.1',
@@ -111,9 +116,11 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
   }
 
   try {
+    makeMariadbData(data, ['--user=root']);
     await start();
   } catch (error) {
     for (const guard of guards) await ended(guard, 'stop\n');
+    rmSync(directory, { recursive: true, force: true });
     throw error;
   }
   return {

@@ -1,4 +1,5 @@
 // Hosts as a decision sees them: what is kept from one look to the next must never be older than the host's row.
+import { MoreThan } from '../../controller/src/db';
 import { agents, hosts, type Host } from '../../controller/src/db/entities/tasks';
 import { claimHost, releaseClaims } from '../../controller/src/db/repositories/claims';
 import type { HostView } from '../../controller/src/scheduler/scheduler';
@@ -9,6 +10,8 @@ import { startCloudWithHost, type CloudWithHost } from '../crash/cloudWithHost';
 let world: CloudWithHost;
 beforeEach(async () => {
   world = await startCloudWithHost(undefined, ['node-1', 'node-2', 'node-3']);
+  // What a test writes stays: their agents are not heard again.
+  for (const host of world.hosts) await host.stop();
 });
 afterEach(() => world.stop());
 
@@ -22,7 +25,9 @@ const set = (change: Partial<Host>): Promise<number> =>
   world.test.cloud.db.write((session) => session.update(hosts, { name: 'node-1' }, change));
 
 test('a host is alive when all of its agents are there and were heard', async () => {
-  const { db } = world.test.cloud;
+  const { db, clock } = world.test.cloud;
+  const later = clock.now() + 3_600_000;
+  await db.write((session) => session.update(agents, { heard_at: MoreThan(0) }, { heard_at: later }));
   expect(await alive()).toEqual(['node-1', 'node-2', 'node-3']);
   await db.write((session) => session.update(agents, { host: 'node-1', role: 'storage' }, { heard_at: 0 }));
   expect(await alive()).toEqual(['node-2', 'node-3']);
