@@ -161,7 +161,7 @@ export function createComputeAgent(options: ComputeAgentOptions): ComputeAgent {
         await source.force(body);
         return {};
       },
-      'migration.conclude': async ({ body }) => ({ outcome: await target.conclude((await reach()).context, body) }),
+      'migration.conclude': async ({ body }) => ({ ...(await target.conclude((await reach()).context, body)) }),
       'server.remove': async ({ body }) => {
         const { context, liveness } = await reach();
         return liveness.during(body.server_id, async () => {

@@ -21,11 +21,18 @@ interface Coming {
   turn: Promise<unknown>;
 }
 
+/** Answer to `migration.conclude`. */
+export interface MigrationEnd {
+  readonly outcome: 'moved' | 'refused';
+  /** It is not here, but what an agent before this one did with it is not known: it may have run, and written to its disk. */
+  readonly may_have_run?: true;
+}
+
 export interface ServerTarget extends MigrationTarget {
   /** Carries out `migration.expect`. */
   expect(context: ServerContext, body: MigrationExpect): Promise<void>;
   /** Carries out `migration.conclude`: whether the guest is here. If it is not it never will be. @throws HostError */
-  conclude(context: ServerContext, body: MigrationOf): Promise<'moved' | 'refused'>;
+  conclude(context: ServerContext, body: MigrationOf): Promise<MigrationEnd>;
   /** Forgets what is expected of a server; what has come of it half is gone. */
   forget(serverId: string): Promise<void>;
 }
@@ -155,16 +162,16 @@ export function createMigrationTarget(reach: () => Promise<ServerContext>): Serv
       const coming = known.get(migration_id);
       if (coming)
         return inTurn(coming, async () => {
-          if (coming.state === 'here') return 'moved';
+          if (coming.state === 'here') return { outcome: 'moved' };
           await end(coming);
-          return 'refused';
+          return { outcome: 'refused' };
         });
       // An agent before this one took it: what libvirt was told to receive went with that agent, unless it had started.
       const domain = (await findDomain(context, server_id))
         ? await context.hypervisor.domainState(server_id)
         : undefined;
-      if (!domain || domain.state === 'shut-off') return 'refused';
-      if (domain.state !== 'paused' || domain.reason === PAUSED_BY_USER) return 'moved';
+      if (!domain || domain.state === 'shut-off') return { outcome: 'refused', may_have_run: true };
+      if (domain.state !== 'paused' || domain.reason === PAUSED_BY_USER) return { outcome: 'moved' };
       throw new HostError('not_settled', 'the hypervisor has not yet given up what came of the server', {
         retryable: true,
       });

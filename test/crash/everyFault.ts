@@ -2,7 +2,7 @@
 // late. Whatever happens, every task ends, and database and host agree. Several files, each with some kinds, so that they run at once.
 import { HostError, type Mischief } from '@cumulet/common';
 import { type EngineObserver, type TaskKind } from '@cumulet/controller';
-import { servers } from '../../controller/src/db/entities/compute';
+import { serverMigrations, servers } from '../../controller/src/db/entities/compute';
 import { ports } from '../../controller/src/db/entities/network';
 import { tasks } from '../../controller/src/db/entities/tasks';
 import { createSharedPool } from '../support/simulatedHost';
@@ -75,6 +75,7 @@ const otherScenarios: typeof scenarios = {
   'server.undoResize.strand': { before: ['create'], action: 'migrate and fail and strand' },
   'server.liveMigrate.refuse': { before: ['create'], action: 'os-migrateLive and fail' },
   'server.undoLiveMigration.decide': lost,
+  'server.undoLiveMigration.unknown': { before: ['create'], action: 'os-migrateLive and die there' },
   'server.undoLiveMigration.resume': lost,
   'server.undoLiveMigration.land': lostThere,
   'server.undoLiveMigration.settle': lostThere,
@@ -167,12 +168,18 @@ async function resize(world: CloudWithHost, action: string, id: string): Promise
   return id;
 }
 
-/** Migrates a server while it runs; the host that sends it may fail, or not learn whether the other one has it. */
+/**
+ * Migrates a server while it runs; the host that sends it may fail, or not learn whether the other one has it, which may be dead: then
+ * somebody has that turned off.
+ */
 async function liveMigrate(world: CloudWithHost, action: string, id: string): Promise<string> {
   const source = world.hosts.find(({ domains }) => domains.has(id));
-  if (!source) throw new Error(`no host has server ${id}`);
+  const target = world.hosts.find(({ domains }) => !domains.has(id));
+  if (!source || !target) throw new Error(`not one of two hosts has server ${id}`);
+  const dies = action.endsWith('die there');
   const unknown = new HostError('outcome_unknown', 'the other host does not answer any more', { retryable: true });
-  source.before = (kind) => {
+  source.before = async (kind) => {
+    if (dies && kind === 'migration.sent') await world.powerOff(target);
     if (action.endsWith('fail') && kind === 'migration.send')
       throw new HostError('send_failed', 'this guest can not be sent', { retryable: false });
     if (action.endsWith('there') && kind === 'migration.sent') throw unknown;
@@ -184,6 +191,14 @@ async function liveMigrate(world: CloudWithHost, action: string, id: string): Pr
   const headers = { 'x-openstack-nova-api-version': '2.79' };
   const path = `/compute/v2.1/servers/${id}/action`;
   expect((await world.test.call('POST', path, { token: 'admin', headers, body })).status).toBe(202);
+  if (!dies) return id;
+  const { db } = world.test.cloud;
+  const task = () => db.read((session) => session.findOne(tasks, { resource_id: id, active: 1 }));
+  while ((await task())?.step !== 'unknown') await new Promise((resolve) => setTimeout(resolve, 10));
+  await db.write((session) => session.update(serverMigrations, { server_id: id, open: 1 }, { wish: 'abort' }));
+  await world.settled();
+  expect([source.domains.get(id), target.domains.get(id)]).toEqual(['running', 'shutdown']);
+  await target.start();
   return id;
 }
 
@@ -372,7 +387,7 @@ const ASKING = new Set([
   ...['apply', 'clear', 'plug', 'unplug', 'unwire'],
   ...['copy', 'room', 'flatten', 'upload', 'tidy', 'restart'],
   ...['ready', 'stop', 'depart', 'drop'],
-  ...['send', 'decide', 'resume'],
+  ...['send', 'decide', 'unknown', 'resume'],
 ]);
 /** Who stays where it is leaves nobody. */
 const asks = (kind: string, step: string): boolean => ASKING.has(step) && `${kind}.${step}` !== 'server.resize.depart';

@@ -1,5 +1,8 @@
 // Live migrations that don't end as they should: hosts that fall silent, administrators who change their mind, time that runs out.
 import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { HostError } from '@cumulet/common';
 import { serverMigrations, servers, type Server, type ServerMigration } from '../../controller/src/db/entities/compute';
 import { agents, hosts, residues, type Task } from '../../controller/src/db/entities/tasks';
@@ -50,13 +53,13 @@ const migration = async (): Promise<ServerMigration | undefined> =>
   (await world.test.cloud.db.read((session) => session.find(serverMigrations, { where: { server_id: id } }))).at(-1);
 const wish = (what: 'abort' | 'force') =>
   world.test.cloud.db.write((session) => session.update(serverMigrations, { server_id: id, open: 1 }, { wish: what }));
-/** The words of the steps of the last task. */
+/** The words of the steps of the last migration. */
 async function story(): Promise<string> {
-  const { tasks } = (await world.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
-  return tasks
-    .at(-1)
-    .steps.map(({ message }: { message: string }) => message)
-    .join('\n');
+  const timeline = (await world.test.call('GET', `/cumulet/v1/servers/${id}/timeline`)).body;
+  const tasks = timeline.tasks as { kind: string; steps: { message: string }[] }[];
+  // What was wished of it is told by itself.
+  const last = tasks.findLast(({ kind }) => kind !== 'server.abortLiveMigration');
+  return (last?.steps ?? []).map(({ message }) => message).join('\n');
 }
 const left = () => world.test.cloud.db.read((session) => session.find(residues));
 
@@ -241,6 +244,119 @@ test('while nobody knows where it runs nothing starts, and the host that is back
   target.before = () => undefined;
   await world.settled();
   await expectMoved();
+});
+
+describe('when the new host dies before it says that it has the server', () => {
+  const file = (name: string): string => join(directory, name);
+  let directory: string;
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'cumulet-fence-'));
+    await start();
+    source.before = async (kind) => {
+      if (kind !== 'migration.sent') return;
+      // What was wished by then is another matter.
+      await wish('abort');
+      await world.powerOff(target);
+      throw new HostError('outcome_unknown', 'the other host does not answer any more', { retryable: true });
+    };
+    await migrate();
+    await untilUnknown();
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const untilUnknown = () =>
+    until('the host to be missed', async () => (await story()).includes('that host is not heard'));
+  /** A fencing command that notes whom it was told, and then does this. */
+  const fencing = (command: string): void =>
+    void (world.test.cloud.config.fence_command = ['sh', '-c', `echo "$0" >> ${file('told')}; ${command}`]);
+  const told = (): string => (existsSync(file('told')) ? readFileSync(file('told'), 'utf8') : '');
+  async function abort(): Promise<void> {
+    const path = `/compute/v2.1/servers/${id}/migrations/${(await migration())?.sequence}`;
+    const headers = { 'x-openstack-nova-api-version': '2.79' };
+    expect((await world.test.call('DELETE', path, { token: 'admin', headers })).status).toBe(202);
+  }
+  async function expectWaits(): Promise<void> {
+    expect(await row()).toMatchObject({ host: 'node-1', task_state: 'migrating' });
+    expect([source.domains.get(id), target.domains.get(id)]).toEqual(['paused', 'shutdown']);
+  }
+  /** It goes on where it was; the host that is back starts nothing and is left nothing. */
+  async function expectBack(): Promise<void> {
+    expect(await row()).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null });
+    expect([source.domains.get(id), target.domains.get(id)]).toEqual(['running', 'shutdown']);
+    const facts = (await left()).map(({ host, resource_type, facts: of }) => [host, resource_type, of]);
+    expect(facts.sort()).toEqual(['compute', 'storage'].map((what) => ['node-2', what, { fenced: true }]));
+    await target.start();
+    await expectStayed('cancelled');
+  }
+
+  test('the server waits; who aborts has that host turned off, and it goes on where it was', async () => {
+    fencing('true');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(told()).toBe('');
+    await expectWaits();
+    await abort();
+    await world.settled();
+    expect(told()).toBe('node-2\n');
+    expect(await story()).toContain('the fencing command said that the host is off');
+    await expectBack();
+  });
+
+  test.each<[string, string, () => void]>([
+    ['there is none', 'no fencing command is configured.', () => undefined],
+    [
+      'it fails',
+      'the fencing command did not say that the host is off: it exited with 3: no such socket',
+      () => fencing('echo no such socket >&2; exit 3'),
+    ],
+    [
+      'the host is heard meanwhile',
+      'the fencing command said that the host is off, but the host is heard.',
+      () => fencing(`until [ -e ${file('heard')} ]; do sleep 0.02; done`),
+    ],
+  ])('without the word of the fencing command it waits on: %s', async (_, words, prepare) => {
+    prepare();
+    await abort();
+    if (words.endsWith('is heard.')) {
+      await until('the command', () => told() !== '');
+      await world.test.cloud.db.write((session) =>
+        session.update(agents, { host: 'node-2', role: 'network' }, { heard_at: Date.now() }),
+      );
+      writeFileSync(file('heard'), '');
+    }
+    await until('an end', async () => (await story()).includes(`the server still waits: ${words}`));
+    await expectWaits();
+    // It was tried once, and is tried again when it is asked for again.
+    expect((await migration())?.wish).toBeNull();
+    await world.test.cloud.db.write((session) => session.update(agents, { host: 'node-2' }, { heard_at: 0 }));
+    fencing('true');
+    await abort();
+    await world.settled();
+    await expectBack();
+  });
+
+  test('that host decides when it is back first', async () => {
+    await target.start();
+    await world.settled();
+    expect(await story()).toContain('the new host does not have it and takes it no more');
+    await expectStayed('cancelled');
+  });
+
+  test('when the other host is not heard either, the server is in ERROR and can be evacuated', async () => {
+    fencing('true');
+    await world.powerOff(source);
+    await abort();
+    await world.settled();
+    const { vm_state, fault, host } = await row();
+    expect([vm_state, host]).toEqual(['error', 'node-1']);
+    expect(fault?.message).toContain('a hard reboot tries anew');
+  });
+
+  test('it can be deleted', async () => {
+    expect((await world.test.call('DELETE', `/compute/v2.1/servers/${id}`)).status).toBe(204);
+    await world.settled();
+    await target.start();
+    await world.expectClean();
+  });
 });
 
 test('what a host does not give up is its residue, and the migration ends', async () => {

@@ -1,6 +1,8 @@
 // Hosts that have one directory of disks: what moves is the server, never its data; what is not the same directory is found out; what comes late removes nothing.
+import { HostError } from '@cumulet/common';
 import { servers, serverMigrations, type Server } from '../../controller/src/db/entities/compute';
 import { agents, hosts } from '../../controller/src/db/entities/tasks';
+import { until } from '../support/engineTasks';
 import { createSharedPool, type SharedPool, type SimulatedHost } from '../support/simulatedHost';
 import { startCloudWithHost, type CloudWithHost } from './cloudWithHost';
 
@@ -70,6 +72,65 @@ test('a server that runs goes with the disk that it has, and the old host leaves
   const [migration] = await world.test.cloud.db.read((session) => session.find(serverMigrations));
   expect(migration).toMatchObject({ shared_disk: true, status: 'completed' });
   await world.expectClean();
+});
+
+describe('when it is not known whether the new host has started the server', () => {
+  const lost = new HostError('outcome_unknown', 'the other host does not answer any more', { retryable: true });
+  const losesPower = async (kind: string): Promise<void> => {
+    if (kind !== 'migration.sent') return;
+    await world.powerOff(target);
+    throw lost;
+  };
+  const missed = () => until('the host to be missed', async () => (await story()).includes('that host is not heard'));
+
+  test.each<[string, boolean, (kind: string) => Promise<void> | void, () => Promise<unknown>]>([
+    [
+      'a host that was turned off may have written to the disk: the server begins anew where it was',
+      true,
+      losesPower,
+      async () => {
+        await missed();
+        await world.test.cloud.db.write((session) =>
+          session.update(serverMigrations, { server_id: id }, { wish: 'abort' }),
+        );
+      },
+    ],
+    [
+      'a host that was off and is back does not know what it had done: the server begins anew where it was',
+      true,
+      losesPower,
+      async () => {
+        await missed();
+        await target.start();
+      },
+    ],
+    [
+      'a host that knows that it did not start it has written nothing: the server goes on where it was',
+      false,
+      (kind) => {
+        if (kind !== 'migration.send') return;
+        source.domains.set(id, 'paused');
+        throw lost;
+      },
+      () => Promise.resolve(),
+    ],
+  ])('%s', async (_, anew, before, meanwhile) => {
+    await start();
+    source.before = before;
+    const migrating = act('os-migrateLive', { host: null, block_migration: 'auto' });
+    await meanwhile();
+    await migrating;
+    expect(await story()).toContain(`the server ${anew ? 'begins anew' : 'goes on'} where it was`);
+    expect(await row()).toMatchObject({ host: 'node-1', vm_state: 'active', task_state: null, disk_revision: 1 });
+    expect([source.domains.get(id), source.done.get('server.remove') ?? 0, revisions()]).toEqual([
+      ...['running', anew ? 1 : 0],
+      [1],
+    ]);
+    await target.stop();
+    await target.start();
+    expect([target.domains.size, revisions()]).toEqual([0, [1]]);
+    await world.expectClean();
+  });
 });
 
 test('what the old host was told before and does late removes nothing', async () => {

@@ -36,6 +36,10 @@ interface RealHost {
   readonly api: HostApi;
   /** Called before another host's server is taken; throws to refuse it. */
   beforePrepare: () => void;
+  /** Called when another host's server was started here, before that host is told. */
+  afterFinish: () => Promise<void>;
+  /** Ends at once what runs on it; nothing of it is heard any more. */
+  powerOff(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,6 +86,10 @@ async function startHost(name: string, namespace: string): Promise<RealHost> {
       host.beforePrepare();
       return compute.target.prepare(...offered);
     },
+    async finish(...asked) {
+      await compute.target.finish(...asked);
+      await host.afterFinish();
+    },
   };
   const answers: Server = createHostListener({}, tls, silentLogger, target);
   await new Promise<void>((done) => void answers.listen(0, '127.0.0.1', done));
@@ -91,7 +99,17 @@ async function startHost(name: string, namespace: string): Promise<RealHost> {
     libvirtd,
     dir,
     beforePrepare: () => undefined,
+    afterFinish: () => Promise.resolve(),
     api: hostAnswers(compute, storage),
+    async powerOff() {
+      await libvirtd.kill('SIGKILL');
+      for (const pid of libvirtd.qemus()) process.kill(pid, 'SIGKILL');
+      answers.close();
+      answers.closeAllConnections();
+      // They end what they do first, of which this may be a part.
+      void Promise.all([compute.stop(), storage.stop()]);
+      await lab.hosts.find((one) => one.name === name)?.die();
+    },
     async stop() {
       await Promise.all([compute.stop(), storage.stop()]);
       answers.close();
@@ -267,4 +285,22 @@ test('the hypervisor of the new host dies on the way: the server runs on where i
   const answer = await (await talk.connect(address)).ask();
   expect(answer).toBe('200');
   expect(await findings()).toEqual([]);
+});
+
+// The last one: that host stays off.
+test('the new host dies before it says that it started the guest: who aborts has it turned off, and the guest goes on where it was', async () => {
+  const [, first] = await shown();
+  const second = first === 'h1' ? 'h2' : 'h1';
+  const connection = await talk.connect(address);
+  at(second).afterFinish = () => at(second).powerOff();
+  await migrate(second);
+  const waits = async () => JSON.stringify(await timelineOf(lab.cloud.cloud, 'server', id)).includes('is not heard');
+  await until('the host to be missed', waits, PATIENCE_SECONDS);
+  expect(await shown()).toEqual(['MIGRATING', first]);
+  Object.assign(lab.cloud.cloud.config, { fence_command: ['true'] });
+  await call('DELETE', `/compute/v2.1/servers/${id}/migrations/${(await progress()).id}`);
+  await settled();
+  expect(await shown()).toEqual(['ACTIVE', first]);
+  expect(await connection.ask()).toBe('200');
+  expect([at(first).libvirtd.qemus().length, at(second).libvirtd.qemus().length]).toEqual([1, 0]);
 });

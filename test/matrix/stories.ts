@@ -219,6 +219,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'server.revertResize.strand',
   'server.undoResize.strand',
   'server.undoUnshelve.strand',
+  'server.undoLiveMigration.unknown',
   'server.undoLiveMigration.resume',
   ...['look', 'domain', 'unbind', 'vacate', 'offloaded'].map((step) => `server.shelve.${step}`),
 ]);

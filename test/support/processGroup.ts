@@ -50,12 +50,11 @@ export async function portsFor(names: readonly string[]): Promise<Record<string,
   return ports;
 }
 
-/** Starts a program beside us. */
+/** Starts a program beside us, which ends when we do, however that happens. */
 export function startHere(argv: readonly string[], log: string): Program {
-  const [file = '', ...args] = argv;
   const output = openSync(log, 'a');
   const env = { ...process.env, ...childCoverage() };
-  const child = spawn(file, args, { stdio: ['ignore', output, output], env });
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: ['ignore', output, output], env });
   closeSync(output);
   const exited = once(child, 'exit');
   const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);

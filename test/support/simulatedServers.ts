@@ -56,6 +56,8 @@ export function createSimulatedServers(parts: SimulatedServerParts): SimulatedSe
   const told = new Map<string, ServerEnsure>();
   const expected = new Map<string, MigrationExpect>();
   const sent = new Map<string, MigrationOutcome>();
+  /** Migrations that were expected, and are no more. */
+  const concluded = new Set<string>();
 
   const report = async (ids: Iterable<string>): Promise<void> => {
     const servers = [...ids].map((id): ObservedServer => {
@@ -159,8 +161,9 @@ export function createSimulatedServers(parts: SimulatedServerParts): SimulatedSe
     },
     'migration.conclude': async ({ body }) => {
       await before('migration.conclude');
-      expected.delete(body.migration_id);
-      return { outcome: isAwake(domains.get(body.server_id)) ? 'moved' : 'refused' };
+      if (expected.delete(body.migration_id)) concluded.add(body.migration_id);
+      if (isAwake(domains.get(body.server_id))) return { outcome: 'moved' };
+      return { outcome: 'refused', ...(concluded.has(body.migration_id) ? {} : { may_have_run: true }) };
     },
   };
 
@@ -212,6 +215,7 @@ export function createSimulatedServers(parts: SimulatedServerParts): SimulatedSe
     },
     forgetMigrations() {
       expected.clear();
+      concluded.clear();
       sent.clear();
     },
     api: {

@@ -148,9 +148,9 @@ test('commands that arrive during the reconciliation run after it', async () => 
   await until('registration', () => agent.session() === 7);
   await delay(10);
   await send();
+  await until('a heartbeat', () => events.includes('heartbeat'));
   await delay(30);
   expect(runs).toHaveLength(0);
-  expect(events).toContain('heartbeat');
   reconciled();
   await starting;
   await until('run', () => runs.length === 1);
@@ -417,16 +417,17 @@ test('heartbeats carry the session, survive failures, and a stale session regist
 });
 
 test('stop takes nothing more, aborts what runs and waits for it', async () => {
-  let ended = false;
+  let [began, ended] = [false, false];
   const { agent, send, replies } = await scene({
     'disk.remove': (_, { signal }) =>
       new Promise((_resolve, reject) => {
+        began = true;
         signal.addEventListener('abort', () => setTimeout(() => ((ended = true), reject(new Error('given up'))), 30));
       }),
   });
   await agent.start();
   await send();
-  await delay(20);
+  await until('the command', () => began);
   await agent.stop();
   expect(ended).toBe(true);
   await send({ send: 2 });

@@ -1,9 +1,8 @@
 // server.evacuate: the host that is down is fenced, only then the server is built anew on another one, with its disk if that one has it.
-import { CommandError, exec, messageOf } from '@cumulet/common';
 import type { Cloud } from '../../cloud';
 import type { WriteSession } from '../../db';
 import { PowerState, type Server } from '../../db/entities/compute';
-import { residues, type Task } from '../../db/entities/tasks';
+import type { Task } from '../../db/entities/tasks';
 import { releaseClaims } from '../../db/repositories/claims';
 import { filters, type Filter } from '../../scheduler/filters';
 import { explain, explainByHost, schedule, type Decision } from '../../scheduler/scheduler';
@@ -11,32 +10,16 @@ import { nextDiskRevision } from '../../services/compute/migrations';
 import { placementRequest } from '../../services/compute/placementRequest';
 import { recordEvacuation } from '../../services/compute/serverEvacuate';
 import { sharesDisks, sharingHosts } from '../../services/compute/sharedDisks';
-import { anyAgentAlive, hostViews } from '../../services/hosts';
+import { hostViews } from '../../services/hosts';
 import { bindServerPorts } from '../../services/network/serverPorts';
 import { done, fail, next, wait, type Facts, type Step, type StepResult, type TaskKind } from '../task';
+import { releaseHeld, TURNED_OFF, turnOff } from '../fencing';
 import { ASK_AGAIN, askDomain, claimFirst, prepare } from './serverCreate';
 import { faultRow, hostOf, serverOf, setServer, sharedDiskOf, targetOf } from './serverState';
 import { leaveResidue } from './serverTeardown';
 
-/** Of what a fencing command printed, this many characters are told. */
-const SAID = 500;
-
 const unfenced = (why: string): StepResult =>
   fail({ code: 'not_fenced', message: `Nothing was started elsewhere, and the server stays where it is: ${why}` });
-
-/** What came of the fencing command. Its arguments may be secret; what it prints is what its author wants to be read. */
-function told(error: unknown): string {
-  const words = 'the fencing command did not say that the host is off:';
-  if (!(error instanceof CommandError)) return `${words} ${messageOf(error)}`;
-  const { reason, exitCode, stderr, stdout } = error;
-  const said = (stderr.trim() || stdout.trim() || 'it printed nothing').slice(0, SAID);
-  return `${words} ${reason ?? `it exited with ${exitCode}`}: ${said}`;
-}
-
-/** A host that is off uses no addresses: what it still has of deleted servers holds none any more. */
-async function releaseHeld(session: WriteSession, host: string): Promise<void> {
-  await session.update(residues, { host }, { facts: { fenced: true } });
-}
 
 /** What the guest has written is kept where it can be: only who names a host may lose it. */
 const keepsDisk = (sharing: readonly string[]): Filter => ({
@@ -61,28 +44,16 @@ async function decide(cloud: Cloud, task: Task, server: Server): Promise<Decisio
 const nowhere = (decision: Decision): StepResult =>
   fail({ code: 'no_valid_host', message: explain(decision), details: explainByHost(decision) });
 
-/** The configured command says that the host is off; without its word nothing happens. */
+/** Nothing happens before the host is off. */
 const fence: Step = async ({ cloud, task, signal }) => {
   const server = await serverOf(cloud, task);
   const host = hostOf(server);
-  const { fence_command: command, fence_timeout: seconds } = cloud.config;
-  const heard = () => cloud.db.read((session) => anyAgentAlive(session, host, cloud.clock.now()));
-  if (command === null) return unfenced('no fencing command is configured.');
-  if (await heard()) return unfenced('its host is heard again.');
   // No host is turned off for a server that has nowhere to go. When no host is heard the silence is the controllers' own.
   const decision = await decide(cloud, task, server);
   if (decision.candidates.length === 0) return nowhere(decision);
-  try {
-    await exec([...command, host], { timeout: seconds * 1000, signal });
-  } catch (error) {
-    return unfenced(told(error));
-  }
-  // A command that says yes to everything is found out here, if the host was only slow.
-  if (await heard()) return unfenced('the fencing command said that the host is off, but the host is heard.');
-  return next('schedule', {
-    message: 'the fencing command said that the host is off',
-    write: (session) => releaseHeld(session, host),
-  });
+  const why = await turnOff({ cloud, signal }, host);
+  if (why !== undefined) return unfenced(why);
+  return next('schedule', { message: TURNED_OFF, write: (session) => releaseHeld(session, host) });
 };
 
 /** From here on the server is the new one; the old host removes its copy when it comes back. */

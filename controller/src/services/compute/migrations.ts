@@ -97,6 +97,11 @@ export async function markMigration(
   await session.update(serverMigrations, { uuid }, { status, updated_at: cloud.clock.now() });
 }
 
+/** What was wished of it is over: only what is wished from now on counts. */
+export async function forgetWish(session: WriteSession, { uuid }: Pick<ServerMigration, 'uuid'>): Promise<void> {
+  await session.update(serverMigrations, { uuid }, { wish: null });
+}
+
 /** Closes it and gives back what is claimed in its name. Twice is once. */
 export async function closeMigration(
   session: WriteSession,
