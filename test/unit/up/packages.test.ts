@@ -63,7 +63,7 @@ const PASSED_ON = [
   'common/src/execWorker.ts: argv',
   'common/src/inheritedSocket.ts: command',
   // The fencing command of the configuration.
-  'controller/src/conductor/tasks/serverEvacuate.ts: [...command, host]',
+  'controller/src/conductor/fencing.ts: [...command, host]',
   "network-agent/src/ipBatch.ts: [command, '-batch', '-']",
   'network-agent/src/refused.ts: argv',
 ];
