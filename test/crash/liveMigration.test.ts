@@ -301,28 +301,31 @@ describe('when the new host dies before it says that it has the server', () => {
     await expectBack();
   });
 
-  test.each<[string, string, () => void]>([
-    ['there is none', 'no fencing command is configured.', () => undefined],
+  test.each<[string, string, () => Promise<void>]>([
+    ['there is none', 'no fencing command is configured.', abort],
     [
       'it fails',
       'the fencing command did not say that the host is off: it exited with 3: no such socket',
-      () => fencing('echo no such socket >&2; exit 3'),
+      async () => {
+        fencing('echo no such socket >&2; exit 3');
+        await abort();
+      },
     ],
     [
       'the host is heard meanwhile',
       'the fencing command said that the host is off, but the host is heard.',
-      () => fencing(`until [ -e ${file('heard')} ]; do sleep 0.02; done`),
+      async () => {
+        fencing(`until [ -e ${file('heard')} ]; do sleep 0.02; done`);
+        await abort();
+        await until('the command', () => told() !== '');
+        await world.test.cloud.db.write((session) =>
+          session.update(agents, { host: 'node-2', role: 'network' }, { heard_at: Date.now() }),
+        );
+        writeFileSync(file('heard'), '');
+      },
     ],
-  ])('without the word of the fencing command it waits on: %s', async (_, words, prepare) => {
-    prepare();
-    await abort();
-    if (words.endsWith('is heard.')) {
-      await until('the command', () => told() !== '');
-      await world.test.cloud.db.write((session) =>
-        session.update(agents, { host: 'node-2', role: 'network' }, { heard_at: Date.now() }),
-      );
-      writeFileSync(file('heard'), '');
-    }
+  ])('without the word of the fencing command it waits on: %s', async (_, words, abortInVain) => {
+    await abortInVain();
     await until('an end', async () => (await story()).includes(`the server still waits: ${words}`));
     await expectWaits();
     // It was tried once, and is tried again when it is asked for again.

@@ -1,6 +1,7 @@
 // Every fault at every step of what makes servers and removes them; and that no kind of task is left out of these files.
 import { taskKinds } from '@cumulet/controller';
-import { crossWithFaults, scenarios } from './everyFault';
+import { crossWithFaults } from './everyFault';
+import { scenarios } from './faultScenarios';
 import { LIFE, MOVES, PARTS, POWER, RESIZES, SHELVES } from './kinds';
 
 crossWithFaults(LIFE);
